@@ -1,0 +1,43 @@
+// Package network gives each pod an address on its node and a way out.
+//
+//	pod's namespace          node's namespace
+//	eth0 10.244.0.7/32 ───── vo<hash>      route 10.244.0.7/32 dev vo<hash>
+//	default via 169.254.1.1  (proxy by permanent neighbour)      nft table: masquerade what leaves, reject the Service range
+//
+// Native is the point-to-point implementation; its links need no bridge, so a pod's address is never hidden from its peer.
+// Loopback is the one for simulated pods: addresses only.
+//
+// Real Kubernetes executes CNI plugins for this (bridge, host-local, portmap …), a process per plugin and pod; the interface here is
+// small enough that CNI can join behind it.
+package network
+
+import (
+	"context"
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Network wires pods. Every method is idempotent.
+type Network interface {
+	// Setup prepares the node: forwarding, the nft table, the reject of the Service range. Called at each start of the agent, again when
+	// podCIDR becomes known.
+	Setup(ctx context.Context, c Config) error
+	// Attach gives the pod whose network namespace is at netns an address (the same one when it has one already; `want` if valid).
+	Attach(ctx context.Context, pod types.UID, netns string, want netip.Addr) (netip.Addr, error)
+	// Detach frees the address and removes what Attach made.
+	Detach(ctx context.Context, pod types.UID) error
+	// Keep detaches everything that is not of these pods: what a killed agent left behind.
+	Keep(ctx context.Context, pods map[types.UID]netip.Addr) error
+	// Teardown removes all that Setup and Attach made on this node.
+	Teardown(ctx context.Context) error
+}
+
+// Config says where the node is.
+type Config struct {
+	Cluster     string // the cluster's name: part of the names of table and links, so that clusters do not meet
+	Node        string
+	PodCIDR     netip.Prefix // this node's share
+	ClusterCIDR netip.Prefix // all pods'
+	ServiceCIDR netip.Prefix
+}

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// Revision orders all transactions of a store: the first is 1. 0 stands for "none" or, in reads, for "now".
+type Revision int64
+
+// Entry is one key with its value as of some revision.
+type Entry struct {
+	Key    string
+	Value  []byte   // read-only: implementations may share it
+	Create Revision // the revision that created the key (since it last did not exist)
+	Mod    Revision // the revision that wrote this value
+}
+
+// Range selects the keys that begin with Prefix and are not below From, in byte order.
+type Range struct {
+	Prefix string
+	From   string // "" = from the first
+	Limit  int    // 0 = all
+}
+
+// Guard is a condition on a key: its Mod revision must be this one; 0 demands that the key does not exist.
+type Guard struct {
+	Key string
+	Mod Revision
+}
+
+// Op writes Value under Key, or deletes Key when Value is nil. Deleting what does not exist is not an error.
+type Op struct {
+	Key   string
+	Value []byte
+}
+
+// Txn is applied when every guard holds. Note is kept beside it in the log (the journal entry: who wrote, and why).
+type Txn struct {
+	If   []Guard
+	Do   []Op
+	Note []byte
+}
+
+// Change is what a transaction did to one key. Value is nil for a deletion, Prev is nil for a creation.
+type Change struct {
+	Key         string
+	Value, Prev []byte
+	Create      Revision // of the value written, or of the value deleted
+	PrevMod     Revision // the revision that wrote Prev; 0 for a creation
+}
+
+// Batch is one whole revision, narrowed to the changes under the watched prefix. A batch without changes tells only that
+// the watch has seen everything up to Revision.
+type Batch struct {
+	Revision Revision
+	Changes  []Change
+	Note     []byte
+}
+
+// Store is what package registry needs of a database. Implementations are safe for concurrent use.
+type Store interface {
+	// Get returns the entry as of a revision (0 = now, linearizable). A key that does not exist gives a zero Entry (Mod == 0) and no error.
+	Get(ctx context.Context, key string, at Revision) (Entry, error)
+	// List returns the entries of a range as of a revision (0 = now) and the revision that the answer is true for.
+	List(ctx context.Context, r Range, at Revision) ([]Entry, Revision, error)
+	// Commit applies a transaction, all or nothing, at one new revision; once it returns nil the write survives a power loss.
+	// A guard that does not hold gives a *Conflict. After any other error the transaction may or may not have been applied
+	// only if the error is ErrUnknown; otherwise it was not.
+	Commit(ctx context.Context, txn Txn) (Revision, error)
+	// Watch yields every revision above `after` that touches the prefix. It blocks for what has not happened yet and ends with an error:
+	// ctx's, ErrCompacted (also at once, as the second result), or ErrSlow when the reader falls too far behind.
+	Watch(ctx context.Context, prefix string, after Revision) (iter.Seq2[Batch, error], error)
+	// Now returns the newest committed revision.
+	Now(ctx context.Context) (Revision, error)
+	// Progress makes every open watch soon yield an empty Batch at or after the current revision.
+	Progress(ctx context.Context) error
+	// Compact forgets what only revisions below `before` need: superseded values, deletions, the log. The newest values stay.
+	Compact(ctx context.Context, before Revision) error
+	Close() error
+}
+
+var (
+	ErrCompacted = errors.New("the requested revision has been compacted away")
+	ErrFuture    = errors.New("the requested revision has not happened yet")
+	ErrSlow      = errors.New("the watcher fell too far behind; list again")
+	ErrClosed    = errors.New("the store is closed")
+	ErrUnknown   = errors.New("the transaction may or may not have been applied")
+)
+
+// Conflict says which guard did not hold.
+type Conflict struct {
+	Key  string
+	Have Revision // the key's Mod revision; 0 when it does not exist
+	Want Revision
+}
+
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("%s is at revision %d, not %d", c.Key, c.Have, c.Want)
+}

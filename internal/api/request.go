@@ -1,0 +1,158 @@
+package api
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Verb is what is done to a target; the words are those of Kubernetes' RBAC.
+type Verb string
+
+const (
+	VerbGet              Verb = "get"
+	VerbList             Verb = "list"
+	VerbWatch            Verb = "watch"
+	VerbCreate           Verb = "create"
+	VerbUpdate           Verb = "update"
+	VerbPatch            Verb = "patch"
+	VerbDelete           Verb = "delete"
+	VerbDeleteCollection Verb = "deletecollection"
+	VerbConnect          Verb = "connect"
+)
+
+// Target is what a request is about. In List, Watch and DeleteCollection the key's Name is "" and a Namespace of "" means all.
+type Target struct {
+	Kind    *Kind
+	Version string // the version that the caller speaks; "" = the stored one
+	Key     Key
+	Sub     string // subresource: "", "status", "scale", "binding", "log", …
+}
+
+// Request is a write. Exactly one of Body, Raw and Patch is set for create, update and patch; none for deletes.
+type Request struct {
+	Target
+	Verb  Verb
+	Body  Object // typed; belongs to the callee
+	Raw   *Raw   // undecoded: the registry decodes it strictly, so that unknown fields are seen
+	Patch *Patch
+	Options
+}
+
+// Raw is an object as bytes.
+type Raw struct {
+	MediaType string // "application/json" or "application/yaml"
+	Data      []byte
+}
+
+// Patch is a change as a document. Types: types.JSONPatchType, MergePatchType, StrategicMergePatchType.
+type Patch struct {
+	Type types.PatchType
+	Data []byte
+}
+
+// Options refine a write. The zero value is an ordinary write.
+type Options struct {
+	Manager     string // field manager; "" = untracked (native components)
+	DryRun      bool   // everything but the commit
+	Validation  FieldValidation
+	Pre         Preconditions
+	Propagation metav1.DeletionPropagation // deletes: "" = the kind's default (Background)
+	Grace       *int64                     // deletes: seconds; nil = the object's own
+	Fence       *Fence
+	Match       ListOptions // deletecollection: which
+}
+
+// FieldValidation says what becomes of unknown and duplicate fields in Raw bodies and patches.
+type FieldValidation string
+
+const (
+	Strict FieldValidation = "Strict" // refused; also the meaning of ""
+	Warn   FieldValidation = "Warn"
+	Ignore FieldValidation = "Ignore"
+)
+
+// Preconditions must hold or the write fails with Conflict. An update's body carries its resourceVersion as one more.
+type Preconditions struct {
+	UID      types.UID // "" = any
+	Revision Revision  // 0 = any
+}
+
+// Fence lets a write through only while its author still holds a Lease (law 10): Epoch is the lease's spec.leaseTransitions at the time
+// it was won, Holder its holder then.
+type Fence struct {
+	Lease  Key
+	Holder string
+	Epoch  int32
+}
+
+// Result is what a read or write of one object returns.
+type Result struct {
+	Object   Object
+	Revision Revision
+	Warnings []string
+}
+
+// View is how much of each object a list or watch returns.
+type View string
+
+const (
+	Full  View = ""      // whole objects
+	Table View = "Table" // whole objects and, beside each, its row of a printed table
+)
+
+// GetOptions refine Get.
+type GetOptions struct {
+	At Revision // as it was at this revision; 0 = now
+}
+
+// ListOptions select and page. Nil selectors select everything.
+type ListOptions struct {
+	Selector labels.Selector
+	Fields   fields.Selector
+	Limit    int64
+	Continue string   // from the List before
+	At       Revision // exactly as of this revision; 0 = now
+	View     View
+}
+
+// List is one page.
+type List struct {
+	Items     []Object
+	Revision  Revision                       // what the answer is true for; a watch may begin after it
+	Continue  string                         // "" = the last page
+	Remaining int64                          // how many more there are, if known
+	Columns   []metav1.TableColumnDefinition // View Table only, as is
+	Rows      [][]any                        // the cells of each item: string, int64, float64 or bool
+}
+
+// WatchOptions say what to tell. With Initial the watch first yields what exists as Added events, then one Bookmark with InitialEnd; without
+// it, it yields what happened after the revision After.
+type WatchOptions struct {
+	Selector     labels.Selector
+	Fields       fields.Selector
+	After        Revision
+	Initial      bool
+	NotOlderThan Revision // with Initial: what exists at this revision or later
+	View         View
+}
+
+// EventType is what happened to an object, as seen through the watch's selectors.
+type EventType string
+
+const (
+	Added    EventType = "ADDED"
+	Modified EventType = "MODIFIED"
+	Deleted  EventType = "DELETED"  // Object is its last state, with the revision of the deletion
+	Bookmark EventType = "BOOKMARK" // no Object: everything up to Revision has been told
+)
+
+// Event is one change, or a Bookmark.
+type Event struct {
+	Type       EventType
+	Object     Object
+	Revision   Revision
+	InitialEnd bool
+	Cells      []any // View Table only
+}
