@@ -1,0 +1,101 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	apievents "github.com/containerd/containerd/api/events"
+	"github.com/containerd/containerd/v2/core/events"
+	"github.com/containerd/typeurl/v2"
+	"k8s.io/apimachinery/pkg/types"
+
+	"optimist/agent/runtime"
+)
+
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 2 * time.Second
+)
+
+// errGap tells the caller to read State: things may have happened while nobody listened.
+var errGap = errors.New("events of containerd were interrupted")
+
+// Events listens until ctx ends and connects again by itself. It yields one error per gap, at its end, when State answers again and
+// nothing further can be missed.
+func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
+	ctx = r.in(ctx)
+	return func(yield func(types.UID, error) bool) {
+		retry, gap := firstRetry, false
+		for ctx.Err() == nil {
+			listened, done := r.listen(ctx, gap, yield)
+			if done {
+				return
+			}
+			gap = true
+			if retry = min(2*retry, lastRetry); listened {
+				retry = firstRetry
+			}
+			select {
+			case <-time.After(retry):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// listen subscribes once. It says whether containerd was there, and whether the caller has had enough.
+func (r *Runtime) listen(ctx context.Context, gap bool, yield func(types.UID, error) bool) (listened, done bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, broken := r.client.Subscribe(ctx,
+		fmt.Sprintf("namespace==%q,topic==%q", r.cfg.Namespace, "/tasks/exit"),
+		fmt.Sprintf("namespace==%q,topic==%q", r.cfg.Namespace, "/tasks/oom"))
+	if _, err := r.client.Version(ctx); err != nil { // a round trip behind the subscription: it stands
+		return false, false
+	}
+	if gap && !yield("", errGap) {
+		return true, true
+	}
+	killed := map[string]bool{} // out of memory: version 1 cgroups report one kill up to thousands of times
+	for {
+		select {
+		case e := <-stream:
+			if pod := r.changed(ctx, e, killed); pod != "" && !yield(pod, nil) {
+				return true, true
+			}
+		case <-broken:
+			return true, false
+		case <-ctx.Done():
+			return true, true
+		}
+	}
+}
+
+// changed names the pod that an event concerns, "" for none. It settles an exit at once, so that no shim waits for the next State;
+// should that fail, State will do it.
+func (r *Runtime) changed(ctx context.Context, e *events.Envelope, killed map[string]bool) types.UID {
+	event, err := typeurl.UnmarshalAny(e.Event)
+	if err != nil {
+		return ""
+	}
+	var id runtime.ContainerID
+	switch event := event.(type) {
+	case *apievents.TaskExit:
+		if event.ID != event.ContainerID {
+			return "" // the end of an exec
+		}
+		delete(killed, event.ContainerID)
+		id, _ = parseID(event.ContainerID)
+		_ = r.settle(ctx, id)
+	case *apievents.TaskOOM:
+		if killed[event.ContainerID] {
+			return ""
+		}
+		killed[event.ContainerID] = true
+		id, _ = parseID(event.ContainerID)
+	}
+	return id.Pod
+}

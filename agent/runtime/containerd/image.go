@@ -1,0 +1,226 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/containerd/v2/core/remotes/docker/config"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+
+	"optimist/agent/runtime"
+)
+
+// canonical spells a reference out: "nginx" is docker.io/library/nginx:latest.
+func canonical(ref string) (string, error) {
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return "", fmt.Errorf("image %q is no valid reference: %w", ref, err)
+	}
+	return named.String(), nil
+}
+
+// Image returns a local image, or runtime.ErrNoImage.
+func (r *Runtime) Image(ctx context.Context, ref string) (runtime.Image, error) {
+	ctx = r.in(ctx)
+	name, err := canonical(ref)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	image, err := r.client.GetImage(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return runtime.Image{}, fmt.Errorf("%w on this node: %s", runtime.ErrNoImage, name)
+	}
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	return r.describeImage(ctx, image)
+}
+
+func (r *Runtime) describeImage(ctx context.Context, image client.Image) (runtime.Image, error) {
+	id := image.Target().Digest.String()
+	size, err := image.Size(ctx)
+	if err != nil {
+		return runtime.Image{}, fmt.Errorf("size of image %s: %w", image.Name(), err)
+	}
+	same, err := r.client.ImageService().List(ctx, "target.digest=="+id)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	var tags []string
+	for _, s := range same {
+		tags = append(tags, s.Name)
+	}
+	slices.Sort(tags)
+	return runtime.Image{Ref: image.Name(), ID: id, Size: size, Tags: tags}, nil
+}
+
+// imageFor finds what the pod asked for: by the digest that was pulled for it, should the name have moved on since.
+func (r *Runtime) imageFor(ctx context.Context, spec runtime.ContainerSpec) (client.Image, error) {
+	name, err := canonical(spec.Image)
+	if err != nil {
+		return nil, err
+	}
+	image, err := r.client.GetImage(ctx, name)
+	if err == nil && (spec.ImageID == "" || image.Target().Digest.String() == spec.ImageID) {
+		return image, nil
+	}
+	if spec.ImageID != "" {
+		same, listErr := r.client.ImageService().List(ctx, "target.digest=="+spec.ImageID)
+		if listErr == nil && len(same) > 0 {
+			return client.NewImage(r.client, same[0]), nil
+		}
+		err = errors.Join(err, listErr)
+	}
+	if err == nil || errdefs.IsNotFound(err) {
+		return nil, fmt.Errorf("container %s: %w on this node: %s %s", spec.ID, runtime.ErrNoImage, name, spec.ImageID)
+	}
+	return nil, err
+}
+
+// Pull fetches and unpacks an image. The registry's settings come from HostsDir; a registry on this machine may speak plain HTTP.
+func (r *Runtime) Pull(ctx context.Context, ref string, login runtime.Credentials) (runtime.Image, error) {
+	ctx = r.in(ctx)
+	name, err := canonical(ref)
+	if err != nil {
+		return runtime.Image{}, fmt.Errorf("%w: %w", runtime.ErrNoImage, err)
+	}
+	image, err := r.client.Pull(ctx, name,
+		client.WithResolver(r.resolver(ctx, login)),
+		client.WithPullUnpack,
+		client.WithPullSnapshotter(r.cfg.Snapshotter))
+	if err != nil {
+		return runtime.Image{}, pullError(name, err)
+	}
+	return r.describeImage(ctx, image)
+}
+
+func (r *Runtime) resolver(ctx context.Context, login runtime.Credentials) remotes.Resolver {
+	options := config.HostOptions{
+		Credentials: func(string) (string, string, error) { return login.Username, login.Password, nil },
+	}
+	if r.cfg.HostsDir != "" {
+		options.HostDir = config.HostDirFromRoot(r.cfg.HostsDir)
+	}
+	return docker.NewResolver(docker.ResolverOptions{Hosts: config.ConfigureHosts(ctx, options)})
+}
+
+// pullError tells what more pulling will not help from what it may.
+func pullError(name string, err error) error {
+	var status remoteerrors.ErrUnexpectedStatus
+	denied := errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden)
+	switch {
+	case denied, errors.Is(err, docker.ErrInvalidAuthorization):
+		return fmt.Errorf("pull %s: %w; is the image pull secret right? %w", name, runtime.ErrUnauthorized, err)
+	case errdefs.IsNotFound(err):
+		return fmt.Errorf("pull %s: %w in the registry: %w", name, runtime.ErrNoImage, err)
+	}
+	return fmt.Errorf("pull %s: %w", name, err)
+}
+
+// Import reads an OCI layout or docker archive, unpacks each image and names it as pods do.
+func (r *Runtime) Import(ctx context.Context, tar io.Reader) ([]runtime.Image, error) {
+	ctx = r.in(ctx)
+	imported, err := r.client.Import(ctx, tar)
+	if err != nil {
+		return nil, fmt.Errorf("import (an OCI or docker archive is expected): %w", err)
+	}
+	var all []runtime.Image
+	for _, i := range imported {
+		if i, err = r.rename(ctx, i); err != nil {
+			return nil, err
+		}
+		image := client.NewImage(r.client, i)
+		if err := image.Unpack(ctx, r.cfg.Snapshotter); err != nil {
+			return nil, fmt.Errorf("unpack %s: %w", i.Name, err)
+		}
+		described, err := r.describeImage(ctx, image)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, described)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("import: the archive names no image; give it a tag, for example with docker save name:tag")
+	}
+	return all, nil
+}
+
+// rename gives an image the canonical form of the name its archive had.
+func (r *Runtime) rename(ctx context.Context, i images.Image) (images.Image, error) {
+	name, err := canonical(i.Name)
+	if err != nil || name == i.Name {
+		return i, err
+	}
+	service := r.client.ImageService()
+	renamed, err := service.Create(ctx, images.Image{Name: name, Target: i.Target, Labels: i.Labels})
+	if errdefs.IsAlreadyExists(err) {
+		renamed, err = service.Update(ctx, images.Image{Name: name, Target: i.Target}, "target")
+	}
+	if err != nil {
+		return i, err
+	}
+	return renamed, service.Delete(ctx, i.Name)
+}
+
+// Images lists every image once, whatever the number of its names.
+func (r *Runtime) Images(ctx context.Context) ([]runtime.Image, error) {
+	ctx = r.in(ctx)
+	listed, err := r.client.ListImages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []runtime.Image
+	seen := map[string]bool{}
+	for _, image := range listed {
+		id := image.Target().Digest.String()
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		described, err := r.describeImage(ctx, image)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, described)
+	}
+	return all, nil
+}
+
+// RemoveImage removes one name, or with an id ("sha256:…") all names of an image; containers that use its layers keep them.
+func (r *Runtime) RemoveImage(ctx context.Context, ref string) error {
+	ctx = r.in(ctx)
+	names := []string{ref}
+	if strings.HasPrefix(ref, "sha256:") {
+		same, err := r.client.ImageService().List(ctx, "target.digest=="+ref)
+		if err != nil {
+			return err
+		}
+		names = nil
+		for _, s := range same {
+			names = append(names, s.Name)
+		}
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(ref, "sha256:") {
+			var err error
+			if name, err = canonical(name); err != nil {
+				return err
+			}
+		}
+		if err := r.client.ImageService().Delete(ctx, name, images.SynchronousDelete()); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("remove image %s: %w", name, err)
+		}
+	}
+	return nil
+}
