@@ -17,6 +17,7 @@
 //   - Below the compacted revision nothing can be read: ErrCompacted.
 //
 // Start reading at Store, then Txn; package memory is the shortest implementation, package bolt the one that ships.
+// Both keep their recent revisions and their watchers in a timeline.
 //
 // Real Kubernetes keeps its objects in etcd, whose model (revisions, compare-and-swap transactions, watch from a revision,
 // compaction) this interface follows; bbolt is the file format below etcd's own storage.

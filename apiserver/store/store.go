@@ -37,7 +37,8 @@ type Op struct {
 	Value []byte
 }
 
-// Txn is applied when every guard holds. Note is kept beside it in the log (the journal entry: who wrote, and why).
+// Txn is applied when every guard holds, and takes one revision even if it changes nothing. Each key is written at most once.
+// Note is kept beside it in the log (the journal entry: who wrote, and why). The store owns the slices from Commit on.
 type Txn struct {
 	If   []Guard
 	Do   []Op
@@ -71,13 +72,15 @@ type Store interface {
 	// only if the error is ErrUnknown; otherwise it was not.
 	Commit(ctx context.Context, txn Txn) (Revision, error)
 	// Watch yields every revision above `after` that touches the prefix. It blocks for what has not happened yet and ends with an error:
-	// ctx's, ErrCompacted (also at once, as the second result), or ErrSlow when the reader falls too far behind.
+	// ctx's, ErrCompacted (also at once, as the second result, like ErrFuture), ErrClosed, or ErrSlow when the reader falls too far behind.
+	// `after` is the revision of a List; below the compacted one is too old, for then Prev is no longer known.
 	Watch(ctx context.Context, prefix string, after Revision) (iter.Seq2[Batch, error], error)
 	// Now returns the newest committed revision.
 	Now(ctx context.Context) (Revision, error)
 	// Progress makes every open watch soon yield an empty Batch at or after the current revision.
 	Progress(ctx context.Context) error
 	// Compact forgets what only revisions below `before` need: superseded values, deletions, the log. The newest values stay.
+	// Reads and watches from `before` on work as ever. Compacting less than before is no error; compacting the future is ErrFuture.
 	Compact(ctx context.Context, before Revision) error
 	Close() error
 }
@@ -88,6 +91,8 @@ var (
 	ErrSlow      = errors.New("the watcher fell too far behind; list again")
 	ErrClosed    = errors.New("the store is closed")
 	ErrUnknown   = errors.New("the transaction may or may not have been applied")
+	// ErrUnwritable: a full or read-only disk. Nothing was applied, reads go on, and writes succeed again once the disk takes them.
+	ErrUnwritable = errors.New("the disk refused the write")
 )
 
 // Conflict says which guard did not hold.
