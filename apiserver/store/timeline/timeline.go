@@ -90,6 +90,13 @@ func (t *Timeline) Progress() error {
 	return nil
 }
 
+// Floor is the oldest revision that can be read.
+func (t *Timeline) Floor() store.Revision {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.floor
+}
+
 // Compact raises the floor, if that is higher, and never above now.
 func (t *Timeline) Compact(floor store.Revision) error {
 	t.mu.Lock()
