@@ -169,6 +169,19 @@ type Process struct {
 // Size is a terminal's, in characters.
 type Size struct{ Width, Height uint16 }
 
+// Logger gives back what a container printed, oldest line first; with follow it goes on until the container has exited. Package sim has it;
+// containerd's containers print into files (ContainerSpec.LogPath) and need none.
+type Logger interface {
+	Logs(ctx context.Context, id ContainerID, follow bool) iter.Seq2[Line, error]
+}
+
+// Line is one line of a container's output, without its line feed.
+type Line struct {
+	Time   time.Time
+	Stderr bool
+	Text   string
+}
+
 // Images administers the node's images.
 type Images interface {
 	Import(ctx context.Context, tar io.Reader) ([]Image, error) // an OCI or docker archive

@@ -1,0 +1,158 @@
+package sim
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"optimist/agent/runtime"
+)
+
+var (
+	_ runtime.Runtime = (*Runtime)(nil)
+	_ runtime.Execer  = (*Runtime)(nil)
+	_ runtime.Logger  = (*Runtime)(nil)
+)
+
+// Runtime is the simulated runtime of one node. It outlives the agent that uses it, as containerd does.
+type Runtime struct {
+	mu     sync.Mutex
+	boxes  map[types.UID]*sandbox
+	images map[string]bool // pulled
+	feeds  map[*feed]bool
+}
+
+type sandbox struct {
+	runtime.Sandbox // its Containers stay empty
+	containers      []*container
+}
+
+// New makes an empty node.
+func New() *Runtime {
+	return &Runtime{boxes: map[types.UID]*sandbox{}, images: map[string]bool{}, feeds: map[*feed]bool{}}
+}
+
+// Version names the runtime.
+func (r *Runtime) Version(context.Context) (string, error) { return "sim://1.0.0", nil }
+
+// State copies what there is.
+func (r *Runtime) State(context.Context) ([]runtime.Sandbox, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]runtime.Sandbox, 0, len(r.boxes))
+	for _, b := range r.boxes {
+		all = append(all, b.copy())
+	}
+	slices.SortFunc(all, func(a, b runtime.Sandbox) int { return cmp.Compare(a.Pod, b.Pod) })
+	return all, nil
+}
+
+func (b *sandbox) copy() runtime.Sandbox {
+	s := b.Sandbox
+	for _, c := range b.containers {
+		s.Containers = append(s.Containers, c.Container)
+	}
+	return s
+}
+
+// StartSandbox makes the record, or finds it.
+func (r *Runtime) StartSandbox(_ context.Context, spec runtime.SandboxSpec) (runtime.Sandbox, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.boxes[spec.Pod]
+	if b == nil {
+		b = &sandbox{Sandbox: runtime.Sandbox{SandboxSpec: spec, Created: time.Now()}}
+		r.boxes[spec.Pod] = b
+	}
+	return b.copy(), nil
+}
+
+// SetAddress remembers the address.
+func (r *Runtime) SetAddress(_ context.Context, pod types.UID, a netip.Addr) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.boxes[pod]
+	if b == nil {
+		return fmt.Errorf("address of sandbox %s: %w", pod, runtime.ErrNotFound)
+	}
+	b.Address = a
+	return nil
+}
+
+// RemoveSandbox forgets the pod; what still ran is killed.
+func (r *Runtime) RemoveSandbox(_ context.Context, pod types.UID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.boxes[pod]; b != nil {
+		for _, c := range b.containers {
+			r.end(c, killed)
+		}
+		delete(r.boxes, pod)
+	}
+	return nil
+}
+
+// feed is one caller of Events: the pods that changed since it last looked, each once.
+type feed struct {
+	pods map[types.UID]bool
+	some chan struct{} // capacity 1
+}
+
+// Events yields pods in which a container ended by itself.
+func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
+	return func(yield func(types.UID, error) bool) {
+		f := &feed{pods: map[types.UID]bool{}, some: make(chan struct{}, 1)}
+		r.mu.Lock()
+		r.feeds[f] = true
+		r.mu.Unlock()
+		defer r.drop(f)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-f.some:
+			}
+			for _, pod := range r.take(f) {
+				if !yield(pod, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *Runtime) drop(f *feed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.feeds, f)
+}
+
+func (r *Runtime) take(f *feed) []types.UID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var pods []types.UID
+	for pod := range f.pods {
+		pods = append(pods, pod)
+	}
+	clear(f.pods)
+	slices.Sort(pods)
+	return pods
+}
+
+// tell marks a pod as changed in every feed. The caller holds the mutex.
+func (r *Runtime) tell(pod types.UID) {
+	for f := range r.feeds {
+		f.pods[pod] = true
+		select {
+		case f.some <- struct{}{}:
+		default: // it will look anyway
+		}
+	}
+}
