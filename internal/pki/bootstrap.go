@@ -1,0 +1,122 @@
+package pki
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"optimist/internal/api"
+)
+
+// Bootstrap says for whom Run makes credentials.
+type Bootstrap struct {
+	Cluster     string   // the name of the cluster: also the kubeconfigs' context
+	Server      string   // host:port, as the components reach it
+	Hosts       []string // names and addresses that the API server's certificate is good for
+	Nodes       []string
+	Controllers []string
+}
+
+// AdminUser is whom admin.kubeconfig speaks for.
+const AdminUser = "kubernetes-admin"
+
+// credential is a kubeconfig to be: for whom, in which file.
+type credential struct {
+	file string
+	Subject
+}
+
+func (o Bootstrap) credentials() []credential {
+	all := []credential{
+		{"admin.kubeconfig", Subject{AdminUser, []string{api.GroupMasters}}},
+		{"scheduler.kubeconfig", Subject{Name: api.UserScheduler}},
+		{"controllers.kubeconfig", Subject{Name: api.UserControllers}},
+	}
+	for _, c := range o.Controllers {
+		all = append(all, credential{"controller-" + c + ".kubeconfig", Subject{Name: api.ControllerPrefix + c}})
+	}
+	for _, n := range o.Nodes {
+		all = append(all, credential{"node-" + n + ".kubeconfig", Subject{api.NodePrefix + n, []string{api.GroupNodes}}})
+	}
+	return all
+}
+
+// Run makes what is missing in dir and what is expired, nearly so, or no longer fits; it leaves the rest alone.
+func (o Bootstrap) Run(dir string) error {
+	ca, err := EnsureCA(dir)
+	if err != nil {
+		return err
+	}
+	if err := o.server(dir, ca); err != nil {
+		return err
+	}
+	for _, c := range o.credentials() {
+		if err := o.kubeconfig(filepath.Join(dir, c.file), ca, c.Subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o Bootstrap) server(dir string, ca *CA) error {
+	crt, key := filepath.Join(dir, "apiserver.crt"), filepath.Join(dir, "apiserver.key")
+	pair, err := LoadPair(crt, key)
+	if err == nil && ca.fresh(pair.Leaf) && serves(pair.Leaf, o.Hosts) {
+		return nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	certPEM, keyPEM, err := ca.Issue(Subject{Name: api.UserAPIServer}, o.Hosts, certLife)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(key, keyPEM); err != nil {
+		return err
+	}
+	return writeFile(crt, certPEM)
+}
+
+func (o Bootstrap) kubeconfig(path string, ca *CA, s Subject) error {
+	old, err := os.ReadFile(path)
+	if err == nil && o.fits(old, ca, s) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	certPEM, keyPEM, err := ca.Issue(s, nil, certLife)
+	if err != nil {
+		return err
+	}
+	data, err := Access{Context: o.Cluster, User: s.Name, Server: o.Server, CA: ca.PEM, Cert: certPEM, Key: keyPEM}.Kubeconfig()
+	if err != nil {
+		return err
+	}
+	return writeFile(path, data)
+}
+
+// fits reports whether a kubeconfig of ours needs no change. One that cannot be read does.
+func (o Bootstrap) fits(old []byte, ca *CA, s Subject) bool {
+	a, err := ParseKubeconfig(old, "")
+	if err != nil || a.Server != o.Server || a.Context != o.Cluster || string(a.CA) != string(ca.PEM) {
+		return false
+	}
+	pair, err := tls.X509KeyPair(a.Cert, a.Key)
+	return err == nil && ca.fresh(pair.Leaf) && pair.Leaf.Subject.CommonName == s.Name && slices.Equal(pair.Leaf.Subject.Organization, s.Groups)
+}
+
+// fresh reports whether a certificate is this CA's and has at least a third of its life before it.
+func (ca *CA) fresh(c *x509.Certificate) bool {
+	life := c.NotAfter.Sub(c.NotBefore)
+	return c.CheckSignatureFrom(ca.Cert) == nil && time.Until(c.NotAfter) > life/3
+}
+
+func serves(c *x509.Certificate, hosts []string) bool {
+	return !slices.ContainsFunc(hosts, func(h string) bool { return c.VerifyHostname(h) != nil })
+}

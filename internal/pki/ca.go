@@ -1,0 +1,172 @@
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	caLife   = 10 * 365 * 24 * time.Hour
+	certLife = 365 * 24 * time.Hour
+	backdate = 5 * time.Minute // for clocks that are behind ours
+)
+
+// CA signs certificates.
+type CA struct {
+	Cert *x509.Certificate
+	PEM  []byte // Cert as a file holds it
+	key  *ecdsa.PrivateKey
+}
+
+// Subject is who a certificate speaks for.
+type Subject struct {
+	Name   string // the user
+	Groups []string
+}
+
+// EnsureCA loads dir/ca.crt and ca.key, or makes them when neither exists.
+func EnsureCA(dir string) (*CA, error) {
+	crt, key := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
+	_, noCrt := os.Stat(crt)
+	_, noKey := os.Stat(key)
+	if errors.Is(noCrt, fs.ErrNotExist) && errors.Is(noKey, fs.ErrNotExist) {
+		return makeCA(dir, crt, key)
+	}
+	pair, err := LoadPair(crt, key)
+	if err != nil {
+		return nil, fmt.Errorf("%w; without its CA a cluster cannot be trusted: restore both files from a backup, or remove them and every kubeconfig beside them to begin a new trust", err)
+	}
+	signer, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok || !pair.Leaf.IsCA {
+		return nil, fmt.Errorf("%s is not the certificate of a CA with an ECDSA key", crt)
+	}
+	return &CA{Cert: pair.Leaf, PEM: encodeCert(pair.Leaf.Raw), key: signer}, nil
+}
+
+func makeCA(dir, crt, key string) (*CA, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t := template(pkix.Name{CommonName: "optimist-ca"}, caLife)
+	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, t, t, &signer.PublicKey, signer)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &CA{Cert: cert, PEM: encodeCert(der), key: signer}, writePair(crt, key, encodeCert(der), signer)
+}
+
+// Issue signs a certificate that serves as client and, when hosts (names and addresses) are given, as server.
+func (ca *CA) Issue(s Subject, hosts []string, life time.Duration) (certPEM, keyPEM []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := template(pkix.Name{CommonName: s.Name, Organization: s.Groups}, life)
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if len(hosts) > 0 {
+		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, h)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, ca.Cert, &key.PublicKey, ca.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sign a certificate for %s: %w", s.Name, err)
+	}
+	keyPEM, err = encodeKey(key)
+	return encodeCert(der), keyPEM, err
+}
+
+func template(subject pkix.Name, life time.Duration) *x509.Certificate {
+	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 126)) // crypto/rand's Reader never fails
+	now := time.Now()
+	return &x509.Certificate{SerialNumber: serial, Subject: subject, NotBefore: now.Add(-backdate), NotAfter: now.Add(life)}
+}
+
+// ServerTLS is the API server's side of TLS: its certificate from dir, and clients' certificates checked against the CA. A client without one
+// gets in; the doors decide what it may do.
+func ServerTLS(dir string) (*tls.Config, error) {
+	ca, err := EnsureCA(dir)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := LoadPair(filepath.Join(dir, "apiserver.crt"), filepath.Join(dir, "apiserver.key"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.Cert)
+	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS12}, nil
+}
+
+// LoadPair reads a certificate and its key; errors name the file.
+func LoadPair(crt, key string) (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(crt, key)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return pair, err // names the file already
+	}
+	if err != nil {
+		return pair, fmt.Errorf("%s and %s do not hold a certificate and its key: %w", crt, key, err)
+	}
+	return pair, nil
+}
+
+func encodeCert(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalECPrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
+}
+
+func writePair(crt, key string, certPEM []byte, signer *ecdsa.PrivateKey) error {
+	keyPEM, err := encodeKey(signer)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(key, keyPEM); err != nil {
+		return err
+	}
+	return writeFile(crt, certPEM)
+}
+
+// writeFile replaces a file as a whole, readable by its owner only: whoever reads it meanwhile sees the old one or the new one.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, werr := f.Write(data)
+	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,182 @@
+package pki
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+)
+
+// document is a kubeconfig of which we understand only what we must: the rest stays raw, and so survives.
+type document map[string]json.RawMessage
+
+// The lists of a kubeconfig, each of entries with a name.
+const (
+	clusters = "clusters"
+	users    = "users"
+	contexts = "contexts"
+	current  = "current-context"
+)
+
+// MergeKubeconfig adds or replaces a's cluster, user and context in the kubeconfig at path (made if it is not there) and makes the context
+// the current one if asked, or if there was none. Everything else in the file stays. The user's entry is named after the context
+// too, so that two clusters' administrators do not meet.
+func MergeKubeconfig(path string, a Access, makeCurrent bool) error {
+	return edit(path, func(d document) error {
+		a.User = a.User + "@" + a.Context
+		c, u, x := a.entries()
+		if err := errors.Join(d.put(clusters, c.Name, c), d.put(users, u.Name, u), d.put(contexts, x.Name, x)); err != nil {
+			return err
+		}
+		if makeCurrent || d.current() == "" {
+			return d.set(current, a.Context)
+		}
+		return nil
+	})
+}
+
+// RemoveContext takes a context with its cluster and user out of the kubeconfig at path, unless other contexts use them; a current-context that
+// named it becomes empty. Removing what is not there is no error.
+func RemoveContext(path, context string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return edit(path, func(d document) error { return d.remove(context) })
+}
+
+// edit changes a kubeconfig as a whole. A link is followed: people keep this file elsewhere.
+func edit(path string, change func(document) error) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	after, err := editBytes(data, change)
+	if err != nil {
+		return fmt.Errorf("kubeconfig %s: %w; nothing was changed: mend the file or move it away", path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return writeFile(path, after)
+}
+
+func editBytes(data []byte, change func(document) error) ([]byte, error) {
+	d := document{}
+	if err := yaml.Unmarshal(data, &d); err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	if len(d) == 0 {
+		d = document{"apiVersion": json.RawMessage(`"v1"`), "kind": json.RawMessage(`"Config"`)}
+	}
+	if err := change(d); err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(d)
+}
+
+func (d document) set(field string, value any) error {
+	data, err := json.Marshal(value)
+	d[field] = data
+	return err
+}
+
+func (d document) current() string {
+	var s string
+	_ = json.Unmarshal(d[current], &s) // what is no string names no context
+	return s
+}
+
+// named is the one thing that all entries of all lists have.
+type named struct {
+	Name string `json:"name"`
+}
+
+func (d document) list(field string) ([]json.RawMessage, error) {
+	var all []json.RawMessage
+	if d[field] == nil {
+		return nil, nil
+	}
+	if err := json.Unmarshal(d[field], &all); err != nil {
+		return nil, fmt.Errorf("%s is not a list: %w", field, err)
+	}
+	return all, nil
+}
+
+// put replaces the first entry of that name, or appends.
+func (d document) put(field, name string, entry any) error {
+	all, err := d.list(field)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(entry)
+	if err != nil {
+		return err
+	}
+	for i, e := range all {
+		if nameOf(e) == name {
+			all[i] = data
+			return d.set(field, all)
+		}
+	}
+	return d.set(field, append(all, data))
+}
+
+func nameOf(entry json.RawMessage) string {
+	var n named
+	_ = json.Unmarshal(entry, &n) // what has no name is not ours
+	return n.Name
+}
+
+func (d document) remove(context string) error {
+	all, err := d.list(contexts)
+	if err != nil {
+		return err
+	}
+	var gone clusterContext
+	used := map[string]bool{} // what the other contexts need
+	for _, e := range all {
+		var c contextEntry
+		if json.Unmarshal(e, &c) != nil {
+			continue
+		}
+		if c.Name == context {
+			gone = c.Context
+			continue
+		}
+		used[clusters+c.Context.Cluster], used[users+c.Context.User] = true, true
+	}
+	drop := map[string]string{contexts: context, clusters: gone.Cluster, users: gone.User}
+	for field, name := range drop {
+		if name == "" || used[field+name] {
+			continue
+		}
+		if err := d.drop(field, name); err != nil {
+			return err
+		}
+	}
+	if d.current() == context {
+		return d.set(current, "")
+	}
+	return nil
+}
+
+func (d document) drop(field, name string) error {
+	all, err := d.list(field)
+	if err != nil || all == nil {
+		return err
+	}
+	kept := []json.RawMessage{}
+	for _, e := range all {
+		if nameOf(e) != name {
+			kept = append(kept, e)
+		}
+	}
+	return d.set(field, kept)
+}

@@ -1,0 +1,86 @@
+package wire
+
+import (
+	"fmt"
+	"reflect"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"optimist/internal/api"
+	"optimist/proto"
+)
+
+// guests are bodies that are not kinds of their own: subresources are written and read through them.
+var guests = []struct {
+	gvk schema.GroupVersionKind
+	new func() api.Object
+}{
+	{autoscalingv1.SchemeGroupVersion.WithKind("Scale"), func() api.Object { return new(autoscalingv1.Scale) }},
+	{corev1.SchemeGroupVersion.WithKind("Binding"), func() api.Object { return new(corev1.Binding) }},
+	{policyv1.SchemeGroupVersion.WithKind("Eviction"), func() api.Object { return new(policyv1.Eviction) }},
+}
+
+// guestNames say *Scale → "autoscaling/v1/Scale", guestKinds the way back: each as a kind that can decode itself.
+var guestNames, guestKinds = indexGuests()
+
+func indexGuests() (map[reflect.Type]string, map[string]*api.Kind) {
+	names, kinds := map[reflect.Type]string{}, map[string]*api.Kind{}
+	for _, g := range guests {
+		name := g.gvk.Group + "/" + g.gvk.Version + "/" + g.gvk.Kind
+		names[reflect.TypeOf(g.new())] = name
+		kinds[name] = &api.Kind{Group: g.gvk.Group, Name: g.gvk.Kind, Versions: []api.Version{{Name: g.gvk.Version, New: g.new}}}
+	}
+	return names, kinds
+}
+
+// EncodeBody turns a typed object into bytes. nil stays nil.
+func EncodeBody(o api.Object) (*proto.Body, error) {
+	if o == nil {
+		return nil, nil
+	}
+	data, err := api.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	return &proto.Body{Kind: guestNames[reflect.TypeOf(o)], Data: data}, nil
+}
+
+// DecodeBody turns bytes into an object of the target's kind and version, or of the one that the body names.
+func DecodeBody(t api.Target, b *proto.Body) (api.Object, error) {
+	if b == nil {
+		return nil, nil
+	}
+	if b.Kind == "" {
+		return decode(t.Kind, t.Version, b.Data)
+	}
+	k := guestKinds[b.Kind]
+	if k == nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s has no body of kind %q", t.Kind, b.Kind))
+	}
+	return decode(k, "", b.Data)
+}
+
+// decode makes what cannot be read the sender's fault.
+func decode(k *api.Kind, version string, data []byte) (api.Object, error) {
+	o, err := api.Unmarshal(k, version, data)
+	if err != nil && apierrors.ReasonForError(err) == "" {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	return o, err
+}
+
+// EncodeResult and DecodeResult translate what a read or write of one object returns.
+func EncodeResult(r api.Result) (*proto.ObjectReply, error) {
+	body, err := EncodeBody(r.Object)
+	return &proto.ObjectReply{Object: body, Revision: int64(r.Revision), Warnings: r.Warnings}, err
+}
+
+// DecodeResult needs the target of the request: the reply does not repeat it.
+func DecodeResult(t api.Target, p *proto.ObjectReply) (api.Result, error) {
+	o, err := DecodeBody(t, p.Object)
+	return api.Result{Object: o, Revision: api.Revision(p.Revision), Warnings: p.Warnings}, err
+}
