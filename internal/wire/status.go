@@ -85,7 +85,10 @@ func DecodeError(err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	s, _ := status.FromError(err)
+	s, ok := status.FromError(err)
+	if !ok {
+		return err // decoded already, or not from the wire
+	}
 	for _, d := range s.Details() {
 		if f, ok := d.(*proto.Failure); ok {
 			e := &apierrors.StatusError{}

@@ -37,11 +37,12 @@ func Accepted(s grpc.ClientStream) error {
 }
 
 // Open begins a stream as its client: both Objects.Connect and Kept.Connect. Ending the context that s was made with ends it.
+// Its errors are still gRPC's, so that the caller can tell a refusal from a broken connection.
 func Open(s grpc.BidiStreamingClient[proto.Frame, proto.Frame], t api.Target, params url.Values) (api.Stream, error) {
 	// A failing Send says only EOF: the reason is what Header or RecvMsg return.
 	_ = s.Send(&proto.Frame{Open: &proto.Open{Target: EncodeTarget(t), Params: params.Encode()}})
 	if err := Accepted(s); err != nil {
-		return nil, DecodeError(err)
+		return nil, err
 	}
 	return clientStream{s}, nil
 }

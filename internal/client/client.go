@@ -1,0 +1,144 @@
+package client
+
+import (
+	"context"
+	"crypto/x509"
+	"iter"
+	"net"
+	"net/url"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
+
+	"optimist/internal/api"
+	"optimist/internal/wire"
+	"optimist/proto"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	maxBackoff  = 2 * time.Second // between attempts to connect
+	buffer      = 64 << 10        // per connection and direction
+	window      = 1 << 20         // what may be under way unread; fixed, so that gRPC need not estimate it
+)
+
+// Client asks one API server.
+type Client struct {
+	conn *grpc.ClientConn
+	rpc  proto.ObjectsClient
+	trouble
+}
+
+var _ api.Service = (*Client)(nil)
+
+// New prepares a client; it connects when first used.
+func New(c Config) (*Client, error) {
+	conf, own, err := c.tls(ALPN)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient("passthrough:///"+c.Server,
+		grpc.WithTransportCredentials(credentials.NewTLS(conf)),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx) }),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: dialTimeout,
+			Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxBackoff}}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)), // a list is as long as it is
+		grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer), grpc.WithSharedWriteBuffer(true),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(4*window),
+		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0))
+	if err != nil {
+		return nil, err
+	}
+	return &Client{conn: conn, rpc: proto.NewObjectsClient(conn), trouble: trouble{server: c.Server, source: c.Source, own: own}}, nil
+}
+
+// Close ends all that is under way.
+func (c *Client) Close() error { return c.conn.Close() }
+
+func (c *Client) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
+	p, err := c.rpc.Get(ctx, &proto.GetRequest{Target: wire.EncodeTarget(t), At: int64(o.At)})
+	if err != nil {
+		return api.Result{}, c.explain(err)
+	}
+	return wire.DecodeResult(t, p)
+}
+
+func (c *Client) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
+	p, err := c.rpc.List(ctx, &proto.ListRequest{Target: wire.EncodeTarget(t), Options: wire.EncodeListOptions(o)})
+	if err != nil {
+		return api.List{}, c.explain(err)
+	}
+	return wire.DecodeList(t, p)
+}
+
+// Write sends the fence and the causes that ctx carries along.
+func (c *Client) Write(ctx context.Context, r api.Request) (api.Result, error) {
+	if r.Fence == nil {
+		r.Fence = api.FenceFrom(ctx)
+	}
+	w, err := wire.EncodeWrite(r, api.CausesFrom(ctx))
+	if err != nil {
+		return api.Result{}, err
+	}
+	var reached peer.Peer // stays empty when the request found no connection to leave by
+	p, err := c.rpc.Write(ctx, w, grpc.Peer(&reached))
+	if err != nil {
+		return api.Result{}, c.explainWrite(err, reached.Addr != nil)
+	}
+	return wire.DecodeResult(r.Target, p)
+}
+
+func (c *Client) Now(ctx context.Context) (api.Revision, error) {
+	p, err := c.rpc.Now(ctx, &proto.NowRequest{})
+	return api.Revision(p.GetRevision()), c.explain(err)
+}
+
+// Watch holds a stream until ctx ends or the sequence is left; the sequence can be ranged over once.
+func (c *Client) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s, err := c.rpc.Watch(ctx, wire.EncodeWatch(t, o))
+	if err == nil {
+		err = wire.Accepted(s)
+	}
+	if err != nil {
+		cancel()
+		return nil, c.explain(err)
+	}
+	return func(yield func([]api.Event, error) bool) {
+		defer cancel()
+		for {
+			batch, err := c.next(t, s)
+			if !yield(batch, err) || err != nil {
+				return
+			}
+		}
+	}, nil
+}
+
+func (c *Client) next(t api.Target, s grpc.ServerStreamingClient[proto.WatchBatch]) ([]api.Event, error) {
+	p, err := s.Recv()
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return wire.DecodeEvents(t, p)
+}
+
+func (c *Client) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	s, err := c.rpc.Connect(ctx)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	stream, err := wire.Open(s, t, params)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return stream, nil
+}
+
+// expired reports whether a certificate's time has passed.
+func expired(c *x509.Certificate) bool { return time.Now().After(c.NotAfter) }

@@ -1,0 +1,138 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"optimist/internal/api"
+	"optimist/internal/wire"
+	"optimist/proto"
+)
+
+// Keep holds the kept connection: it dials the API server and answers, as c, what that asks; when the connection breaks it dials again.
+// It returns nil when ctx ends, and an error only for a Config that can never work.
+func Keep(ctx context.Context, conf Config, c api.Connector) error {
+	tc, own, err := conf.tls(ALPNKept)
+	if err != nil {
+		return err
+	}
+	log := conf.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	k := keeper{conf: conf, tls: tc, log: log, server: kept{connector: c},
+		trouble: trouble{server: conf.Server, source: conf.Source, own: own}}
+	k.run(ctx)
+	return nil
+}
+
+type keeper struct {
+	conf   Config
+	tls    *tls.Config
+	log    *slog.Logger
+	server kept
+	trouble
+}
+
+const minBackoff = 100 * time.Millisecond
+
+// run tells of trouble once, when it begins: the API server may be away for hours.
+func (k *keeper) run(ctx context.Context) {
+	wait, quiet := minBackoff, false
+	for ctx.Err() == nil {
+		lived, err := k.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if lived > 2*maxBackoff { // it had worked: begin anew
+			wait, quiet = minBackoff, false
+		}
+		if !quiet {
+			k.log.Warn("the kept connection to the API server is lost, dialing again", "err", k.words(err.Error()))
+			quiet = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, maxBackoff)
+	}
+}
+
+// once serves one connection until it breaks.
+func (k *keeper) once(ctx context.Context) (lived time.Duration, err error) {
+	raw, err := k.conf.dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	conn := tls.Client(raw, k.tls)
+	hctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	err = conn.HandshakeContext(hctx)
+	cancel()
+	if err != nil {
+		raw.Close()
+		return 0, err
+	}
+	began := time.Now()
+	s := grpc.NewServer(grpc.MaxConcurrentStreams(1000), grpc.ConnectionTimeout(dialTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
+	proto.RegisterKeptServer(s, k.server)
+	defer context.AfterFunc(ctx, s.Stop)()
+	err = s.Serve(newOnce(conn))
+	s.Stop()
+	return time.Since(began), err
+}
+
+// kept answers what the API server asks.
+type kept struct {
+	proto.UnimplementedKeptServer
+	connector api.Connector
+}
+
+func (k kept) Connect(s grpc.BidiStreamingServer[proto.Frame, proto.Frame]) error {
+	return wire.EncodeError(wire.Serve(s, api.Builtin, k.connector))
+}
+
+// once is a listener that accepts one connection and ends with it.
+type once struct {
+	net.Conn // for LocalAddr
+	give     chan net.Conn
+	over     chan struct{}
+	end      func()
+}
+
+func newOnce(c net.Conn) *once {
+	o := &once{Conn: c, give: make(chan net.Conn, 1), over: make(chan struct{})}
+	o.end = sync.OnceFunc(func() { close(o.over) })
+	o.give <- watched{c, o.end}
+	return o
+}
+
+func (o *once) Accept() (net.Conn, error) {
+	select {
+	case c := <-o.give:
+		return c, nil
+	case <-o.over:
+		return nil, io.EOF
+	}
+}
+
+func (o *once) Addr() net.Addr { return o.LocalAddr() }
+func (o *once) Close() error   { o.end(); return nil }
+
+// watched tells of its end.
+type watched struct {
+	net.Conn
+	end func()
+}
+
+func (w watched) Close() error { defer w.end(); return w.Conn.Close() }

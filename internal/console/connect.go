@@ -1,0 +1,101 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/internal/api"
+)
+
+// piece is the most that one frame carries.
+const piece = 32 << 10
+
+// Connect serves the ring as a log: tailLines (default all) and follow, as for a container's.
+func (r *Ring) Connect(ctx context.Context, params url.Values) (api.Stream, error) {
+	tail, err := tailLines(params)
+	if err != nil {
+		return nil, err
+	}
+	follow, _ := strconv.ParseBool(params.Get("follow"))
+	near, far := Pipe(ctx)
+	go func() {
+		if r.copyTo(ctx, far, r.tail(tail), follow) == nil {
+			_ = Finish(far, nil) // fails only when nobody listens any more
+		}
+	}()
+	return near, nil
+}
+
+func tailLines(params url.Values) (int, error) {
+	text := params.Get("tailLines")
+	if text == "" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("tailLines=%q: must be a number of lines", text))
+	}
+	return n, nil
+}
+
+func (r *Ring) copyTo(ctx context.Context, s api.Stream, from int, follow bool) error {
+	for {
+		text, next, missed, more := r.since(from)
+		if missed > 0 {
+			text = append(fmt.Appendf(nil, "[%d lines were lost]\n", missed), text...)
+		}
+		if err := sendAll(s, text); err != nil {
+			return err
+		}
+		if !follow {
+			return nil
+		}
+		from = next
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func sendAll(s api.Stream, text []byte) error {
+	for len(text) > 0 {
+		n := min(len(text), piece)
+		if err := s.Send(api.Frame{Channel: api.ChannelStdout, Data: text[:n]}); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return nil
+}
+
+// Finish sends a stream's outcome as the last frame and ends it: Success for nil, else the error's Status.
+func Finish(s api.Stream, err error) error {
+	data, jerr := json.Marshal(outcome(err))
+	if jerr != nil {
+		return jerr
+	}
+	if serr := s.Send(api.Frame{Channel: api.ChannelError, Data: data}); serr != nil {
+		return serr
+	}
+	return s.CloseSend()
+}
+
+func outcome(err error) metav1.Status {
+	var known apierrors.APIStatus
+	switch {
+	case err == nil:
+		return metav1.Status{Status: metav1.StatusSuccess}
+	case errors.As(err, &known):
+		return known.Status()
+	}
+	return apierrors.NewInternalError(err).Status()
+}
