@@ -1,0 +1,82 @@
+package plugins
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"optimist/scheduler/framework"
+)
+
+// TaintToleration keeps pods off nodes with a NoSchedule or NoExecute taint that they do not tolerate.
+type TaintToleration struct{}
+
+func (TaintToleration) Name() string { return "TaintToleration" }
+
+func (TaintToleration) WakesOn() []framework.Change {
+	return []framework.Change{framework.NodeAdded, framework.NodeTaints}
+}
+
+func (t TaintToleration) Prepare(pod *corev1.Pod) func(*framework.Node) *framework.Reason {
+	return func(n *framework.Node) *framework.Reason {
+		for _, taint := range n.Spec.Taints {
+			if taint.Effect == corev1.TaintEffectPreferNoSchedule || tolerates(pod, taint) {
+				continue
+			}
+			return &framework.Reason{Plugin: t.Name(),
+				Text: fmt.Sprintf("node(s) had untolerated taint {%s: %s}", taint.Key, taint.Value),
+				Need: "a toleration of " + taint.ToString(), Have: tolerationsText(pod)}
+		}
+		return nil
+	}
+}
+
+// PreferNoSchedule prefers nodes with fewer PreferNoSchedule taints that the pod does not tolerate.
+type PreferNoSchedule struct{}
+
+func (PreferNoSchedule) Name() string  { return "PreferNoSchedule" }
+func (PreferNoSchedule) Weight() int64 { return 3 }
+
+func (PreferNoSchedule) Prepare(pod *corev1.Pod, fitting []*framework.Node) func(*framework.Node) int64 {
+	return fewest(fitting, func(n *framework.Node) int {
+		count := 0
+		for _, taint := range n.Spec.Taints {
+			if taint.Effect == corev1.TaintEffectPreferNoSchedule && !tolerates(pod, taint) {
+				count++
+			}
+		}
+		return count
+	})
+}
+
+func tolerates(pod *corev1.Pod, taint corev1.Taint) bool {
+	return slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool { return toleration(t, taint) })
+}
+
+// toleration matches one toleration with one taint. (Concepts → Taints and Tolerations.) Lt and Gt compare as numbers (KEP-5471).
+func toleration(t corev1.Toleration, taint corev1.Taint) bool {
+	if t.Effect != "" && t.Effect != taint.Effect || t.Key != "" && t.Key != taint.Key {
+		return false
+	}
+	switch t.Operator {
+	case corev1.TolerationOpExists:
+		return true
+	case "", corev1.TolerationOpEqual:
+		return t.Value == taint.Value && t.Key != ""
+	case corev1.TolerationOpLt, corev1.TolerationOpGt:
+		want, err1 := strconv.ParseInt(t.Value, 10, 64)
+		have, err2 := strconv.ParseInt(taint.Value, 10, 64)
+		return err1 == nil && err2 == nil && (t.Operator == corev1.TolerationOpLt) == (have < want) && have != want
+	}
+	return false
+}
+
+func tolerationsText(pod *corev1.Pod) string {
+	var keys []string
+	for _, t := range pod.Spec.Tolerations {
+		keys = append(keys, t.Key)
+	}
+	return fmt.Sprintf("tolerations of %q", keys)
+}
