@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Simulate runs a whole simulated cluster in this process until it is told to end. cmd/ctl hands it in.
+type Simulate func(c Config, log *slog.Logger) error
+
+// Commands are ctl's commands for the life of a cluster. controllers are the names that need certificates.
+func Commands(simulate Simulate, controllers []string) []*cobra.Command {
+	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), superviseCommand(simulate)}
+}
+
+func nameFlag(cmd *cobra.Command) *string {
+	name := cmd.Flags().String("name", DefaultName, "the cluster's name")
+	_ = cmd.RegisterFlagCompletionFunc("name", func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+		for _, c := range List() {
+			names = append(names, c.Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	return name
+}
+
+// kubeconfigOf is ctl's own --kubeconfig flag, if this tree of commands has one.
+func kubeconfigOf(cmd *cobra.Command) string {
+	if f := cmd.Flag("kubeconfig"); f != nil {
+		return f.Value.String()
+	}
+	return ""
+}
+
+func upCommand(controllers []string) *cobra.Command {
+	var w Wish
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start a cluster on this machine and wait until it is ready",
+		Example: `  sudo ctl up                      real containers
+  ctl up --sim --nodes 3           simulated ones: no root, any system
+  sudo ctl up --name second        beside the first`,
+		Args: cobra.NoArgs,
+	}
+	name := nameFlag(cmd)
+	cmd.Flags().BoolVar(&w.Sim, "sim", false, "simulate the containers: everything in one process, without root")
+	cmd.Flags().IntVar(&w.Nodes, "nodes", 1, "how many nodes (more than one needs --sim)")
+	cmd.Flags().IntVar(&w.Port, "port", 0, "the API server's port on 127.0.0.1 (default the first free one from 6443)")
+	cmd.Flags().StringVar(&w.ClusterCIDR, "cluster-cidr", "", "the pods' address range (default a free one like 10.244.0.0/16)")
+	cmd.Flags().StringVar(&w.ServiceCIDR, "service-cidr", "", "the Services' address range (default a free one like 10.96.0.0/16)")
+	cmd.Flags().DurationVar(&w.Wait, "wait", time.Minute, "how long to wait until it is ready")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		w.Name, w.Kubeconfig, w.controllers = *name, kubeconfigOf(cmd), controllers
+		if w.Nodes < 1 || w.Nodes > 1000 {
+			return fmt.Errorf("--nodes %d: want 1 to 1000", w.Nodes)
+		}
+		if w.Nodes > 1 && !w.Sim {
+			return fmt.Errorf("--nodes %d: real clusters of several nodes come with a later version; add --sim for simulated ones", w.Nodes)
+		}
+		return Up(w, cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+func startCommand(controllers []string) *cobra.Command {
+	cmd := &cobra.Command{Use: "start", Short: "Start a stopped cluster, or adopt one whose supervisor died", Args: cobra.NoArgs}
+	name := nameFlag(cmd)
+	wait := cmd.Flags().Duration("wait", time.Minute, "how long to wait until it is ready")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return Start(*name, kubeconfigOf(cmd), controllers, *wait, cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+func stopCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "stop", Short: "Stop a cluster and keep all of its data", Args: cobra.NoArgs}
+	name := nameFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return Stop(*name, cmd.OutOrStdout()) }
+	return cmd
+}
+
+func downCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "down", Short: "Remove a cluster and everything that belongs to it", Args: cobra.NoArgs}
+	name := nameFlag(cmd)
+	yes := cmd.Flags().BoolP("yes", "y", false, "do not ask")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !*yes && !confirm(fmt.Sprintf("Remove cluster %q with all its objects, containers and data?", *name), cmd.InOrStdin(), cmd.ErrOrStderr()) {
+			return fmt.Errorf("nothing was removed (answer y, or say --yes)")
+		}
+		return Down(*name, kubeconfigOf(cmd), cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// superviseCommand is what up and start leave running.
+func superviseCommand(simulate Simulate) *cobra.Command {
+	cmd := &cobra.Command{Use: "supervise", Short: "Watch over a cluster's processes (started by up and start)", Args: cobra.NoArgs, Hidden: true}
+	name := nameFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		c, err := Load(*name)
+		if err != nil {
+			return err
+		}
+		lock, err := c.lock()
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+		if c.Sim {
+			return simulate(c, log)
+		}
+		return c.supervise(log)
+	}
+	return cmd
+}

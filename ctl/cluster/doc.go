@@ -1,0 +1,15 @@
+// Package cluster is the life of a cluster on this machine: up, stop, start, down.
+//
+//	ctl up ──▶ folder, certificates, configuration ──▶ supervisor (a detached `ctl supervise`) ──▶ containerd
+//	   │                                                   │ restarts what dies                  ├▶ apiserver
+//	   └── waits until all is Ready                        │ processes.json: who runs            ├▶ scheduler, controllers
+//	                                                       └─────────────────────────────────────└▶ agent
+//
+// The supervisor holds nothing that matters: killed, the others run on, and `ctl start` begins a new one which finds them in processes.json and
+// watches over them again. With --sim there is no process but the supervisor: the whole cluster runs inside it (package inprocess).
+//
+// Start reading at config.go (what a cluster is), up.go, then supervisor.go. Everything that `up` makes lies in two folders,
+// Root and Run; `down` ends the processes, asks the agent to take its pods and network away, and removes both folders.
+//
+// Real Kubernetes leaves this to kubeadm, kind, minikube or k3s, and watching over processes to systemd and static pods.
+package cluster

@@ -1,0 +1,173 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	firstRestart = 100 * time.Millisecond // doubled by each further death,
+	maxRestart   = 5 * time.Second        // up to this,
+	settled      = 10 * time.Second       // and forgotten after running for so long
+	patience     = 10 * time.Second       // from SIGTERM to SIGKILL
+)
+
+// removeSignal tells a supervisor to end and to take the pods and their network away; SIGTERM keeps what is on disk.
+const removeSignal = syscall.SIGUSR1
+
+// supervisor watches over a cluster's processes. It is the only one to start them; what it knows of them is in processes.json, so that
+// the next supervisor can go on where this one was killed.
+type supervisor struct {
+	c   Config
+	log *slog.Logger
+
+	mu      sync.Mutex // guards running and its file
+	running map[string]running
+}
+
+// supervise runs until it is told to end. The signal decides what stays.
+func (c Config) supervise(log *slog.Logger) error {
+	s := &supervisor{c: c, log: log, running: map[string]running{}}
+	if data, err := os.ReadFile(s.file()); err == nil {
+		if err := json.Unmarshal(data, &s.running); err != nil {
+			log.Warn("processes.json is unreadable, nothing can be adopted", "err", err)
+		}
+	}
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM, syscall.SIGINT, removeSignal)
+
+	ends := map[string]func(){}
+	for _, p := range c.processes() {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { s.watch(ctx, p); close(done) }()
+		ends[p.name] = func() { cancel(); <-done }
+	}
+	how := <-told
+	log.Info("stopping", "signal", how.String())
+	s.shutDown(ends, how == removeSignal)
+	return nil
+}
+
+func (s *supervisor) file() string { return s.c.path("processes.json") }
+
+// watch keeps one process running until ctx ends, then stops it.
+func (s *supervisor) watch(ctx context.Context, p process) {
+	delay := firstRestart
+	for ctx.Err() == nil {
+		began := time.Now()
+		r, err := s.adoptOrStart(p)
+		if err != nil {
+			s.log.Error("cannot start", "process", p.name, "err", err)
+		} else if err := r.wait(ctx); ctx.Err() == nil {
+			s.log.Warn("process ended, restarting it", "process", p.name, "pid", r.PID, "how", err)
+		} else {
+			r.stop(patience)
+			s.record(p.name, running{})
+			return
+		}
+		if time.Since(began) > settled {
+			delay = firstRestart
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, maxRestart)
+	}
+}
+
+// adoptOrStart returns the process as it runs already, or a new one.
+func (s *supervisor) adoptOrStart(p process) (*running, error) {
+	s.mu.Lock()
+	known := s.running[p.name]
+	s.mu.Unlock()
+	if known.alive() {
+		s.log.Info("adopted", "process", p.name, "pid", known.PID)
+		return &known, nil
+	}
+	out, err := openLog(s.c.logFile(p.name))
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd := exec.Command(p.argv[0], p.argv[1:]...)
+	cmd.Dir = s.c.Root
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is not for them
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	r := runningOf(cmd)
+	s.record(p.name, *r)
+	s.log.Info("started", "process", p.name, "pid", r.PID)
+	return r, nil
+}
+
+// maxLog is the size at which a component's log is put aside when the component starts.
+const maxLog = 16 << 20
+
+func openLog(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > maxLog {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+func (s *supervisor) record(name string, r running) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running[name] = r; r.PID == 0 {
+		delete(s.running, name)
+	}
+	data, err := json.Marshal(s.running)
+	if err == nil {
+		err = writeFile(s.file(), data)
+	}
+	if err != nil {
+		s.log.Warn("cannot note which processes run", "err", err)
+	}
+}
+
+// shutDown ends agents first, then the pods, then the rest in the reverse order of starting.
+func (s *supervisor) shutDown(ends map[string]func(), remove bool) {
+	order := slices.Backward(s.c.processes())
+	for _, p := range order {
+		if p.name == "containerd" {
+			s.cleanNodes(remove)
+		}
+		ends[p.name]()
+		s.log.Info("stopped", "process", p.name)
+	}
+}
+
+// cleanNodes has the agent's binary stop, or remove, what it ran.
+func (s *supervisor) cleanNodes(remove bool) {
+	mode := "stop"
+	if remove {
+		mode = "remove"
+	}
+	for _, node := range s.c.Nodes {
+		out, err := openLog(s.c.logFile("agent-" + node))
+		if err != nil {
+			s.log.Error("cannot open the agent's log", "node", node, "err", err)
+			continue
+		}
+		cmd := exec.Command(s.c.Bin+"/agent", append([]string{"--cleanup", mode}, s.c.agentFlags(node)...)...)
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Run(); err != nil {
+			s.log.Error("the node could not be cleaned up", "node", node, "err", err, "log", out.Name())
+		}
+		out.Close()
+	}
+}

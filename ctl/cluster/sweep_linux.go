@@ -1,0 +1,117 @@
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sweep removes what a clean end would have removed: whatever of this cluster still runs, is mounted or lies about. It is the last
+// part of down and needs no other process to be alive.
+func (c Config) sweep() error {
+	for range 50 {
+		left := c.leftovers()
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if len(left) == 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	for _, m := range slices.Backward(c.mounts()) {
+		if err := unix.Unmount(m, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", m, err)
+		}
+	}
+	c.removeCgroups()
+	for _, dir := range []string{c.Run, c.Root} {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		_ = os.Remove(filepath.Dir(dir)) // goes with its last cluster
+	}
+	return nil
+}
+
+// leftovers are processes in the cluster's cgroups, shims of its containerd, and its own programs.
+func (c Config) leftovers() []int {
+	var pids []int
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range procs {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if pid == os.Getpid() {
+			continue
+		}
+		if c.owns(dir) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (c Config) owns(proc string) bool {
+	cgroups, _ := os.ReadFile(filepath.Join(proc, "cgroup"))
+	if bytes.Contains(cgroups, []byte(":/"+c.cgroup()+"/")) {
+		return true
+	}
+	cmdline, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
+	for _, arg := range strings.Split(string(cmdline), "\x00") {
+		if arg == c.socket() || arg == c.path("containerd", "config.toml") || arg == c.pki() || filepath.Dir(arg) == c.pki() {
+			return true
+		}
+	}
+	return false
+}
+
+// cgroup is the name that all cgroups of this cluster's nodes have in common: optimist-<cluster>.
+func (c Config) cgroup() string { return "optimist-" + c.Name }
+
+// mounts are the mount points below the cluster's folders, in the order in which they were made.
+func (c Config) mounts() []string {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var points []string
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 5 {
+			continue
+		}
+		at := strings.ReplaceAll(fields[4], `\040`, " ")
+		if strings.HasPrefix(at, c.Root+"/") || strings.HasPrefix(at, c.Run+"/") {
+			points = append(points, at)
+		}
+	}
+	return points
+}
+
+// removeCgroups removes the cluster's cgroups in every hierarchy, deepest first; a cgroup is removed by removing its folder.
+func (c Config) removeCgroups() {
+	for _, pattern := range []string{"/sys/fs/cgroup/" + c.cgroup(), "/sys/fs/cgroup/*/" + c.cgroup()} {
+		tops, _ := filepath.Glob(pattern)
+		for _, top := range tops {
+			var dirs []string
+			_ = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+				if err == nil && d.IsDir() {
+					dirs = append(dirs, path)
+				}
+				return nil
+			})
+			for _, dir := range slices.Backward(dirs) {
+				_ = os.Remove(dir)
+			}
+		}
+	}
+}
