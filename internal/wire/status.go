@@ -119,6 +119,16 @@ func bare(s *status.Status) error {
 	return e
 }
 
+// Ours reports whether an encoded error is the server's own fault (5xx): what its log should tell of. That somebody is not there (503) and
+// that time ran out (504) happens.
+func Ours(encoded error) bool {
+	switch status.Code(encoded) {
+	case codes.Internal, codes.Unknown, codes.DataLoss:
+		return true
+	}
+	return false
+}
+
 // IsTransport reports whether gRPC itself made this error because there was no connection, or none any more.
 func IsTransport(err error) bool {
 	s, ok := status.FromError(err)

@@ -1,0 +1,138 @@
+package grpc
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	rpc "google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"optimist/apiserver/door"
+	"optimist/internal/api"
+	"optimist/internal/wire"
+	"optimist/proto"
+)
+
+const (
+	maxRequest = 8 << 20         // bytes; objects are refused long before
+	maxStreams = 10_000          // calls and watches at once, per connection
+	workers    = 4               // goroutines kept for calls: they spare growing a stack for each
+	buffer     = 64 << 10        // per connection and direction
+	window     = 1 << 20         // what a client may send unread; fixed, so that gRPC need not estimate it
+	patience   = 3 * time.Second // for calls under way when the server stops
+)
+
+// Server offers a Service to connections whose TLS is done.
+type Server struct {
+	objects *objects
+	log     *slog.Logger
+	conns   *door.Queue
+}
+
+// New makes a server; addr is where its connections arrive.
+func New(svc api.Service, catalogue *api.Catalogue, addr net.Addr, log *slog.Logger) *Server {
+	return &Server{objects: &objects{svc: svc, catalogue: catalogue}, log: log, conns: door.NewQueue(addr)}
+}
+
+// Enter takes a connection.
+func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	g := guard{log: s.log, stop: ctx}
+	server := rpc.NewServer(
+		rpc.Creds(credentials{}), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.stream),
+		rpc.MaxRecvMsgSize(maxRequest), rpc.MaxConcurrentStreams(maxStreams), rpc.NumStreamWorkers(workers),
+		rpc.ReadBufferSize(buffer), rpc.WriteBufferSize(buffer), rpc.SharedWriteBuffer(true),
+		rpc.InitialWindowSize(window), rpc.InitialConnWindowSize(4*window),
+		rpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		rpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
+	proto.RegisterObjectsServer(server, s.objects)
+	stopped := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { defer close(stopped); stop(server) })()
+	err := server.Serve(s.conns)
+	if ctx.Err() == nil {
+		server.Stop()
+		return err
+	}
+	<-stopped
+	return nil
+}
+
+// stop lets calls under way finish, but not for long.
+func stop(s *rpc.Server) {
+	t := time.AfterFunc(patience, s.Stop)
+	defer t.Stop()
+	s.GracefulStop()
+}
+
+// guard stands before every call.
+type guard struct {
+	log  *slog.Logger
+	stop context.Context // ends when the server stops; watches end with it
+}
+
+func (g guard) unary(ctx context.Context, req any, info *rpc.UnaryServerInfo, next rpc.UnaryHandler) (reply any, err error) {
+	defer func() { err = g.outcome(info.FullMethod, err, recover()) }()
+	if ctx, err = identify(ctx); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+func (g guard) stream(srv any, s rpc.ServerStream, info *rpc.StreamServerInfo, next rpc.StreamHandler) (err error) {
+	defer func() { err = g.outcome(info.FullMethod, err, recover()) }()
+	ctx, err := identify(s.Context())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.stop, cancel)()
+	err = next(srv, stream{s, ctx})
+	if g.stop.Err() != nil {
+		return apierrors.NewServiceUnavailable("the API server is stopping")
+	}
+	return err
+}
+
+// outcome turns what a call came to into what the client is told, and logs what is our own fault.
+func (g guard) outcome(method string, err error, panicked any) error {
+	if panicked != nil {
+		g.log.Error("a call panicked", "method", method, "panic", panicked, "stack", string(debug.Stack()))
+		return wire.EncodeError(apierrors.NewInternalError(fmt.Errorf("panic in %s: %v", method, panicked)))
+	}
+	if err == nil {
+		return nil
+	}
+	told := wire.EncodeError(err)
+	if g.stop.Err() == nil && wire.Ours(told) {
+		g.log.Error("a call failed", "method", method, "err", err)
+	}
+	return told
+}
+
+// stream is a server stream under a context of ours.
+type stream struct {
+	rpc.ServerStream
+	ctx context.Context
+}
+
+func (s stream) Context() context.Context { return s.ctx }
+
+// identify puts the caller into the context.
+func identify(ctx context.Context) (context.Context, error) {
+	if p, ok := peer.FromContext(ctx); ok {
+		if info, ok := p.AuthInfo.(identity); ok {
+			return api.WithUser(ctx, info.user), nil
+		}
+	}
+	return ctx, apierrors.NewUnauthorized("no client certificate: use a kubeconfig of this cluster")
+}
