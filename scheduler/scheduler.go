@@ -288,12 +288,12 @@ func (s *Scheduler) podChanged(c informer.Change) {
 			if after.Spec.Priority != nil {
 				priority = *after.Spec.Priority
 			}
-			s.queue.add(c.Key(), priority, trigger(c.Revision))
+			s.queue.add(api.KeyOf(after), priority, trigger(c.Revision))
 		}
 	case finished(after):
 		s.gone(after, c.Revision)
 	default:
-		s.queue.remove(c.Key())
+		s.queue.remove(api.KeyOf(after))
 		if after.Spec.NodeName != "" {
 			s.cache.place(after)
 		}
@@ -317,7 +317,7 @@ func (s *Scheduler) nodeChanged(c informer.Change) {
 	defer s.wakeUp()
 	n, ok := c.After.(*corev1.Node)
 	if !ok {
-		s.cache.removeNode(c.Key().Name)
+		s.cache.removeNode(c.Before.GetName())
 		return
 	}
 	if changes := s.cache.setNode(n); len(changes) > 0 {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -19,18 +18,20 @@ import (
 )
 
 func main() {
+	host, _ := os.Hostname()
+	id := flag.String("id", host, "the name under which this copy stands for election; no two running copies may share one")
 	kubeconfig := flag.String("kubeconfig", "", "credentials of system:scheduler (a kubeconfig file)")
 	flag.Parse()
 	log, ring := console.New("scheduler")
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := run(ctx, *kubeconfig, log, ring); err != nil && ctx.Err() == nil {
+	if err := run(ctx, *kubeconfig, *id, log, ring); err != nil && ctx.Err() == nil {
 		log.Error("scheduler ends", "err", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, kubeconfig string, log *slog.Logger, ring *console.Ring) error {
+func run(ctx context.Context, kubeconfig, id string, log *slog.Logger, ring *console.Ring) error {
 	cfg, err := client.Load(kubeconfig, "")
 	if err != nil {
 		return fmt.Errorf("--kubeconfig: %w", err)
@@ -40,8 +41,7 @@ func run(ctx context.Context, kubeconfig string, log *slog.Logger, ring *console
 		return err
 	}
 	defer svc.Close()
-	host, _ := os.Hostname()
-	s := scheduler.New(scheduler.Config{Service: svc, ID: host + "-" + strconv.Itoa(os.Getpid()), Log: log, Console: ring})
+	s := scheduler.New(scheduler.Config{Service: svc, ID: id, Log: log, Console: ring})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Run(ctx) })
 	g.Go(func() error { return client.Keep(ctx, cfg, s) })

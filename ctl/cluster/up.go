@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"optimist/internal/pki"
+	"optimist/internal/port"
 )
 
 // Wish is what the flags of `ctl up` ask for; zero values leave the choice to us.
@@ -107,8 +108,8 @@ func (w Wish) listen(others []Config) (string, error) {
 	for _, o := range others {
 		claimed[o.Listen] = true
 	}
-	for port := 6443; port < 6543; port++ {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	for p := 6443; p < 6543; p++ {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
 		if !claimed[addr] && tryListen(addr) == nil {
 			return addr, nil
 		}
@@ -117,9 +118,9 @@ func (w Wish) listen(others []Config) (string, error) {
 }
 
 func tryListen(addr string) error {
-	l, err := net.Listen("tcp", addr)
+	l, err := port.Listen(addr)
 	if err != nil {
-		return port.InUse(addr, err)
+		return err
 	}
 	return l.Close()
 }
