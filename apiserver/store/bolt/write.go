@@ -66,13 +66,13 @@ func (p *pending) late() (store.Revision, error) {
 // write is the only goroutine that changes data, log and index.
 func (db *DB) write() {
 	defer close(db.stopped)
-	size := 0
+	expected := 0
 	for {
 		select {
 		case first := <-db.queue:
-			waiting := db.gather(first, size)
-			size = len(waiting)
+			waiting := db.gather(first, expected)
 			db.commit(waiting)
+			expected = len(waiting) + len(db.queue)
 		case <-db.closing:
 			return
 		}

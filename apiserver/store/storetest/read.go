@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"optimist/apiserver/store"
@@ -107,5 +109,41 @@ func compaction(t *testing.T, s store.Store) {
 	defer cancel()
 	if b := pull(t, ctx, s, "", last).batch(); string(b.Changes[0].Prev) != "newest" {
 		t.Errorf("a watch from the compacted revision has lost the previous value: %+v", b)
+	}
+}
+
+// compactionBeside compacts close behind writers, and lists in between.
+func compactionBeside(t *testing.T, s store.Store) {
+	const writers, each = 4, 150
+	var group, readers sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for i := range each {
+				commit(t, s, put(fmt.Sprintf("/k/%d/%d", w, i%5), fmt.Sprint(i)), put(fmt.Sprintf("/w/%d", w), fmt.Sprint(i)))
+				commit(t, s, del(fmt.Sprintf("/k/%d/%d", w, (i+1)%5)))
+			}
+		})
+	}
+	done := make(chan struct{})
+	readers.Go(func() {
+		for running := true; running; {
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+			if _, at, err := s.List(t.Context(), store.Range{}, 0); err != nil {
+				t.Errorf("list at %d: %v", at, err)
+			} else if err := s.Compact(t.Context(), max(at-5, 0)); err != nil {
+				t.Errorf("compact: %v", err)
+			}
+		}
+	})
+	group.Wait()
+	close(done)
+	readers.Wait()
+	entries, at, err := s.List(t.Context(), store.Range{Prefix: "/k/"}, 0)
+	if err != nil || at != 2*writers*each || len(entries) != 4*writers {
+		t.Errorf("got %d entries at %d, %v; want %d at %d", len(entries), at, err, 4*writers, 2*writers*each)
 	}
 }

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open, reopen ...Reopen) {
 		{"the past can be read", past},
 		{"the future cannot be read", future},
 		{"compaction forgets the past and nothing else", compaction},
+		{"compaction goes on beside writers and readers", compactionBeside},
 		{"a watch replays and goes on", watchReplay},
 		{"a watch sees whole revisions under its prefix", watchWhole},
 		{"a watch knows what was there before", watchPrev},
