@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"optimist/internal/pki"
 	"optimist/internal/port"
 )
 
