@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	rpc "google.golang.org/grpc"
@@ -24,56 +25,71 @@ import (
 
 // Kept is the door of kept connections: it asks where others are asked.
 type Kept struct {
-	Register func(component string, c api.Connector) (unregister func())
-	Log      *slog.Logger
-	Stop     context.Context // ends them all
+	register func(component string, c api.Connector) (unregister func())
+	log      *slog.Logger
+	conns    *door.Queue
 }
 
-// Enter takes a connection that a component has opened to be asked on, and keeps it registered while it lives.
-func (k Kept) Enter(c *tls.Conn) {
-	u, _ := door.User(c.ConnectionState())
-	if !mayKeep(u) {
-		k.Log.Warn("refused a kept connection: only nodes, scheduler and controllers keep one", "user", u.Name, "from", c.RemoteAddr())
-		c.Close()
-		return
+// NewKept makes the door; register is the hub's.
+func NewKept(register func(string, api.Connector) func(), addr net.Addr, log *slog.Logger) *Kept {
+	return &Kept{register: register, log: log, conns: door.NewQueue(addr)}
+}
+
+// Enter takes a connection that a component has opened to be asked on.
+func (k *Kept) Enter(c *tls.Conn) { k.conns.Put(c) }
+
+// Run keeps each connection registered while it lives; it ends them all, and returns, when ctx ends.
+func (k *Kept) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { k.conns.Close() })()
+	var held sync.WaitGroup
+	defer held.Wait()
+	for {
+		c, err := k.conns.Accept()
+		if err != nil {
+			return nil // only ctx closes the queue
+		}
+		held.Go(func() { k.hold(ctx, c.(*tls.Conn)) })
 	}
-	go k.hold(u.Name, c)
 }
 
 func mayKeep(u api.User) bool {
 	return u.Name == api.UserScheduler || u.Name == api.UserControllers || strings.HasPrefix(u.Name, api.NodePrefix) && u.In(api.GroupNodes)
 }
 
-func (k Kept) hold(component string, c *tls.Conn) {
-	conn, err := rpc.NewClient("passthrough:///"+component,
+func (k *Kept) hold(ctx context.Context, c *tls.Conn) {
+	defer c.Close()
+	u, _ := door.User(c.ConnectionState())
+	if !mayKeep(u) {
+		k.log.Warn("refused a kept connection: only nodes, scheduler and controllers keep one", "user", u.Name, "from", c.RemoteAddr())
+		return
+	}
+	conn, err := rpc.NewClient("passthrough:///"+u.Name,
 		rpc.WithTransportCredentials(insecure.NewCredentials()), // TLS is below already
 		rpc.WithContextDialer(just(c)), rpc.WithIdleTimeout(0), rpc.WithDisableRetry(), rpc.WithDisableServiceConfig(),
 		rpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 15 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}))
 	if err != nil {
-		k.Log.Error("cannot use a kept connection", "component", component, "err", err)
-		c.Close()
+		k.log.Error("cannot use a kept connection", "component", u.Name, "err", err)
 		return
 	}
-	defer c.Close()
 	defer conn.Close()
 	conn.Connect()
-	if !k.await(conn, func(s connectivity.State) bool { return s == connectivity.Ready }) {
+	if !await(ctx, conn, func(s connectivity.State) bool { return s == connectivity.Ready }) {
 		return
 	}
-	defer k.Register(component, asked{proto.NewKeptClient(conn), component})()
-	k.Log.Info("a component keeps a connection", "component", component, "from", c.RemoteAddr())
-	k.await(conn, func(s connectivity.State) bool { return s != connectivity.Ready })
-	k.Log.Info("a kept connection has ended", "component", component, "from", c.RemoteAddr())
+	defer k.register(u.Name, asked{proto.NewKeptClient(conn), u.Name})()
+	k.log.Info("a component keeps a connection", "component", u.Name, "from", c.RemoteAddr())
+	await(ctx, conn, func(s connectivity.State) bool { return s != connectivity.Ready })
+	k.log.Info("a kept connection has ended", "component", u.Name, "from", c.RemoteAddr())
 }
 
-// await waits for a state; false when the connection broke first, or the server stops.
-func (k Kept) await(conn *rpc.ClientConn, want func(connectivity.State) bool) bool {
+// await waits for a state; false when the connection broke first, or ctx ended.
+func await(ctx context.Context, conn *rpc.ClientConn, want func(connectivity.State) bool) bool {
 	for {
 		s := conn.GetState()
 		if want(s) {
 			return true
 		}
-		if s == connectivity.TransientFailure || s == connectivity.Shutdown || !conn.WaitForStateChange(k.Stop, s) {
+		if s == connectivity.TransientFailure || s == connectivity.Shutdown || !conn.WaitForStateChange(ctx, s) {
 			return false
 		}
 	}

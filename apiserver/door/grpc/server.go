@@ -46,9 +46,9 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	g := guard{log: s.log, stop: ctx}
+	g := guard{log: s.log}
 	server := rpc.NewServer(
-		rpc.Creds(credentials{}), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.stream),
+		rpc.Creds(credentials{}), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.streams(ctx)),
 		rpc.MaxRecvMsgSize(maxRequest), rpc.MaxConcurrentStreams(maxStreams), rpc.NumStreamWorkers(workers),
 		rpc.ReadBufferSize(buffer), rpc.WriteBufferSize(buffer), rpc.SharedWriteBuffer(true),
 		rpc.InitialWindowSize(window), rpc.InitialConnWindowSize(4*window),
@@ -74,10 +74,7 @@ func stop(s *rpc.Server) {
 }
 
 // guard stands before every call.
-type guard struct {
-	log  *slog.Logger
-	stop context.Context // ends when the server stops; watches end with it
-}
+type guard struct{ log *slog.Logger }
 
 func (g guard) unary(ctx context.Context, req any, info *rpc.UnaryServerInfo, next rpc.UnaryHandler) (reply any, err error) {
 	defer func() { err = g.outcome(info.FullMethod, err, recover()) }()
@@ -87,20 +84,23 @@ func (g guard) unary(ctx context.Context, req any, info *rpc.UnaryServerInfo, ne
 	return next(ctx, req)
 }
 
-func (g guard) stream(srv any, s rpc.ServerStream, info *rpc.StreamServerInfo, next rpc.StreamHandler) (err error) {
-	defer func() { err = g.outcome(info.FullMethod, err, recover()) }()
-	ctx, err := identify(s.Context())
-	if err != nil {
+// streams guards watches and streams, and ends them with running.
+func (g guard) streams(running context.Context) rpc.StreamServerInterceptor {
+	return func(srv any, s rpc.ServerStream, info *rpc.StreamServerInfo, next rpc.StreamHandler) (err error) {
+		defer func() { err = g.outcome(info.FullMethod, err, recover()) }()
+		ctx, err := identify(s.Context())
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(running, cancel)()
+		err = next(srv, stream{s, ctx})
+		if running.Err() != nil {
+			return apierrors.NewServiceUnavailable("the API server is stopping")
+		}
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(g.stop, cancel)()
-	err = next(srv, stream{s, ctx})
-	if g.stop.Err() != nil {
-		return apierrors.NewServiceUnavailable("the API server is stopping")
-	}
-	return err
 }
 
 // outcome turns what a call came to into what the client is told, and logs what is our own fault.
@@ -113,7 +113,7 @@ func (g guard) outcome(method string, err error, panicked any) error {
 		return nil
 	}
 	told := wire.EncodeError(err)
-	if g.stop.Err() == nil && wire.Ours(told) {
+	if wire.Ours(told) {
 		g.log.Error("a call failed", "method", method, "err", err)
 	}
 	return told

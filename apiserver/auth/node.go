@@ -1,0 +1,175 @@
+package auth
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"optimist/internal/api"
+)
+
+// scope says how far a node's permission reaches.
+type scope int
+
+const (
+	every  scope = iota // every object
+	itself              // the object that bears the node's name
+	lease               // that, in kube-node-lease
+	mine                // pods bound to it
+	needed              // what pods bound to it name
+)
+
+// nodeRules is what a node's agent may do; everything else it may not.
+var nodeRules = []struct {
+	kind  *api.Kind
+	sub   string
+	verbs []api.Verb
+	scope scope
+}{
+	{api.NodeKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, every}, // routes to the other nodes
+	{api.NodeKind, "", []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbPatch}, itself},
+	{api.NodeKind, "status", []api.Verb{api.VerbUpdate, api.VerbPatch}, itself},
+	{api.LeaseKind, "", []api.Verb{api.VerbGet, api.VerbCreate, api.VerbUpdate, api.VerbPatch}, lease},
+	{api.PodKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch, api.VerbDelete}, mine},
+	{api.PodKind, "status", []api.Verb{api.VerbGet, api.VerbUpdate, api.VerbPatch}, mine},
+	{api.SecretKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, needed},
+	{api.ConfigMapKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, needed},
+	{api.ServiceKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, every},
+	{api.EndpointSliceKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, every},
+	{api.EventKind, "", []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbPatch}, every},
+}
+
+// nodeLeases is the namespace of the nodes' heartbeats.
+const nodeLeases = "kube-node-lease"
+
+// node decides for one node. It reads pods from the registry itself, as they are now: a pod that the node has heard of is there.
+type node struct {
+	*gate
+	user api.User
+	name string
+}
+
+func (g *gate) node(u api.User, name string) node { return node{g, u, name} }
+
+// scope finds the widest rule for a verb on a target.
+func (n node) scope(v api.Verb, t api.Target) (scope, error) {
+	for _, r := range nodeRules {
+		if r.kind.Is(t.Kind) && r.sub == t.Sub && slices.Contains(r.verbs, v) {
+			return r.scope, nil
+		}
+	}
+	return 0, forbidden(n.user, v, t, "")
+}
+
+func (n node) refuse(v api.Verb, t api.Target) error {
+	return forbidden(n.user, v, t, "no relationship found between node '"+n.name+"' and this object")
+}
+
+func (n node) get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
+	s, err := n.scope(api.VerbGet, t)
+	if err != nil {
+		return api.Result{}, err
+	}
+	if s != mine {
+		if err := n.within(ctx, s, api.VerbGet, t); err != nil {
+			return api.Result{}, err
+		}
+		return n.next.Get(ctx, t, o)
+	}
+	r, err := n.next.Get(ctx, t, o)
+	if pod, ok := r.Object.(*corev1.Pod); ok && pod.Spec.NodeName != n.name {
+		return api.Result{}, n.refuse(api.VerbGet, t)
+	}
+	return r, err
+}
+
+// look decides on lists and watches: of pods only by spec.nodeName, of secrets and config maps only one at a time, by metadata.name.
+func (n node) look(ctx context.Context, v api.Verb, t api.Target, f fields.Selector) error {
+	s, err := n.scope(v, t)
+	if err != nil {
+		return err
+	}
+	switch s {
+	case mine:
+		if exactly(f, "spec.nodeName") != n.name {
+			return forbidden(n.user, v, t, "a node can only "+string(v)+" pods with field selector spec.nodeName="+n.name)
+		}
+		return nil
+	case needed:
+		if t.Key.Name = exactly(f, "metadata.name"); t.Key.Name == "" || t.Key.Namespace == "" {
+			return forbidden(n.user, v, t, "a node can only "+string(v)+" one object, with field selector metadata.name=…")
+		}
+	}
+	return n.within(ctx, s, v, t)
+}
+
+// exactly returns the value that a selector demands of a field, or "".
+func exactly(f fields.Selector, field string) string {
+	if f == nil {
+		return ""
+	}
+	value, _ := f.RequiresExactMatch(field)
+	return value
+}
+
+// write decides, and pins a write on a pod to the very pod that was looked at.
+func (n node) write(ctx context.Context, r *api.Request) error {
+	s, err := n.scope(r.Verb, r.Target)
+	if err != nil {
+		return err
+	}
+	if s != mine {
+		return n.within(ctx, s, r.Verb, r.Target)
+	}
+	pod, err := api.Pods.Get(ctx, n.next, r.Key)
+	if apierrors.IsNotFound(err) || err == nil && pod.Spec.NodeName == n.name {
+		if pod != nil && r.Pre.UID == "" {
+			r.Pre.UID = pod.UID
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return n.refuse(r.Verb, r.Target)
+}
+
+// within decides on every scope but mine.
+func (n node) within(ctx context.Context, s scope, v api.Verb, t api.Target) error {
+	ok, err := true, error(nil)
+	switch s {
+	case itself:
+		ok = t.Key.Name == n.name
+	case lease:
+		ok = t.Key == api.Key{Namespace: nodeLeases, Name: n.name}
+	case needed:
+		ok, err = n.needs(ctx, t)
+	}
+	if err != nil || ok {
+		return err
+	}
+	return n.refuse(v, t)
+}
+
+// needs reports whether a pod bound to the node names the Secret or ConfigMap.
+func (n node) needs(ctx context.Context, t api.Target) (bool, error) {
+	pods, err := api.Pods.List(ctx, n.next, t.Key.Namespace, api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", n.name)})
+	if err != nil {
+		return false, err
+	}
+	refs := configMaps
+	if t.Kind.Is(api.SecretKind) {
+		refs = secrets
+	}
+	for _, pod := range pods {
+		for name := range refs(pod) {
+			if name == t.Key.Name {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,106 @@
+package auth
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"optimist/internal/api"
+)
+
+// Role is all that one user may do.
+type Role struct {
+	User  string `json:"user"`
+	Rules []Rule `json:"rules"`
+}
+
+// Rule allows verbs on a kind. Verbs are Kubernetes': a connect is "get" (log, images, decisions) or "create" (exec, attach).
+type Rule struct {
+	Group     string     `json:"group,omitempty"`
+	Kind      string     `json:"kind"`          // "*" = any of any group
+	Sub       string     `json:"sub,omitempty"` // "" is the object itself; its subresources need rules of their own
+	Verbs     []api.Verb `json:"verbs"`
+	Namespace string     `json:"namespace,omitempty"` // "" = all
+	Name      string     `json:"name,omitempty"`      // "" = all
+}
+
+// allows reports whether the rule covers a verb on a target.
+func (r Rule) allows(v api.Verb, t api.Target) bool {
+	return (r.Kind == "*" || r.Kind == t.Kind.Name && r.Group == t.Kind.Group) && r.Sub == t.Sub && slices.Contains(r.Verbs, v) &&
+		(r.Namespace == "" || r.Namespace == t.Key.Namespace) && (r.Name == "" || r.Name == t.Key.Name)
+}
+
+// Roles are the rules of each user.
+type Roles map[string][]Rule
+
+// generated is made from the controllers' declarations; system is written by hand.
+var (
+	//go:embed roles.yaml
+	generated []byte
+	//go:embed system.yaml
+	system []byte
+)
+
+// Builtin are the roles that this version is built with.
+func Builtin() (Roles, error) {
+	all := Roles{}
+	for file, data := range map[string][]byte{"roles.yaml": generated, "system.yaml": system} {
+		if err := all.read(data); err != nil {
+			return nil, fmt.Errorf("apiserver/auth/%s: %w", file, err)
+		}
+	}
+	return all, nil
+}
+
+func (r Roles) read(data []byte) error {
+	var list []Role
+	if err := yaml.UnmarshalStrict(data, &list); err != nil {
+		return err
+	}
+	for _, role := range list {
+		r[role.User] = append(r[role.User], role.Rules...)
+	}
+	return nil
+}
+
+// allow reports whether a user's rules cover a verb on a target.
+func (r Roles) allow(user string, v api.Verb, t api.Target) bool {
+	return slices.ContainsFunc(r[user], func(rule Rule) bool { return rule.allows(v, t) })
+}
+
+// Controllers are the names of the controllers that have a role: each needs a certificate.
+func (r Roles) Controllers() []string {
+	var names []string
+	for user := range r {
+		if name, ok := strings.CutPrefix(user, api.ControllerPrefix); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+const head = `# Code generated from the controllers' declarations; DO NOT EDIT. A controller may do what stands here and nothing else:
+# change its declaration (Writes, Watches) and generate anew.
+`
+
+// WriteRoles writes the generated file: roles sorted by user, their rules as given.
+func WriteRoles(path string, roles []Role) error {
+	data, err := MarshalRoles(roles)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o644)
+}
+
+// MarshalRoles is what WriteRoles writes: a test compares it with the file that is checked in.
+func MarshalRoles(roles []Role) ([]byte, error) {
+	sorted := slices.Clone(roles)
+	slices.SortFunc(sorted, func(a, b Role) int { return strings.Compare(a.User, b.User) })
+	data, err := yaml.Marshal(sorted)
+	return append([]byte(head), data...), err
+}
