@@ -1,0 +1,65 @@
+# `make` alone prints what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := bin
+GO ?= go
+PROGRAMS := apiserver scheduler controllers agent logger ctl
+LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@LINTVERSION
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+NAME ?= demo
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build images ## start a cluster, run an example on it and show it answering (root)
+	@.ci/install run
+	@examples/demo.sh $(NAME)
+
+down: ## remove the demo's cluster without a trace (root)
+	@$(BIN)/ctl down --yes --name $(NAME)
+
+build: ## the programs, into bin/
+	@mkdir -p $(BIN)
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X optimist/ctl.Version=$(VERSION)" -o $(BIN)/ $(addprefix ./cmd/,$(PROGRAMS))
+
+images: ## the examples' container images, into bin/images
+	@.ci/install test
+	@$(GO) run ./examples/images -o $(BIN)/images
+
+test: build images ## all tests that CI runs (root; under 25 minutes)
+	@.ci/install test
+	$(GO) test -timeout 25m ./...
+
+test-unit: ## the tests that need no root
+	OPTIMIST_NO_ROOT=1 $(GO) test -short ./...
+
+test-long: build images ## every test at its full length
+	@.ci/install test
+	OPTIMIST_LONG=1 $(GO) test -timeout 3h -count=1 ./...
+
+check: ## formatting, vet, lint, laws, generated files, other systems
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(LINT) run ./...
+	GOOS=darwin $(GO) build -o /dev/null ./cmd/ctl
+	$(GO) test -count=1 ./e2e -run 'Laws'
+	$(GO) test ./proto ./controllers -run 'Stale'
+
+generate: ## everything that is generated (needs protoc)
+	$(GO) generate ./...
+
+bench: build images ## measure, with the command of each figure
+	@e2e/bench/run.sh
+
+size: ## hand-written lines of each part
+	@for part in apiserver scheduler controllers agent ctl internal cmd proto e2e examples; do \
+		printf '%-12s %6d  + %6d of tests\n' $$part \
+			$$(git ls-files "$$part/*.go" | grep -v -e _test.go -e '\.pb\.go' | xargs -r cat | wc -l) \
+			$$(git ls-files "$$part/*_test.go" | xargs -r cat | wc -l); done
+	@echo "without tests: $$(git ls-files '*.go' | grep -v -e _test.go -e '\.pb\.go' -e '^e2e/' | xargs cat | wc -l) of 40000"
+
+vmtest: build images ## the demo in a virtual machine (systemd, cgroup v2)
+	@.ci/install vm || echo "vmtest needs QEMU"
+	@e2e/vm/run.sh
+
+.PHONY: help demo down build images test test-unit test-long check generate bench size vmtest
