@@ -1,0 +1,312 @@
+package pod
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+
+	"optimist/agent/runtime"
+)
+
+// Verb is what a step does.
+type Verb string
+
+const (
+	Confirm        Verb = "Confirm"        // ask the API server itself whether the Pod is gone
+	FindImage      Verb = "FindImage"      // is it on the node?
+	Pull           Verb = "Pull"           // fetch the image
+	StartSandbox   Verb = "StartSandbox"   // make the pod's namespaces
+	AttachNetwork  Verb = "AttachNetwork"  // give it an address
+	DetachNetwork  Verb = "DetachNetwork"  // free the address of a finished pod
+	StartContainer Verb = "StartContainer" // one attempt
+	Stop           Verb = "Stop"           // SIGTERM, then SIGKILL
+	Remove         Verb = "Remove"         // an old attempt and its log
+	RemoveSandbox  Verb = "RemoveSandbox"  // everything, with the logs
+	WriteStatus    Verb = "WriteStatus"    // tell the API server
+	DeletePod      Verb = "DeletePod"      // tell it that nothing is left
+	Forget         Verb = "Forget"         // this pod needs no worker any more
+	Wait           Verb = "Wait"           // look again at Until, or when something happens
+)
+
+// Step is one thing to do, and why.
+type Step struct {
+	Do        Verb
+	Container string              // FindImage, Pull, StartContainer: the name
+	ID        runtime.ContainerID // StartContainer, Stop, Remove: the attempt
+	Streak    int                 // StartContainer: how many restarts in a row this is
+	Grace     time.Duration       // Stop
+	Status    *corev1.PodStatus   // WriteStatus
+	Until     time.Time           // Wait
+	Why       string
+}
+
+// Key names the step among those of its pod, for Memory.Troubles. All that brings a container up shares the container's.
+func (s Step) Key() string {
+	switch s.Do {
+	case FindImage, Pull, StartContainer:
+		return s.Container
+	case Stop, Remove:
+		return string(s.Do) + " " + s.ID.String()
+	default:
+		return string(s.Do)
+	}
+}
+
+const (
+	minGrace = 2 * time.Second // even a pod that was deleted by force may close its files
+
+	firstSight = 2 * time.Second // how long a failed pull shows its error before it shows the back-off
+)
+
+// Plan returns the next steps: all can be done, in this order, before anybody has to look again. No steps: wait for something to happen.
+func Plan(v View, now time.Time) []Step {
+	var steps []Step
+	switch {
+	case v.Pod == nil:
+		steps = sweep(v)
+	case v.Pod.DeletionTimestamp != nil:
+		steps = end(v, now)
+	case terminal(v.Pod):
+		steps = rest(v, now)
+	default:
+		steps = keep(v, now)
+	}
+	return postpone(steps, v.Memory, now)
+}
+
+// postpone drops what failed recently and waits for its time instead; what follows such a step follows from it, unless it only tells.
+func postpone(steps []Step, m Memory, now time.Time) []Step {
+	var ready []Step
+	var until time.Time
+	for _, s := range steps {
+		if s.Do == Wait {
+			until = earlier(until, s.Until)
+		} else if again, wait := m.postponed(s.Key(), now); wait {
+			until = earlier(until, again)
+		} else {
+			ready = append(ready, s)
+		}
+	}
+	if !until.IsZero() {
+		ready = append(ready, Step{Do: Wait, Until: until, Why: "nothing else can be done before"})
+	}
+	return ready
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// sweep ends what is left of a Pod that is not in the cache.
+func sweep(v View) []Step {
+	if !v.Memory.Confirmed {
+		return []Step{{Do: Confirm, Why: "the Pod is not among this node's any more"}}
+	}
+	if v.Sandbox == nil {
+		return []Step{{Do: Forget, Why: "nothing is left of the pod"}}
+	}
+	var stops []Step
+	for _, c := range v.Sandbox.Containers {
+		if c.Phase == runtime.Running {
+			stops = append(stops, Step{Do: Stop, ID: c.ID, Grace: minGrace, Why: "the Pod is gone"})
+		}
+	}
+	if len(stops) > 0 {
+		return stops
+	}
+	return []Step{{Do: RemoveSandbox, Why: "the Pod is gone"}}
+}
+
+// end brings a deleted Pod to its end: stop, tell, remove, confirm.
+func end(v View, now time.Time) []Step {
+	if v.Sandbox == nil {
+		return []Step{{Do: DeletePod, Why: "all its containers are gone"}}
+	}
+	if stops := stop(running(look(v, now)), remaining(v.Pod, now), "the Pod is being deleted"); len(stops) > 0 {
+		return stops
+	}
+	if report := report(v, now, "how the containers ended"); len(report) > 0 {
+		return report
+	}
+	return []Step{{Do: RemoveSandbox, Why: "all containers of the deleted Pod have ended"}}
+}
+
+// remaining is what is left of a deleted Pod's grace.
+func remaining(pod *corev1.Pod, now time.Time) time.Duration {
+	return max(pod.DeletionTimestamp.Sub(now), minGrace)
+}
+
+func grace(pod *corev1.Pod) time.Duration {
+	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil {
+		return max(time.Duration(*s)*time.Second, minGrace)
+	}
+	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
+}
+
+func stop(parts []part, grace time.Duration, why string) []Step {
+	var steps []Step
+	for _, p := range parts {
+		steps = append(steps, Step{Do: Stop, ID: p.last.ID, Grace: grace, Why: why})
+	}
+	return steps
+}
+
+// rest keeps a finished pod: nothing runs, no address, the last attempts for their logs.
+func rest(v View, now time.Time) []Step {
+	if v.Sandbox == nil {
+		return nil
+	}
+	if stops := stop(running(look(v, now)), grace(v.Pod), "the Pod has finished"); len(stops) > 0 {
+		return stops
+	}
+	steps := append(report(v, now, "how the containers ended"), outdated(v)...)
+	if v.Sandbox.Address.IsValid() {
+		steps = append(steps, Step{Do: DetachNetwork, Why: "a finished pod needs no address"})
+	}
+	return steps
+}
+
+// keep brings a living pod closer to what it should be.
+func keep(v View, now time.Time) []Step {
+	parts := look(v, now)
+	if over(parts) {
+		if stops := stop(running(parts), grace(v.Pod), ended(v, now)); len(stops) > 0 {
+			return append(report(v, now, "the pod comes to its end"), stops...)
+		}
+		return report(v, now, ended(v, now))
+	}
+	if overdue(v.Pod, now) {
+		return stop(running(parts), grace(v.Pod), "spec.activeDeadlineSeconds are over")
+	}
+	next := advance(v, parts, now)
+	if len(next) == 0 || slow(next[0]) || v.Pod.Status.StartTime == nil {
+		next = append(report(v, now, "the pod's state has changed"), next...)
+	}
+	return append(append(next, outdated(v)...), waits(v, parts, now)...)
+}
+
+func ended(v View, now time.Time) string {
+	if overdue(v.Pod, now) {
+		return "spec.activeDeadlineSeconds are over"
+	}
+	return "the pod's containers have ended"
+}
+
+// slow steps are announced, because people look at a pod while they last.
+func slow(s Step) bool { return s.Do == Pull }
+
+// advance is the next step upwards: sandbox, address, init containers one by one, containers.
+func advance(v View, parts []part, now time.Time) []Step {
+	switch {
+	case v.Sandbox == nil:
+		return []Step{{Do: StartSandbox, Why: "the pod has no sandbox"}}
+	case !v.Sandbox.Address.IsValid() && !v.Pod.Spec.HostNetwork:
+		return []Step{{Do: AttachNetwork, Why: "the pod has no address"}}
+	}
+	for _, p := range startable(parts) {
+		if _, wait := v.Memory.postponed(p.spec.Name, now); p.next == begin && !wait {
+			return []Step{raise(v, p)}
+		}
+	}
+	return nil
+}
+
+// startable lists the containers whose turn it is.
+func startable(parts []part) []part {
+	var turn []part
+	ready := initialized(parts)
+	for _, p := range parts {
+		switch {
+		case p.role == mainly && !ready:
+			return turn
+		case p.role == initial && (ready || p.succeeded() && !p.lost):
+			continue
+		case p.role == initial:
+			return append(turn, p)
+		case p.role == sidecar && !ready && !p.running():
+			return append(turn, p)
+		}
+		turn = append(turn, p)
+	}
+	return turn
+}
+
+// raise is the next step to start one container: its image, then itself.
+func raise(v View, p part) Step {
+	name, id := p.spec.Name, runtime.ContainerID{Pod: v.Pod.UID, Name: p.spec.Name, Attempt: p.attempt()}
+	why := "it has not run yet"
+	if p.last != nil {
+		why = fmt.Sprintf("attempt %d ended with exit code %d", p.last.ID.Attempt, p.last.ExitCode)
+	}
+	switch _, known := v.Memory.Images[name]; {
+	case known:
+		s := Step{Do: StartContainer, Container: name, ID: id, Why: why}
+		if p.last != nil {
+			s.Streak = p.streak() + 1
+		}
+		return s
+	case v.Memory.Absent[name] || p.spec.ImagePullPolicy == corev1.PullAlways:
+		return Step{Do: Pull, Container: name, Why: fmt.Sprintf("imagePullPolicy is %s", p.spec.ImagePullPolicy)}
+	default:
+		return Step{Do: FindImage, Container: name, Why: why}
+	}
+}
+
+// outdated are the attempts that nobody can ask for: all but the last two of each container.
+func outdated(v View) []Step {
+	if v.Sandbox == nil {
+		return nil
+	}
+	newest := map[string]int{}
+	for _, c := range v.Sandbox.Containers {
+		newest[c.ID.Name] = max(newest[c.ID.Name], c.ID.Attempt)
+	}
+	var steps []Step
+	for _, c := range v.Sandbox.Containers {
+		if c.Phase == runtime.Exited && c.ID.Attempt < newest[c.ID.Name]-1 {
+			steps = append(steps, Step{Do: Remove, ID: c.ID, Why: "two newer attempts exist"})
+		}
+	}
+	return steps
+}
+
+// waits are the times at which the plan changes by itself.
+func waits(v View, parts []part, now time.Time) []Step {
+	var until time.Time
+	for _, p := range startable(parts) {
+		t, failed := v.Memory.Troubles[p.spec.Name]
+		switch {
+		case p.next == await:
+			until = earlier(until, p.due)
+		case p.next == begin && failed && now.Before(t.Until):
+			until = earlier(until, t.Until)
+			if sight := t.Since.Add(firstSight); t.Reason == errImagePull && now.Before(sight) {
+				until = earlier(until, sight)
+			}
+		}
+	}
+	if until = earlier(until, deadline(v.Pod)); until.IsZero() {
+		return nil
+	}
+	return []Step{{Do: Wait, Until: until, Why: "a back-off or a deadline ends then"}}
+}
+
+// report writes the status if it differs from what the API server has.
+func report(v View, now time.Time, why string) []Step {
+	status := Status(v, now)
+	if apiequality.Semantic.DeepEqual(status, &v.Pod.Status) {
+		return nil
+	}
+	return []Step{{Do: WriteStatus, Status: status, Why: why}}
+}
+
+// quiet reports that a plan only waits.
+func quiet(steps []Step) bool {
+	return !slices.ContainsFunc(steps, func(s Step) bool { return s.Do != Wait })
+}

@@ -1,0 +1,285 @@
+package pod
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/agent/images"
+	"optimist/agent/runtime"
+)
+
+// Why a container waits, as Kubernetes words it.
+const (
+	containerCreating          = "ContainerCreating"
+	podInitializing            = "PodInitializing"
+	crashLoopBackOff           = "CrashLoopBackOff"
+	errImagePull               = "ErrImagePull"
+	imagePullBackOff           = "ImagePullBackOff"
+	errImageNeverPull          = "ErrImageNeverPull"
+	invalidImageName           = "InvalidImageName"
+	createContainerConfigError = "CreateContainerConfigError"
+	createContainerError       = "CreateContainerError"
+	runContainerError          = "RunContainerError"
+)
+
+// Status is the view as a PodStatus. What others write (the scheduler's condition, the QoS class) stays.
+func Status(v View, now time.Time) *corev1.PodStatus {
+	s := v.Pod.Status.DeepCopy()
+	parts := look(v, now)
+	if s.StartTime == nil {
+		s.StartTime = second(now)
+	}
+	s.ObservedGeneration = v.Pod.Generation
+	address(v, s)
+	s.InitContainerStatuses, s.ContainerStatuses = nil, nil
+	for _, p := range parts {
+		if c := containerStatus(v, p, now); p.role == mainly {
+			s.ContainerStatuses = append(s.ContainerStatuses, c)
+		} else {
+			s.InitContainerStatuses = append(s.InitContainerStatuses, c)
+		}
+	}
+	if !terminal(v.Pod) {
+		s.Phase = phase(v, parts)
+		if overdue(v.Pod, now) && len(running(parts)) == 0 {
+			s.Phase, s.Reason, s.Message = corev1.PodFailed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
+		}
+	}
+	conditions(v, s, parts, now)
+	return s
+}
+
+// second is a time as the API keeps it.
+func second(t time.Time) *metav1.Time {
+	u := metav1.NewTime(t.Truncate(time.Second))
+	return &u
+}
+
+func address(v View, s *corev1.PodStatus) {
+	s.HostIP, s.HostIPs = v.Node.IP, []corev1.HostIP{{IP: v.Node.IP}}
+	switch {
+	case v.Sandbox == nil:
+	case v.Pod.Spec.HostNetwork:
+		s.PodIP, s.PodIPs = v.Node.IP, []corev1.PodIP{{IP: v.Node.IP}}
+	case v.Sandbox.Address.IsValid():
+		s.PodIP = v.Sandbox.Address.String()
+		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
+	}
+}
+
+func containerStatus(v View, p part, now time.Time) corev1.ContainerStatus {
+	s := corev1.ContainerStatus{Name: p.spec.Name, Image: p.spec.Image}
+	started := p.running()
+	s.Started = &started
+	s.Ready = p.running() && p.role != initial || p.role == initial && p.succeeded() && !p.lost
+	if p.last != nil {
+		s.Image, s.ImageID, s.RestartCount = p.last.Image, p.last.ImageID, int32(p.last.ID.Attempt)
+		s.ContainerID = v.Node.Runtime + "://" + p.last.ID.String()
+	}
+	switch {
+	case p.running():
+		s.State.Running = &corev1.ContainerStateRunning{StartedAt: *second(p.last.Started)}
+	case p.exited() && p.next == done, p.exited() && p.next == begin && !p.refused() && v.Memory.Troubles[p.spec.Name].Reason == "":
+		s.State.Terminated = ending(v, *p.last)
+	default:
+		s.State.Waiting = waiting(v, p, now)
+	}
+	s.LastTerminationState.Terminated = before(v, p, s.State)
+	return s
+}
+
+// refused reports that the newest attempt never ran.
+func (p part) refused() bool {
+	return p.last != nil && (p.last.Reason == "StartError" || p.last.Reason == "ContainerCannotRun")
+}
+
+// before is how the last attempt that is not shown as State ended.
+func before(v View, p part, state corev1.ContainerState) *corev1.ContainerStateTerminated {
+	switch {
+	case state.Waiting != nil && p.exited():
+		return ending(v, *p.last)
+	case p.prev != nil && p.prev.Phase == runtime.Exited:
+		return ending(v, *p.prev)
+	default:
+		return previously(v.Pod, p)
+	}
+}
+
+// previously keeps what the Pod's status tells of an attempt that the runtime has lost.
+func previously(pod *corev1.Pod, p part) *corev1.ContainerStateTerminated {
+	if p.last == nil || p.last.ID.Attempt == 0 {
+		return nil
+	}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if s.Name != p.spec.Name {
+			continue
+		}
+		if int(s.RestartCount) == p.last.ID.Attempt {
+			return s.LastTerminationState.Terminated
+		}
+		if s.State.Terminated != nil {
+			return s.State.Terminated
+		}
+		return s.LastTerminationState.Terminated
+	}
+	return nil
+}
+
+func ending(v View, c runtime.Container) *corev1.ContainerStateTerminated {
+	reason := c.Reason
+	if reason == "" {
+		if reason = "Error"; c.ExitCode == 0 {
+			reason = "Completed"
+		}
+	}
+	return &corev1.ContainerStateTerminated{ExitCode: int32(c.ExitCode), Signal: int32(c.Signal), Reason: reason, Message: c.Message,
+		StartedAt: *second(c.Started), FinishedAt: *second(c.Finished), ContainerID: v.Node.Runtime + "://" + c.ID.String()}
+}
+
+func waiting(v View, p part, now time.Time) *corev1.ContainerStateWaiting {
+	t, failed := v.Memory.Troubles[p.spec.Name]
+	switch {
+	case p.next == await:
+		return &corev1.ContainerStateWaiting{Reason: crashLoopBackOff, Message: fmt.Sprintf("back-off %v restarting failed container=%s pod=%s",
+			images.Delay(p.streak()), p.spec.Name, fullName(v.Pod))}
+	case failed && t.Reason == errImagePull && !now.Before(t.Since.Add(firstSight)):
+		return &corev1.ContainerStateWaiting{Reason: imagePullBackOff, Message: fmt.Sprintf("Back-off pulling image %q: %s: %s", p.spec.Image, t.Reason, t.Message)}
+	case failed:
+		return &corev1.ContainerStateWaiting{Reason: t.Reason, Message: t.Message}
+	case p.refused():
+		return &corev1.ContainerStateWaiting{Reason: runContainerError, Message: p.last.Message}
+	case len(v.Pod.Spec.InitContainers) > 0:
+		return &corev1.ContainerStateWaiting{Reason: podInitializing}
+	default:
+		return &corev1.ContainerStateWaiting{Reason: containerCreating}
+	}
+}
+
+// fullName is how the kubelet's messages name a pod.
+func fullName(pod *corev1.Pod) string {
+	return fmt.Sprintf("%s_%s(%s)", pod.Name, pod.Namespace, pod.UID)
+}
+
+// phase sums the containers up. Sidecars do not count, but the pod is not over while they run.
+func phase(v View, parts []part) corev1.PodPhase {
+	var unbegun, alive, failed int
+	for _, p := range parts {
+		switch {
+		case p.role != mainly:
+		case p.running(), p.exited() && p.next != done:
+			alive++
+		case !p.exited():
+			unbegun++
+		case !p.succeeded():
+			failed++
+		}
+	}
+	stopped := len(running(parts)) == 0
+	switch {
+	case failedInit(parts) != nil && stopped:
+		return corev1.PodFailed
+	case unbegun > 0:
+		return corev1.PodPending
+	case alive > 0 || !stopped:
+		return corev1.PodRunning
+	case failed > 0:
+		return corev1.PodFailed
+	default:
+		return corev1.PodSucceeded
+	}
+}
+
+// conditions sets those that this agent owns.
+func conditions(v View, s *corev1.PodStatus, parts []part, now time.Time) {
+	set := func(t corev1.PodConditionType, ok bool, reason, message string) {
+		setCondition(s, v.Pod.Generation, now, t, ok, reason, message)
+	}
+	wired := v.Sandbox != nil && (v.Sandbox.Address.IsValid() || v.Pod.Spec.HostNetwork)
+	set(corev1.PodReadyToStartContainers, wired && !terminalPhase(s.Phase), "", "")
+	inits := unready(s.InitContainerStatuses)
+	switch {
+	case s.Phase == corev1.PodSucceeded:
+		set(corev1.PodInitialized, true, "PodCompleted", "")
+	case initialized(parts) || len(inits) == 0:
+		set(corev1.PodInitialized, true, "", "")
+	default:
+		set(corev1.PodInitialized, false, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: %v", inits))
+	}
+	ready, reason, message := readiness(v.Pod, s)
+	set(corev1.ContainersReady, ready, reason, message)
+	if gates := closedGates(v.Pod, s); ready && len(gates) > 0 {
+		ready, reason, message = false, "ReadinessGatesNotReady", strings.Join(gates, ", ")
+	}
+	set(corev1.PodReady, ready, reason, message)
+}
+
+func terminalPhase(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }
+
+func readiness(pod *corev1.Pod, s *corev1.PodStatus) (ok bool, reason, message string) {
+	lagging := unready(s.ContainerStatuses)
+	for i, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil && !s.InitContainerStatuses[i].Ready {
+			lagging = append(lagging, c.Name)
+		}
+	}
+	switch {
+	case s.Phase == corev1.PodSucceeded:
+		return false, "PodCompleted", ""
+	case s.Phase == corev1.PodFailed:
+		return false, "PodFailed", ""
+	case len(lagging) > 0:
+		return false, "ContainersNotReady", fmt.Sprintf("containers with unready status: %v", lagging)
+	default:
+		return true, "", ""
+	}
+}
+
+func closedGates(pod *corev1.Pod, s *corev1.PodStatus) []string {
+	var closed []string
+	for _, g := range pod.Spec.ReadinessGates {
+		if c := condition(s, g.ConditionType); c == nil || c.Status != corev1.ConditionTrue {
+			closed = append(closed, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist or is not True.", g.ConditionType))
+		}
+	}
+	return closed
+}
+
+func unready(all []corev1.ContainerStatus) []string {
+	var names []string
+	for _, c := range all {
+		if !c.Ready {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func condition(s *corev1.PodStatus, t corev1.PodConditionType) *corev1.PodCondition {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == t {
+			return &s.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func setCondition(s *corev1.PodStatus, generation int64, now time.Time, t corev1.PodConditionType, ok bool, reason, message string) {
+	c := condition(s, t)
+	if c == nil {
+		s.Conditions = append(s.Conditions, corev1.PodCondition{Type: t})
+		c = &s.Conditions[len(s.Conditions)-1]
+	}
+	status := corev1.ConditionFalse
+	if ok {
+		status = corev1.ConditionTrue
+	}
+	if c.Status != status {
+		c.Status, c.LastTransitionTime = status, *second(now)
+	}
+	c.Reason, c.Message, c.ObservedGeneration = reason, message, generation
+}

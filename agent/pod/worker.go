@@ -1,0 +1,256 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"optimist/agent/images"
+	"optimist/agent/network"
+	"optimist/agent/runtime"
+	"optimist/internal/api"
+)
+
+// Host is what all workers of a node share.
+type Host struct {
+	Service    api.Service // as this node; what it writes is laid over Pods at once
+	Pods       Pods
+	Ground     Ground
+	Runtime    runtime.Runtime
+	Network    network.Network
+	Images     *images.Puller
+	References *References
+	Events     Events
+	Starts     chan struct{} // its capacity is how many things may be started at the same time
+	Node       Node
+	Root       string // of the logs; "" = containers write none
+	Log        *slog.Logger
+}
+
+// Pods is the cache of this node's Pods.
+type Pods interface {
+	Get(api.Key) (*corev1.Pod, bool)
+}
+
+// Ground reads the runtime's state of one pod as it is now; nil: no sandbox.
+type Ground interface {
+	Sandbox(ctx context.Context, pod types.UID) (*runtime.Sandbox, error)
+}
+
+// Events takes what users should know.
+type Events interface {
+	Event(ctx context.Context, about api.Object, kind, reason, message string)
+}
+
+// Worker brings one pod to where it should be. Step is its synchronous core, Run the goroutine around it.
+type Worker struct {
+	host   *Host
+	key    api.Key
+	uid    types.UID
+	memory Memory
+	pod    *corev1.Pod   // as last seen
+	wake   chan struct{} // capacity 1: only the newest state matters
+
+	mu        sync.Mutex
+	interrupt context.CancelFunc // ends the step in progress
+}
+
+// NewWorker makes the worker of a pod, or of a sandbox whose Pod may be gone.
+func NewWorker(h *Host, key api.Key, uid types.UID) *Worker {
+	return &Worker{host: h, key: key, uid: uid, memory: newMemory(), wake: make(chan struct{}, 1)}
+}
+
+// Wake makes the worker look again; urgent ends what it is in the middle of (a pull for a Pod that is being deleted).
+func (w *Worker) Wake(urgent bool) {
+	w.mu.Lock()
+	if urgent && w.interrupt != nil {
+		w.interrupt()
+	}
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Next is when a worker wants to be stepped again.
+type Next struct {
+	Never bool      // nothing is left of the pod
+	Now   bool      // something was done
+	At    time.Time // zero: when something happens
+}
+
+// Run steps until nothing is left of the pod, or ctx ends.
+func (w *Worker) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		next := w.Step(ctx)
+		switch {
+		case next.Never:
+			return
+		case next.Now:
+			continue
+		}
+		w.sleep(ctx, next.At)
+	}
+}
+
+func (w *Worker) sleep(ctx context.Context, until time.Time) {
+	var over <-chan time.Time
+	if !until.IsZero() {
+		t := time.NewTimer(time.Until(until))
+		defer t.Stop()
+		over = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case <-over:
+	}
+}
+
+const lookAgain = time.Second // when the runtime did not even tell its state
+
+// Step looks, plans and acts once.
+func (w *Worker) Step(ctx context.Context) Next {
+	ctx, cancel := w.interruptible(ctx)
+	defer cancel()
+	view, err := w.look(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.host.Log.Warn("cannot read the pod's state", "pod", w.key, "error", err)
+		}
+		return Next{At: time.Now().Add(lookAgain)}
+	}
+	var next Next
+	for steps := Plan(view, time.Now()); len(steps) > 0; {
+		switch steps[0].Do {
+		case Forget:
+			return Next{Never: true}
+		case Wait:
+			next.At, steps = steps[0].Until, steps[1:]
+			continue
+		}
+		n := together(steps)
+		next.Now = true
+		if !w.act(ctx, view, steps[:n]) {
+			return next
+		}
+		steps = steps[n:]
+	}
+	return next
+}
+
+// interruptible derives the context of one step.
+func (w *Worker) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	w.mu.Lock()
+	w.interrupt = cancel
+	w.mu.Unlock()
+	return ctx, cancel
+}
+
+func (w *Worker) look(ctx context.Context) (View, error) {
+	v := View{Memory: w.memory, Node: w.host.Node}
+	if pod, ok := w.host.Pods.Get(w.key); ok && pod.UID == w.uid {
+		v.Pod, w.pod = pod, pod
+	}
+	var err error
+	v.Sandbox, err = w.host.Ground.Sandbox(ctx, w.uid)
+	return v, err
+}
+
+// together is how many of the steps are done side by side: containers stop at the same time.
+func together(steps []Step) int {
+	n := 1
+	for n < len(steps) && steps[0].Do == Stop && steps[n].Do == Stop {
+		n++
+	}
+	return n
+}
+
+// act does the steps and remembers how it went; false: look again before going on.
+func (w *Worker) act(ctx context.Context, v View, steps []Step) bool {
+	errs := make([]error, len(steps))
+	var group sync.WaitGroup
+	for i, s := range steps {
+		group.Go(func() { errs[i] = actions[s.Do](w, ctx, v, s) })
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return false
+	}
+	good := true
+	for i, s := range steps {
+		if errs[i] != nil {
+			w.failed(ctx, v, s, errs[i])
+			good = false
+			continue
+		}
+		w.host.Log.Debug("pod step", "pod", w.key, "do", s.Do, "container", s.Container, "why", s.Why)
+		if s.Do != FindImage || w.memory.Images[s.Container].ID != "" {
+			delete(w.memory.Troubles, s.Key())
+		}
+	}
+	return good
+}
+
+// trouble is what a failure of a verb means.
+type trouble struct {
+	reason string // of a failure that brings none
+	event  string // what the Event's message begins with; "" = none
+	delay  func(count int) time.Duration
+}
+
+var troubles = map[Verb]trouble{
+	Confirm:        {delay: shortly},
+	FindImage:      {createContainerError, "Error: ", images.Delay},
+	Pull:           {reason: errImagePull, delay: images.Delay},
+	StartSandbox:   {"FailedCreatePodSandBox", "Failed to create pod sandbox: ", shortly},
+	AttachNetwork:  {"FailedCreatePodSandBox", "Failed to attach the pod to the network: ", shortly},
+	DetachNetwork:  {delay: shortly},
+	StartContainer: {createContainerError, "Error: ", steadily},
+	Stop:           {"FailedKillPod", "error killing pod: ", shortly},
+	Remove:         {delay: images.Delay},
+	RemoveSandbox:  {"FailedKillPod", "error killing pod: ", shortly},
+	WriteStatus:    {delay: shortly},
+	DeletePod:      {delay: shortly},
+}
+
+// shortly is 1 s, doubled each time, up to half a minute.
+func shortly(count int) time.Duration { return min(time.Second<<min(count-1, 5), 30*time.Second) }
+
+// steadily is 10 s: what misses (a ConfigMap) may come at any time.
+func steadily(int) time.Duration { return 10 * time.Second }
+
+func (w *Worker) failed(ctx context.Context, v View, s Step, err error) {
+	t := troubles[s.Do]
+	var f *failure
+	if errors.As(err, &f) {
+		t.reason = f.reason
+	}
+	w.memory.fail(s.Key(), t.reason, err.Error(), time.Now(), t.delay)
+	w.host.Log.Warn("pod step failed", "pod", w.key, "do", s.Do, "container", s.Container, "why", s.Why, "error", err)
+	if t.event == "" {
+		return
+	}
+	reason := t.reason
+	if s.Container != "" {
+		reason = "Failed"
+	}
+	w.say(ctx, v, corev1.EventTypeWarning, reason, t.event+err.Error())
+}
+
+func (w *Worker) say(ctx context.Context, v View, kind, reason, message string) {
+	about := v.Pod
+	if about == nil {
+		about = w.pod
+	}
+	if about != nil {
+		w.host.Events.Event(ctx, about, kind, reason, message)
+	}
+}
