@@ -1,0 +1,8 @@
+// Package e2e tests Optimist as a whole.
+//
+//	laws_test.go   the import laws: who may use whom
+//	stories/       what a cluster does, told in fake time: read them first
+//	real/          real containers, kill -9, the demo (needs root)
+//	bench/         measurements; they never fail
+//	vm/            the demo in a virtual machine
+package e2e
