@@ -1,0 +1,307 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"optimist/apiserver/store"
+)
+
+// The bounds of a kind's recent changes. They are what a watcher can resume from without asking the store.
+const (
+	maxRecent      = 4096
+	maxRecentBytes = 16 << 20
+)
+
+// cache follows one kind in the store, and tells the watchers:
+//
+//	store.Watch ─▶ states (all, as bytes) + index ─▶ recent changes ─▶ watchers, each with a bounded queue
+//
+// Watchers that want one value of an indexed field (spec.nodeName=n1) stand in `byValue` and are not even looked at when a change has
+// another; with a thousand agents that is what makes a pod's change cost two deliveries instead of a thousand.
+type cache struct {
+	kind *resource
+
+	mu       sync.Mutex
+	started  bool
+	filled   bool
+	revision store.Revision                 // everything up to here is in
+	changed  chan struct{}                  // closed when that grows; nil while nobody waits
+	states   map[string]*state              // by store key
+	index    map[equality]map[string]*state // of the kind's own fields
+	recent   []*change
+	bytes    int            // of recent
+	floor    store.Revision // all changes after it are in recent
+	all      map[*watcher]bool
+	byValue  map[equality]map[*watcher]bool
+}
+
+func newCache(k *resource) *cache {
+	return &cache{kind: k, states: map[string]*state{}, index: map[equality]map[string]*state{},
+		all: map[*watcher]bool{}, byValue: map[equality]map[*watcher]bool{}}
+}
+
+// run keeps the cache filled until ctx ends. Whenever it loses the thread it begins anew, and its watchers must, too.
+func (c *cache) run(ctx context.Context, s store.Store, log *slog.Logger) error {
+	c.mu.Lock()
+	c.started = true
+	c.mu.Unlock()
+	defer c.stop()
+	for {
+		err := c.follow(ctx, s)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, store.ErrClosed) {
+			return err
+		}
+		c.drop(apierrors.NewResourceExpired("the server's cache has begun anew; list again"))
+		log.Warn("cache begins anew", "kind", c.kind.String(), "err", err)
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (c *cache) follow(ctx context.Context, s store.Store) error {
+	entries, at, err := s.List(ctx, store.Range{Prefix: c.kind.prefix}, 0)
+	if err != nil {
+		return err
+	}
+	batches, err := s.Watch(ctx, c.kind.prefix, at)
+	if err != nil {
+		return err
+	}
+	c.fill(entries, at)
+	if err := s.Progress(ctx); err != nil { // for whom began to wait before there was a watch
+		return err
+	}
+	for b, err := range batches {
+		if err != nil {
+			return err
+		}
+		c.apply(b)
+	}
+	return ctx.Err()
+}
+
+func (c *cache) fill(entries []store.Entry, at store.Revision) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.states)
+	clear(c.index)
+	c.recent, c.bytes, c.floor = nil, 0, at
+	for _, e := range entries {
+		c.put(e.Key, &state{kind: c.kind, key: c.kind.keyOf(e.Key), value: e.Value, mod: e.Mod})
+	}
+	c.filled = true
+	c.advance(at)
+}
+
+// apply takes a batch in and tells the watchers.
+func (c *cache) apply(b store.Batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range b.Changes {
+		next := c.kind.change(b.Revision, ch)
+		if have := c.states[ch.Key]; have != nil {
+			next.before = have
+		}
+		c.put(ch.Key, next.after)
+		c.remember(next)
+		c.dispatch(next)
+	}
+	c.advance(b.Revision)
+	if len(b.Changes) == 0 {
+		for w := range c.watchers() {
+			w.reach(b.Revision)
+		}
+	}
+}
+
+// change is a store's change as states.
+func (k *resource) change(at store.Revision, c store.Change) *change {
+	next := &change{revision: at}
+	if c.Prev != nil {
+		next.before = &state{kind: k, key: k.keyOf(c.Key), value: c.Prev, mod: c.PrevMod}
+	}
+	if c.Value != nil {
+		next.after = &state{kind: k, key: k.keyOf(c.Key), value: c.Value, mod: at, keep: true}
+	}
+	return next
+}
+
+// put replaces a state; nil removes it.
+func (c *cache) put(key string, s *state) {
+	if old := c.states[key]; old != nil {
+		for _, e := range c.equalities(old) {
+			if delete(c.index[e], key); len(c.index[e]) == 0 {
+				delete(c.index, e)
+			}
+		}
+	}
+	if s == nil {
+		delete(c.states, key)
+		return
+	}
+	c.states[key] = s
+	for _, e := range c.equalities(s) {
+		if c.index[e] == nil {
+			c.index[e] = map[string]*state{}
+		}
+		c.index[e][key] = s
+	}
+}
+
+// equalities are the values of the kind's own fields, under which a state is indexed.
+func (c *cache) equalities(s *state) []equality {
+	if len(c.kind.fields) == commonFields {
+		return nil // not even decoded
+	}
+	_, values := s.selectable()
+	all := make([]equality, 0, len(values)-commonFields)
+	for n := commonFields; n < len(values); n++ {
+		all = append(all, equality{on: true, field: n, value: values[n]})
+	}
+	return all
+}
+
+func (c *cache) remember(next *change) {
+	c.recent = append(c.recent, next)
+	c.bytes += next.size()
+	for len(c.recent) > maxRecent || c.bytes > maxRecentBytes && len(c.recent) > 1 {
+		oldest := c.recent[0]
+		c.recent[0], c.recent = nil, c.recent[1:]
+		c.bytes -= oldest.size()
+		c.floor = oldest.revision
+		oldest.before.release()
+		oldest.after.release()
+	}
+}
+
+// dispatch hands a change to the watchers that it may concern, to each once.
+func (c *cache) dispatch(next *change) {
+	for w := range c.all {
+		w.offer(next)
+	}
+	if len(c.byValue) == 0 {
+		return
+	}
+	var told []equality
+	for _, s := range []*state{next.before, next.after} {
+		if s == nil {
+			continue
+		}
+		for _, e := range append(c.equalities(s), equality{on: true, field: fieldName, value: s.key.Name}) {
+			if slices.Contains(told, e) {
+				continue
+			}
+			told = append(told, e)
+			for w := range c.byValue[e] {
+				w.offer(next)
+			}
+		}
+	}
+}
+
+func (c *cache) watchers() map[*watcher]bool {
+	all := maps.Clone(c.all)
+	for _, some := range c.byValue {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+func (c *cache) advance(to store.Revision) {
+	c.revision = max(c.revision, to)
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// drop ends all watches.
+func (c *cache) drop(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.filled = false
+	for w := range c.watchers() {
+		w.fail(why)
+	}
+	clear(c.all)
+	clear(c.byValue)
+}
+
+func (c *cache) stop() {
+	c.drop(apierrors.NewServiceUnavailable("the API server is stopping"))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = false
+	c.advance(0)
+}
+
+func (c *cache) running() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
+}
+
+func (c *cache) has(revision store.Revision) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.filled && c.revision >= revision
+}
+
+// await blocks until the cache has seen everything up to a revision.
+func (c *cache) await(ctx context.Context, revision store.Revision) error {
+	for {
+		c.mu.Lock()
+		if c.filled && c.revision >= revision {
+			c.mu.Unlock()
+			return nil
+		}
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// find returns the states that a selection picks, in the order of their keys, and the revision that they are true for.
+func (c *cache) find(p picked) ([]*state, store.Revision) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pick(p), c.revision
+}
+
+func (c *cache) pick(p picked) []*state {
+	from := c.states
+	if p.index.on && p.index.field >= commonFields {
+		from = c.index[p.index]
+	}
+	var found []*state
+	for _, s := range from {
+		if p.matches(s) {
+			found = append(found, s)
+		}
+	}
+	slices.SortFunc(found, func(a, b *state) int {
+		return strings.Compare(StoreKey(a.kind.Kind, a.key), StoreKey(b.kind.Kind, b.key))
+	})
+	return found
+}

@@ -1,0 +1,161 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+)
+
+// Deletion is a change of state before it is a removal:
+//
+//	DELETE ─▶ deletionTimestamp = now + grace ─▶ the keeper (a Pod's agent) deletes with grace 0 ─▶ last finalizer gone ─▶ removed
+//
+// Each step may be missing: without grace and finalizers an object goes at once.
+
+func (w *write) delete(ctx context.Context) (api.Result, error) {
+	if w.Sub != "" {
+		return api.Result{}, apierrors.NewMethodNotSupported(w.Resource(), "delete of "+w.Sub)
+	}
+	if w.Kind.Is(api.NamespaceKind) && slices.Contains(immortal, w.Key.Name) {
+		return api.Result{}, apierrors.NewForbidden(w.Resource(), w.Key.Name, errors.New("this namespace may not be deleted"))
+	}
+	switch w.Propagation {
+	case "", metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan:
+	default:
+		return api.Result{}, apierrors.NewBadRequest(`propagationPolicy must be one of "Background", "Foreground", "Orphan"`)
+	}
+	if w.Grace != nil && *w.Grace < 0 {
+		w.Grace = new(int64(1)) // as in Kubernetes: "now", but its keeper is told
+	}
+	return w.retry(ctx, w.end)
+}
+
+// end is one attempt at a delete.
+func (w *write) end(ctx context.Context) (api.Result, error) {
+	old, entry, err := w.current(ctx)
+	if err != nil {
+		return api.Result{}, err
+	}
+	if err := unmet(w.Kind, old, w.Pre); err != nil {
+		return api.Result{}, err
+	}
+	if err := w.mutate(ctx, nil, old); err != nil {
+		return api.Result{}, err
+	}
+	if err := w.check(ctx, nil, old); err != nil {
+		return api.Result{}, err
+	}
+	o := clone(old)
+	o.SetFinalizers(collected(o.GetFinalizers(), w.Propagation))
+	w.mark(o, time.Now())
+	if !held(o) && graceless(o) {
+		return w.remove(ctx, entry, o)
+	}
+	revision, err := w.replace(ctx, entry, o, store.Txn{})
+	return api.Result{Object: o, Revision: revision}, err
+}
+
+// mark sets when the object will end. Once set, that can only come nearer.
+func (w *write) mark(o api.Object, now time.Time) {
+	if deleting(o) {
+		w.hasten(o)
+		return
+	}
+	var grace int64
+	if w.rules.Grace != nil {
+		grace = w.rules.Grace(o, w.Grace)
+	}
+	at := metav1.NewTime(now.Add(time.Duration(grace) * time.Second)).Rfc3339Copy()
+	o.SetDeletionTimestamp(&at)
+	o.SetDeletionGracePeriodSeconds(&grace)
+	if o.GetGeneration() > 0 {
+		o.SetGeneration(o.GetGeneration() + 1) // whoever looks after the object must act
+	}
+	terminate(o)
+}
+
+func (w *write) hasten(o api.Object) {
+	have := o.GetDeletionGracePeriodSeconds()
+	if have == nil || w.Grace == nil || *w.Grace >= *have {
+		return
+	}
+	at := metav1.NewTime(o.GetDeletionTimestamp().Add(time.Duration(*w.Grace-*have) * time.Second))
+	o.SetDeletionTimestamp(&at)
+	o.SetDeletionGracePeriodSeconds(w.Grace)
+}
+
+// graceless reports that nobody's grace keeps the object.
+func graceless(o api.Object) bool {
+	grace := o.GetDeletionGracePeriodSeconds()
+	return grace == nil || *grace == 0
+}
+
+// collected changes the finalizers through which the garbage collector is told what to do with an object's dependents.
+func collected(finalizers []string, p metav1.DeletionPropagation) []string {
+	if p == "" {
+		return finalizers
+	}
+	rest := slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool {
+		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
+	})
+	switch p {
+	case metav1.DeletePropagationOrphan:
+		return append(rest, metav1.FinalizerOrphanDependents)
+	case metav1.DeletePropagationForeground:
+		return append(rest, metav1.FinalizerDeleteDependents)
+	}
+	return rest
+}
+
+// remove takes an object out of the store. The answer is its last state.
+func (w *write) remove(ctx context.Context, e store.Entry, o api.Object) (api.Result, error) {
+	var txn store.Txn
+	if err := w.claim(ctx, o, nil, &txn); err != nil {
+		return api.Result{}, err
+	}
+	if err := w.registry.releaseLease(ctx, o, &txn); err != nil {
+		return api.Result{}, err
+	}
+	revision, err := w.commit(ctx, o, store.Guard{Key: e.Key, Mod: e.Mod}, nil, txn)
+	if err != nil {
+		return api.Result{}, err
+	}
+	o.SetResourceVersion(revision.String())
+	return api.Result{Object: o, Revision: revision}, nil
+}
+
+// deleteCollection deletes what a list finds, one by one. What others delete meanwhile is not missed.
+func (r *Registry) deleteCollection(ctx context.Context, w *write) (api.Result, error) {
+	match := w.Match
+	for {
+		page, err := r.List(ctx, api.Target{Kind: w.Kind, Version: w.Version, Key: w.Key}, match)
+		if err != nil {
+			return api.Result{}, err
+		}
+		for _, o := range page.Items {
+			one := w.Request
+			one.Verb, one.Key = api.VerbDelete, api.KeyOf(o)
+			if one.Pre.UID = o.GetUID(); w.Pre.UID != "" {
+				one.Pre.UID = w.Pre.UID
+			}
+			if _, err := r.Write(ctx, one); err != nil && !apierrors.IsNotFound(err) && !replaced(w, err) {
+				return api.Result{}, err
+			}
+		}
+		if match.Continue = page.Continue; match.Continue == "" {
+			return api.Result{Revision: page.Revision, Warnings: w.warnings}, nil
+		}
+	}
+}
+
+// replaced reports that a listed object had given way to a new one of its name, which the collection did not hold.
+func replaced(w *write, err error) bool {
+	return apierrors.IsConflict(err) && w.Pre == (api.Preconditions{}) && w.Fence == nil
+}

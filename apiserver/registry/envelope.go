@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+)
+
+// envelope is what surrounds an object in the store:
+//
+//	format byte │ seconds (varint) │ length, storage version │ length, encryption key id │ the object's protobuf
+//
+// The object is stored without its resourceVersion, which is the store's Mod revision of the key.
+type envelope struct {
+	written time.Time // when, to the second: TTLs count from here
+	version string    // of the stored form: "v1"
+	keyID   string    // of the encryption key; "" = not encrypted
+	payload []byte
+}
+
+const formatProtobuf = 1
+
+func (e envelope) bytes() []byte {
+	b := make([]byte, 0, len(e.payload)+len(e.version)+len(e.keyID)+16)
+	b = append(b, formatProtobuf)
+	b = binary.AppendVarint(b, e.written.Unix())
+	for _, s := range []string{e.version, e.keyID} {
+		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	}
+	return append(b, e.payload...)
+}
+
+var errEnvelope = errors.New("the stored value is damaged: its envelope ends too early")
+
+func openEnvelope(b []byte) (envelope, error) {
+	if len(b) == 0 {
+		return envelope{}, errEnvelope
+	}
+	if b[0] != formatProtobuf {
+		return envelope{}, fmt.Errorf("the stored value has format %d, which this version does not know", b[0])
+	}
+	seconds, n := binary.Varint(b[1:])
+	if n <= 0 {
+		return envelope{}, errEnvelope
+	}
+	e := envelope{written: time.Unix(seconds, 0)}
+	rest := b[1+n:]
+	for _, s := range []*string{&e.version, &e.keyID} {
+		size, n := binary.Uvarint(rest)
+		if n <= 0 || size > uint64(len(rest)-n) {
+			return envelope{}, errEnvelope
+		}
+		*s, rest = string(rest[n:n+int(size)]), rest[n+int(size):]
+	}
+	e.payload = rest
+	return e, nil
+}
+
+// encode returns an object's stored form without the envelope.
+func (k *resource) encode(o api.Object) ([]byte, error) {
+	revision := o.GetResourceVersion()
+	o.SetResourceVersion("")
+	defer o.SetResourceVersion(revision)
+	return api.Marshal(o)
+}
+
+// seal puts encoded bytes into an envelope.
+func (k *resource) seal(payload []byte) []byte {
+	return envelope{written: time.Now(), version: k.Versions[0].Name, payload: payload}.bytes()
+}
+
+// decode opens a stored value that was written at a revision.
+func (k *resource) decode(value []byte, mod store.Revision) (api.Object, error) {
+	e, err := openEnvelope(value)
+	if err != nil {
+		return nil, err
+	}
+	if e.keyID != "" {
+		return nil, fmt.Errorf("the stored value is encrypted with key %q, which this server does not have", e.keyID)
+	}
+	o, err := api.Unmarshal(k.Kind, e.version, e.payload)
+	if err != nil {
+		return nil, err
+	}
+	o.SetResourceVersion(api.Revision(mod).String())
+	return o, nil
+}
+
+// open decodes an entry; a damaged one gives an internal error that names the key.
+func (k *resource) open(e store.Entry) (api.Object, error) {
+	o, err := k.decode(e.Value, e.Mod)
+	if err != nil {
+		return nil, internalError(fmt.Errorf("%s: %w", e.Key, err))
+	}
+	return o, nil
+}

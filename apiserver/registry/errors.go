@@ -1,0 +1,49 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+)
+
+// storeError words what a store answers as an API error. Conflicts and the context's errors pass unchanged.
+func storeError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrCompacted):
+		return apierrors.NewResourceExpired("The requested revision is too old: history has been compacted past it. List again without a revision.")
+	case errors.Is(err, store.ErrFuture):
+		return tooLarge("the requested revision has not happened yet")
+	case errors.Is(err, store.ErrUnknown):
+		return apierrors.NewTimeoutError("the write may or may not have been applied; read the object before you try again", 0)
+	case errors.Is(err, store.ErrUnwritable), errors.Is(err, store.ErrClosed):
+		return apierrors.NewServiceUnavailable(err.Error())
+	}
+	return err
+}
+
+// future refuses a revision that nobody can have seen, worded as Kubernetes does.
+func future(asked, now api.Revision) error {
+	return tooLarge(fmt.Sprintf("Too large resource version: %d, current: %d", asked, now))
+}
+
+func tooLarge(message string) error {
+	err := apierrors.NewTimeoutError(message, 1)
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
+	return err
+}
+
+func internalError(err error) error { return apierrors.NewInternalError(err) }
+
+// unsupported refuses a media type.
+func unsupported(message string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType,
+		Reason: metav1.StatusReasonUnsupportedMediaType, Message: message}}
+}

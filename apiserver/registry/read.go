@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"context"
+
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+)
+
+// Get implements api.Service. It is linearizable: it asks the store, not the cache.
+func (r *Registry) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
+	k, err := r.stored(t, api.VerbGet)
+	if err != nil {
+		return api.Result{}, err
+	}
+	if err := k.checkKey(t.Key, false); err != nil {
+		return api.Result{}, err
+	}
+	p, err := k.part(t.Sub, api.VerbUpdate)
+	if err != nil || p.read == nil {
+		return api.Result{}, notReadable(k, t.Sub)
+	}
+	e, err := r.store.Get(ctx, StoreKey(k.Kind, t.Key), store.Revision(o.At))
+	if err != nil {
+		return api.Result{}, storeError(err)
+	}
+	if e.Mod == 0 {
+		return api.Result{}, k.NotFound(t.Key.Name)
+	}
+	object, err := k.open(e)
+	if err != nil {
+		return api.Result{}, err
+	}
+	return api.Result{Object: p.read(object), Revision: api.Revision(e.Mod)}, nil
+}
+
+// page is how many entries are read at once when a limited list has to look for what it selects.
+const page = 500
+
+// List implements api.Service. All pages of a list tell of the same revision.
+func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
+	k, err := r.stored(t, api.VerbList)
+	if err != nil {
+		return api.List{}, err
+	}
+	pick, err := k.selection(t.Key.Namespace, o.Selector, o.Fields)
+	if err != nil {
+		return api.List{}, err
+	}
+	from, err := k.start(pick, o)
+	if err != nil {
+		return api.List{}, err
+	}
+	var l api.List
+	if pick.index.on && o.Limit == 0 && o.At == 0 && from.key == "" {
+		l, err = r.listIndexed(ctx, k, pick)
+	} else {
+		l, err = r.listStored(ctx, k, pick, o.Limit, from)
+	}
+	if err != nil {
+		return api.List{}, err
+	}
+	if o.View == api.Table {
+		k.tabulate(&l)
+	}
+	return l, nil
+}
+
+// listStored reads the store, page by page if only some are wanted.
+func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, limit int64, from position) (api.List, error) {
+	rng := store.Range{Prefix: k.listPrefix(pick.namespace), From: from.key}
+	if limit > 0 {
+		rng.Limit = int(max(limit, page)) + 1
+	}
+	l := api.List{}
+	for {
+		entries, at, err := r.store.List(ctx, rng, store.Revision(from.revision))
+		if err != nil {
+			return l, k.listError(err, from, pick)
+		}
+		from.revision, l.Revision = api.Revision(at), api.Revision(at)
+		for _, e := range entries {
+			o, err := k.open(e)
+			if err != nil {
+				return l, err
+			}
+			if !pick.matches(k.stateOf(e, o)) {
+				continue
+			}
+			if limit > 0 && int64(len(l.Items)) == limit {
+				l.Continue = position{revision: l.Revision, key: e.Key}.token()
+				return l, nil
+			}
+			l.Items = append(l.Items, o)
+		}
+		if rng.Limit == 0 || len(entries) < rng.Limit {
+			return l, nil
+		}
+		rng.From = entries[len(entries)-1].Key + "\x00"
+	}
+}
+
+func (k *resource) listPrefix(namespace string) string {
+	if namespace == "" {
+		return k.prefix
+	}
+	return StoreKey(k.Kind, api.Key{Namespace: namespace})
+}
+
+// listIndexed answers an equality on an indexed field from the cache, once that has seen all that the store has now.
+func (r *Registry) listIndexed(ctx context.Context, k *resource, pick picked) (api.List, error) {
+	now, err := r.catchUp(ctx, k, 0)
+	if err != nil {
+		return api.List{}, err
+	}
+	if now == 0 { // nobody runs the cache
+		return r.listStored(ctx, k, pick, 0, position{})
+	}
+	states, revision := k.cache.find(pick)
+	l := api.List{Revision: api.Revision(revision)}
+	for _, s := range states {
+		o, err := s.read()
+		if err != nil {
+			return api.List{}, err
+		}
+		l.Items = append(l.Items, clone(o))
+	}
+	return l, nil
+}
+
+// catchUp waits until the cache of a kind has seen everything up to a revision (0 = now), and returns that; 0 if no cache is being filled.
+func (r *Registry) catchUp(ctx context.Context, k *resource, to store.Revision) (store.Revision, error) {
+	now, err := r.store.Now(ctx)
+	if err != nil {
+		return 0, storeError(err)
+	}
+	if to > now {
+		return 0, future(api.Revision(to), api.Revision(now))
+	}
+	if to == 0 {
+		to = now
+	}
+	if k.cache.has(to) {
+		return to, nil
+	}
+	if !k.cache.running() {
+		return 0, nil
+	}
+	if err := r.store.Progress(ctx); err != nil {
+		return 0, storeError(err)
+	}
+	return to, k.cache.await(ctx, to)
+}

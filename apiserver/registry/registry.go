@@ -1,0 +1,85 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+)
+
+var _ api.Service = (*Registry)(nil)
+
+// Registry implements api.Service over a store, without asking who may do what: package auth does that in front of it.
+type Registry struct {
+	store      store.Store
+	options    Options
+	resources  map[schema.GroupKind]*resource
+	namespaces *facts[namespaceState]
+	epochs     *facts[epoch]
+}
+
+// New returns a registry for all kinds of the catalogue; a kind without Rules has nothing peculiar.
+func New(s store.Store, o Options) (*Registry, error) {
+	if o.Catalogue == nil {
+		o.Catalogue = api.Builtin
+	}
+	if o.History == 0 {
+		o.History = time.Hour
+	}
+	r := &Registry{store: s, options: o, resources: map[schema.GroupKind]*resource{}}
+	r.namespaces = newFacts(r.readNamespace)
+	r.epochs = newFacts(r.readEpoch)
+	for _, k := range o.Catalogue.All() {
+		r.resources[k.GroupKind()] = newResource(k, Rules{Kind: k})
+	}
+	for _, rules := range o.Rules {
+		k := rules.Kind
+		if r.resources[k.GroupKind()] == nil {
+			return nil, fmt.Errorf("rules for %s, which is not in the catalogue", k)
+		}
+		r.resources[k.GroupKind()] = newResource(k, rules)
+	}
+	return r, nil
+}
+
+// resource finds what a target speaks of.
+func (r *Registry) resource(t api.Target) (*resource, error) {
+	if t.Kind == nil {
+		return nil, apierrors.NewBadRequest("the request names no kind")
+	}
+	k := r.resources[t.Kind.GroupKind()]
+	switch {
+	case k == nil:
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the server does not know the kind %s", t.Kind.GroupKind()))
+	case !k.served(t.Version):
+		_, err := k.New(t.Version)
+		return nil, err
+	case !k.HasSub(t.Sub):
+		return nil, apierrors.NewNotFound(k.Resource(), t.Key.Name+"/"+t.Sub)
+	}
+	return k, nil
+}
+
+// stored is resource for what needs more than Connect.
+func (r *Registry) stored(t api.Target, v api.Verb) (*resource, error) {
+	k, err := r.resource(t)
+	if err == nil && k.Virtual {
+		return nil, apierrors.NewMethodNotSupported(k.Resource(), string(v))
+	}
+	return k, err
+}
+
+// Now returns the newest revision, and makes the open watches catch up with it.
+func (r *Registry) Now(ctx context.Context) (api.Revision, error) {
+	now, err := r.store.Now(ctx)
+	if err == nil {
+		err = r.store.Progress(ctx)
+	}
+	return api.Revision(now), storeError(err)
+}

@@ -1,0 +1,137 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/internal/api"
+)
+
+// resource is one kind at work: its rules, and what follows from its Go type, found out once.
+type resource struct {
+	*api.Kind
+	rules        Rules
+	prefix       string              // of its keys in the store
+	spec, status reflect.StructField // zero if the type has none
+	fields       []string            // that can be selected: fieldName, fieldNamespace, those of the rules
+	cache        *cache
+}
+
+func newResource(k *api.Kind, rules Rules) *resource {
+	if rules.Name == nil {
+		rules.Name = apivalidation.NameIsDNSSubdomain
+	}
+	if len(rules.Columns) == 0 {
+		rules.Columns = plainColumns
+	}
+	res := &resource{Kind: k, rules: rules, prefix: StoreKey(k, api.Key{})}
+	res.fields = []string{"metadata.name", "metadata.namespace"}
+	for _, name := range slices.Sorted(maps.Keys(rules.Fields)) {
+		if !slices.Contains(res.fields, name) {
+			res.fields = append(res.fields, name)
+		}
+	}
+	t := reflect.TypeOf(k.Versions[0].New()).Elem()
+	res.spec, _ = t.FieldByName("Spec")
+	if k.HasSub("status") {
+		res.status, _ = t.FieldByName("Status")
+	}
+	res.cache = newCache(res)
+	return res
+}
+
+// StoreKey is where an object lives in the store: /core/pods/default/web, /core/nodes/n1. With an empty name it is the prefix of a
+// namespace, and with an empty key that of the kind.
+func StoreKey(k *api.Kind, key api.Key) string {
+	group := k.Group
+	if group == "" {
+		group = "core"
+	}
+	prefix := "/" + group + "/" + k.Plural + "/"
+	if key.Namespace != "" {
+		prefix += key.Namespace + "/"
+	}
+	return prefix + key.Name
+}
+
+// keyOf undoes StoreKey.
+func (k *resource) keyOf(stored string) api.Key {
+	rest := stored[len(k.prefix):]
+	if !k.Namespaced {
+		return api.Key{Name: rest}
+	}
+	namespace, name, _ := strings.Cut(rest, "/")
+	return api.Key{Namespace: namespace, Name: name}
+}
+
+func (k *resource) served(version string) bool {
+	return version == "" || slices.ContainsFunc(k.Versions, func(v api.Version) bool { return v.Name == version })
+}
+
+// checkKey refuses keys that cannot be those of an object of the kind. The name may be missing in a create.
+func (k *resource) checkKey(key api.Key, nameless bool) error {
+	switch {
+	case k.Namespaced && key.Namespace == "":
+		return apierrors.NewBadRequest(fmt.Sprintf("an empty namespace may not be set: %s live in namespaces", k))
+	case !k.Namespaced && key.Namespace != "":
+		return apierrors.NewBadRequest(fmt.Sprintf("namespace %q given, but %s live outside namespaces", key.Namespace, k))
+	case key.Name == "" && !nameless:
+		return apierrors.NewBadRequest("name must be provided")
+	}
+	for _, segment := range []string{key.Namespace, key.Name} {
+		if faults := path.IsValidPathSegmentName(segment); segment != "" && len(faults) > 0 {
+			return apierrors.NewBadRequest(fmt.Sprintf("%q cannot be a name: it %s", segment, strings.Join(faults, ", ")))
+		}
+	}
+	return nil
+}
+
+// of returns a field of an object, addressable.
+func of(o api.Object, f reflect.StructField) reflect.Value {
+	return reflect.ValueOf(o).Elem().FieldByIndex(f.Index)
+}
+
+// sameSpec compares two specs by their bytes, so that nil and empty count as equal.
+func (k *resource) sameSpec(a, b api.Object) bool {
+	if k.spec.Name == "" {
+		return true
+	}
+	x, okA := of(a, k.spec).Addr().Interface().(interface{ Marshal() ([]byte, error) })
+	y, okB := of(b, k.spec).Addr().Interface().(interface{ Marshal() ([]byte, error) })
+	if !okA || !okB {
+		return reflect.DeepEqual(of(a, k.spec).Interface(), of(b, k.spec).Interface())
+	}
+	left, errA := x.Marshal()
+	right, errB := y.Marshal()
+	return errA == nil && errB == nil && string(left) == string(right)
+}
+
+// counted reports whether the kind counts changes of its spec in metadata.generation.
+func (k *resource) counted() bool { return k.spec.Name != "" && k.status.Name != "" }
+
+// defaults fills in an object.
+func (k *resource) defaults(o api.Object) {
+	if k.rules.Default != nil {
+		k.rules.Default(o)
+	}
+}
+
+func (k *resource) prepare(ctx context.Context, sub string, o, old api.Object) {
+	if k.rules.Prepare != nil {
+		k.rules.Prepare(ctx, sub, o, old)
+	}
+}
+
+// clone is a copy that shares nothing with the original.
+func clone(o api.Object) api.Object { return o.DeepCopyObject().(api.Object) }
+
+func deleting(o metav1.Object) bool { return o.GetDeletionTimestamp() != nil }

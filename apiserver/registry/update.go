@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+)
+
+// update changes what exists: by update and patch, and by the create of a subresource (binding).
+func (w *write) update(ctx context.Context) (api.Result, error) {
+	p, err := w.part(w.Sub, w.Verb)
+	if err != nil {
+		return api.Result{}, err
+	}
+	var body api.Object
+	if w.Verb != api.VerbPatch {
+		if body, err = w.decodeBody(p.fresh()); err != nil {
+			return api.Result{}, err
+		}
+	}
+	return w.retry(ctx, func(ctx context.Context) (api.Result, error) { return w.change(ctx, p, body) })
+}
+
+// change is one attempt at an update.
+func (w *write) change(ctx context.Context, p part, body api.Object) (api.Result, error) {
+	old, entry, err := w.current(ctx)
+	if err != nil {
+		return api.Result{}, err
+	}
+	if body != nil {
+		body = clone(body)
+	} else if body, err = w.patched(p, old); err != nil {
+		return api.Result{}, err
+	}
+	if err := w.checkBody(body, p.fresh(), w.Key); err != nil {
+		return api.Result{}, err
+	}
+	if err := unmet(w.Kind, old, w.Pre); err != nil {
+		return api.Result{}, err
+	}
+	if err := outdated(w.Kind, body, old); err != nil {
+		return api.Result{}, err
+	}
+	o, err := w.merged(p, body, old)
+	if err != nil {
+		return api.Result{}, err
+	}
+	var txn store.Txn
+	if err := w.finish(ctx, o, old, &txn); err != nil {
+		return api.Result{}, err
+	}
+	if deleting(o) && !held(o) && graceless(o) {
+		return w.remove(ctx, entry, o)
+	}
+	revision, err := w.replace(ctx, entry, o, txn)
+	if err != nil {
+		return api.Result{}, err
+	}
+	return api.Result{Object: p.answer(o, body), Revision: revision}, nil
+}
+
+// current reads the object as it is.
+func (w *write) current(ctx context.Context) (api.Object, store.Entry, error) {
+	e, err := w.registry.store.Get(ctx, StoreKey(w.Kind, w.Key), 0)
+	if err != nil {
+		return nil, e, err
+	}
+	if e.Mod == 0 {
+		return nil, e, w.NotFound(w.Key.Name)
+	}
+	o, err := w.open(e)
+	return o, e, err
+}
+
+// merged is the old object with the body's part put in and defaulted.
+func (w *write) merged(p part, body, old api.Object) (api.Object, error) {
+	o := clone(old)
+	if err := p.into(body, o); err != nil {
+		return nil, err
+	}
+	w.defaults(o)
+	return o, nil
+}
+
+// replace commits a new state; one that equals the old costs no revision.
+func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn store.Txn) (api.Revision, error) {
+	payload, err := w.encode(o)
+	if err != nil {
+		return 0, internalError(err)
+	}
+	before, err := openEnvelope(e.Value)
+	if err != nil {
+		return 0, internalError(err)
+	}
+	if bytes.Equal(before.payload, payload) && len(txn.Do) == 0 {
+		_, err := w.registry.fence(ctx, w)
+		return api.Revision(e.Mod), err
+	}
+	revision, err := w.commit(ctx, o, store.Guard{Key: e.Key, Mod: e.Mod}, payload, txn)
+	if err != nil {
+		return 0, err
+	}
+	o.SetResourceVersion(revision.String())
+	return revision, nil
+}
+
+// answer is what a write of this part returns.
+func (p part) answer(o, body api.Object) api.Object {
+	if p.read == nil {
+		return body
+	}
+	return p.read(o)
+}
+
+// invalidPatch is what a patch gives whose document is well-formed but cannot be applied.
+func (w *write) invalidPatch(err error) error {
+	return w.Invalid(w.Key.Name, field.ErrorList{field.Invalid(field.NewPath("patch"), string(w.Patch.Data), err.Error())})
+}

@@ -1,0 +1,133 @@
+package registry
+
+import (
+	"context"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"optimist/apiserver/store"
+)
+
+// maxQueued bounds how far a watcher may fall behind before it is dropped and must list again.
+const maxQueued = 2048
+
+// watcher is one open watch: what it has still to be told.
+type watcher struct {
+	picked
+	wake chan struct{} // has room for one signal
+
+	mu      sync.Mutex
+	queue   []*change
+	reached store.Revision // the newest revision that the cache has promised to be complete
+	err     error          // why it was dropped
+}
+
+func newWatcher(p picked) *watcher { return &watcher{picked: p, wake: make(chan struct{}, 1)} }
+
+// offer queues a change.
+func (w *watcher) offer(c *change) {
+	if w.namespace != "" && w.namespace != c.key().Namespace {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return
+	}
+	if len(w.queue) == maxQueued {
+		w.err = apierrors.NewResourceExpired("the watcher fell too far behind and was dropped; list again")
+		w.queue = nil
+	} else {
+		w.queue = append(w.queue, c)
+	}
+	w.signal()
+}
+
+// reach lets the watcher know that it has been told everything up to a revision.
+func (w *watcher) reach(r store.Revision) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reached = r
+	w.signal()
+}
+
+// fail drops the watcher.
+func (w *watcher) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+	w.signal()
+}
+
+func (w *watcher) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for something to tell. ok is false when ctx has ended.
+func (w *watcher) take(ctx context.Context) (changes []*change, reached store.Revision, ok bool, err error) {
+	select {
+	case <-w.wake:
+	case <-ctx.Done():
+		return nil, 0, false, nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changes, w.queue = w.queue, nil
+	return changes, w.reached, true, w.err
+}
+
+// opening is what a new watcher must be told before what is in its queue.
+type opening struct {
+	*watcher
+	initial  []*state
+	missed   []*change
+	replay   bool           // what was missed is in the store only
+	revision store.Revision // the queue begins after it
+}
+
+// open registers a watcher that has seen everything up to `after`, or nothing yet (initial).
+func (c *cache) open(p picked, after store.Revision, initial bool) (opening, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.filled {
+		return opening{}, false
+	}
+	o := opening{watcher: newWatcher(p), revision: c.revision}
+	switch {
+	case initial:
+		o.initial = c.pick(p)
+	case after < c.floor:
+		o.replay = true
+	default:
+		for _, ch := range c.recent {
+			if ch.revision > after {
+				o.missed = append(o.missed, ch)
+			}
+		}
+	}
+	if !p.index.on {
+		c.all[o.watcher] = true
+		return o, true
+	}
+	if c.byValue[p.index] == nil {
+		c.byValue[p.index] = map[*watcher]bool{}
+	}
+	c.byValue[p.index][o.watcher] = true
+	return o, true
+}
+
+// close forgets a watcher.
+func (c *cache) close(w *watcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.all, w)
+	if delete(c.byValue[w.index], w); len(c.byValue[w.index]) == 0 {
+		delete(c.byValue, w.index)
+	}
+}

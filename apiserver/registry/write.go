@@ -1,0 +1,220 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+)
+
+// maxObject is the size of the largest stored object, that of etcd.
+const maxObject = 3 << 19 // 1.5 MiB
+
+// maxAttempts bounds how often a write is tried again because another one came first.
+const maxAttempts = 64
+
+var errModified = errors.New("the object has been modified; please apply your changes to the latest version and try again")
+
+// Write implements api.Service. The pipeline is the same for every kind; see doc.go.
+func (r *Registry) Write(ctx context.Context, req api.Request) (api.Result, error) {
+	k, err := r.stored(req.Target, req.Verb)
+	if err != nil {
+		return api.Result{}, err
+	}
+	if req.Fence == nil {
+		req.Fence = api.FenceFrom(ctx)
+	}
+	w := &write{registry: r, resource: k, Request: req}
+	if req.Verb == api.VerbDeleteCollection {
+		return r.deleteCollection(ctx, w)
+	}
+	if err := k.checkKey(req.Key, req.Verb == api.VerbCreate && req.Sub == ""); err != nil {
+		return api.Result{}, err
+	}
+	switch req.Verb {
+	case api.VerbCreate:
+		if req.Sub == "" {
+			return w.create(ctx)
+		}
+		return w.update(ctx)
+	case api.VerbUpdate, api.VerbPatch:
+		return w.update(ctx)
+	case api.VerbDelete:
+		return w.delete(ctx)
+	}
+	return api.Result{}, apierrors.NewMethodNotSupported(k.Resource(), string(req.Verb))
+}
+
+// write is one request on its way through the pipeline.
+type write struct {
+	registry *Registry
+	*resource
+	api.Request
+	warnings []string
+}
+
+// retry runs an attempt until it no longer conflicts with somebody else's write. What a conflict disproves is forgotten.
+func (w *write) retry(ctx context.Context, attempt func(context.Context) (api.Result, error)) (api.Result, error) {
+	for range maxAttempts {
+		res, err := attempt(ctx)
+		var conflict *store.Conflict
+		if !errors.As(err, &conflict) {
+			res.Warnings = w.warnings
+			return res, storeError(err)
+		}
+		w.registry.namespaces.forget(conflict.Key)
+		w.registry.epochs.forget(conflict.Key)
+	}
+	return api.Result{}, w.Conflict(w.Key.Name, errors.New("others kept changing what this write depends on; try again"))
+}
+
+// create stores a new object.
+func (w *write) create(ctx context.Context) (api.Result, error) {
+	p, err := w.part("", w.Verb)
+	if err != nil {
+		return api.Result{}, err
+	}
+	body, err := w.decodeBody(p.fresh())
+	if err != nil {
+		return api.Result{}, err
+	}
+	return w.retry(ctx, func(ctx context.Context) (api.Result, error) { return w.insert(ctx, p, clone(body)) })
+}
+
+// insert is one attempt at a create.
+func (w *write) insert(ctx context.Context, p part, o api.Object) (api.Result, error) {
+	if err := w.checkBody(o, p.fresh(), w.Key); err != nil {
+		return api.Result{}, err
+	}
+	if o.GetResourceVersion() != "" {
+		return api.Result{}, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	}
+	var txn store.Txn
+	var err error
+	if txn.If, err = w.registry.roomIn(ctx, w.resource, api.KeyOf(o)); err != nil {
+		return api.Result{}, err
+	}
+	generated := o.GetName() == ""
+	w.defaults(o)
+	w.begin(o)
+	if err := w.finish(ctx, o, nil, &txn); err != nil {
+		return api.Result{}, err
+	}
+	key := StoreKey(w.Kind, api.KeyOf(o))
+	payload, err := w.encode(o)
+	if err != nil {
+		return api.Result{}, internalError(err)
+	}
+	revision, err := w.commit(ctx, o, store.Guard{Key: key}, payload, txn)
+	var conflict *store.Conflict
+	if errors.As(err, &conflict) && conflict.Key == key && !generated {
+		return api.Result{}, w.AlreadyExists(o.GetName())
+	}
+	if err != nil {
+		return api.Result{}, err
+	}
+	o.SetResourceVersion(revision.String())
+	return api.Result{Object: o, Revision: revision}, nil
+}
+
+// finish takes a decoded object through the rest of the pipeline: mutate, default again, prepare, validate, check, claim. The guards and
+// writes that must join its transaction are added to txn. old is nil on create.
+func (w *write) finish(ctx context.Context, o, old api.Object, txn *store.Txn) error {
+	if err := w.mutate(ctx, o, old); err != nil {
+		return err
+	}
+	w.prepare(ctx, w.Sub, o, old)
+	if old == nil {
+		beginNamespace(o)
+	} else if w.counted() && !w.sameSpec(o, old) {
+		o.SetGeneration(old.GetGeneration() + 1)
+	}
+	if err := w.registry.holdLease(ctx, w, o, old, txn); err != nil {
+		return err
+	}
+	faults := w.checkMeta(o, old)
+	if w.rules.Validate != nil {
+		faults = append(faults, w.rules.Validate(w.Sub, o, old)...)
+	}
+	if len(faults) > 0 {
+		return w.Invalid(o.GetName(), faults)
+	}
+	if err := w.check(ctx, o, old); err != nil {
+		return err
+	}
+	if w.rules.Warnings != nil {
+		w.warnings = append(w.warnings[:len(w.warnings):len(w.warnings)], w.rules.Warnings(o)...)
+	}
+	return w.claim(ctx, old, o, txn)
+}
+
+func (w *write) mutate(ctx context.Context, o, old api.Object) error {
+	for _, m := range w.registry.options.Mutators {
+		if err := m.Mutate(ctx, w.Request, o, old); err != nil {
+			return err
+		}
+	}
+	if len(w.registry.options.Mutators) > 0 && o != nil {
+		w.defaults(o)
+	}
+	return nil
+}
+
+func (w *write) check(ctx context.Context, o, old api.Object) error {
+	for _, c := range w.registry.options.Checkers {
+		if err := c.Check(ctx, w.Request, o, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *write) claim(ctx context.Context, before, after api.Object, txn *store.Txn) error {
+	if w.rules.Claims == nil {
+		return nil
+	}
+	claimer := Claimer{Store: w.registry.store, Ranges: w.registry.options.Ranges}
+	claims, err := w.rules.Claims(ctx, claimer, before, after)
+	txn.If = append(txn.If, claims.If...)
+	txn.Do = append(txn.Do, claims.Do...)
+	return err
+}
+
+// commit writes payload (nil = removal) under the guard's key, together with what has joined the transaction, unless this is a dry run.
+func (w *write) commit(ctx context.Context, o api.Object, g store.Guard, payload []byte, txn store.Txn) (api.Revision, error) {
+	if len(payload) > maxObject {
+		return 0, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %q is %d bytes long; at most %d are allowed", w.Kind, o.GetName(), len(payload), maxObject))
+	}
+	fence, err := w.registry.fence(ctx, w)
+	if err != nil {
+		return 0, err
+	}
+	op := store.Op{Key: g.Key}
+	if payload != nil {
+		op.Value = w.seal(payload)
+	}
+	txn.If = append(append(txn.If, g), fence...)
+	txn.Do = append(txn.Do, op)
+	if w.DryRun {
+		return w.rehearse(ctx, g)
+	}
+	txn.Note = note(ctx, w.Request, o.GetName())
+	revision, err := w.registry.store.Commit(ctx, txn)
+	return api.Revision(revision), err
+}
+
+// rehearse is a dry run's commit: it looks whether the object's own guard would hold.
+func (w *write) rehearse(ctx context.Context, g store.Guard) (api.Revision, error) {
+	e, err := w.registry.store.Get(ctx, g.Key, 0)
+	if err == nil && e.Mod != g.Mod {
+		err = &store.Conflict{Key: g.Key, Have: e.Mod, Want: g.Mod}
+	}
+	return api.Revision(g.Mod), err
+}
+
+func gvk(o api.Object) schema.GroupVersionKind { return o.GetObjectKind().GroupVersionKind() }
