@@ -37,7 +37,7 @@ var _ api.Service = (*Client)(nil)
 
 // New prepares a client; it connects when first used.
 func New(c Config) (*Client, error) {
-	conf, own, err := c.tls(ALPN)
+	conf, own, err := c.tls(wire.ALPN)
 	if err != nil {
 		return nil, err
 	}

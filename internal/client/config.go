@@ -12,12 +12,6 @@ import (
 	"optimist/internal/pki"
 )
 
-// The protocols that share the API server's port, told apart by ALPN.
-const (
-	ALPN     = "optimist-grpc" // we ask
-	ALPNKept = "optimist-kept" // we answer
-)
-
 // Config says where the API server is and who we are.
 type Config struct {
 	Server        string                                                   // host:port

@@ -20,7 +20,7 @@ import (
 // Keep holds the kept connection: it dials the API server and answers, as c, what that asks; when the connection breaks it dials again.
 // It returns nil when ctx ends, and an error only for a Config that can never work.
 func Keep(ctx context.Context, conf Config, c api.Connector) error {
-	tc, own, err := conf.tls(ALPNKept)
+	tc, own, err := conf.tls(wire.ALPNKept)
 	if err != nil {
 		return err
 	}

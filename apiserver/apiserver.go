@@ -1,0 +1,115 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/apiserver/auth"
+	"optimist/apiserver/door"
+	"optimist/apiserver/door/grpc"
+	"optimist/apiserver/hub"
+	"optimist/apiserver/registry"
+	"optimist/apiserver/registry/kinds"
+	"optimist/apiserver/store"
+	"optimist/internal/api"
+	"optimist/internal/console"
+	"optimist/internal/wire"
+)
+
+// Config is what an API server is made of.
+type Config struct {
+	Store    store.Store  // stays the caller's, who closes it after Run
+	Listener net.Listener // nil = in-process only
+	TLS      *tls.Config  // pki.ServerTLS; needed with a Listener
+	Ranges   registry.Ranges
+	History  time.Duration // how long superseded states stay readable; 0 = one hour
+	Log      *slog.Logger
+	Ring     *console.Ring // what `ctl logs apiserver` shows; may be nil
+}
+
+// Server is an API server. It serves in-process callers as soon as it exists, the network while it runs.
+type Server struct {
+	Config
+	registry *registry.Registry
+	service  api.Service // the registry behind auth
+	hub      *hub.Hub
+}
+
+// New binds store, registry and auth.
+func New(c Config) (*Server, error) {
+	roles, err := auth.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	h := &hub.Hub{}
+	r, err := registry.New(c.Store, registry.Options{Rules: kinds.All(), Dialer: h, Ranges: c.Ranges, History: c.History})
+	if err != nil {
+		return nil, err
+	}
+	if c.Ring != nil {
+		h.Register(api.UserAPIServer, self{c.Ring})
+	}
+	return &Server{Config: c, registry: r, service: auth.Authorize(r, roles), hub: h}, nil
+}
+
+// Run serves until ctx ends. Watches end with it, writes under way are finished.
+func (s *Server) Run(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.registry.Run(running) })
+	g.Go(func() error {
+		if err := s.seed(running); err != nil {
+			return err
+		}
+		return s.serve(running)
+	})
+	if err := g.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// serve opens the doors, if there is a wall to put them in.
+func (s *Server) serve(ctx context.Context) error {
+	if s.Listener == nil {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	native := grpc.New(s.service, api.Builtin, s.Listener.Addr(), s.Log)
+	kept := grpc.NewKept(s.hub.Register, s.Listener.Addr(), s.Log)
+	g.Go(func() error { return native.Run(ctx) })
+	g.Go(func() error { return kept.Run(ctx) })
+	g.Go(func() error {
+		return door.Serve(ctx, s.Listener, s.TLS, []door.Door{{wire.ALPN, native.Enter}, {wire.ALPNKept, kept.Enter}})
+	})
+	s.Log.Info("serving", "address", s.Listener.Addr().String())
+	return g.Wait()
+}
+
+// Register makes c answer for a component of this process: what client.Keep does over the network.
+func (s *Server) Register(component string, c api.Connector) (unregister func()) {
+	return s.hub.Register(component, c)
+}
+
+// namespaces exist in every cluster.
+var namespaces = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
+
+// seed makes what a cluster must have before anybody asks.
+func (s *Server) seed(ctx context.Context) error {
+	svc := s.Service(api.User{Name: api.UserAPIServer})
+	for _, name := range namespaces {
+		_, err := api.Namespaces.Create(ctx, svc, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("make namespace %s: %w", name, err)
+		}
+	}
+	return nil
+}

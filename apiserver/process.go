@@ -1,0 +1,127 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"optimist/apiserver/auth"
+	"optimist/apiserver/registry"
+	"optimist/apiserver/store/bolt"
+	"optimist/internal/console"
+	"optimist/internal/pki"
+)
+
+// nodeBits is the size of each node's share of the pods' addresses: 254 pods.
+const nodeBits = 24
+
+// Settings are those of the process: what its flags say.
+type Settings struct {
+	Cluster     string   // its name; also the context in its kubeconfigs
+	Data        string   // the database file
+	PKI         string   // the folder for certificates and kubeconfigs
+	Listen      string   // host:port
+	Hosts       []string // further names and addresses that clients may use for this server
+	Nodes       []string // get a kubeconfig each
+	ClusterCIDR string
+	ServiceCIDR string
+	History     time.Duration
+}
+
+// Run makes what credentials are missing, opens database and port, and serves until ctx ends.
+func (s Settings) Run(ctx context.Context) (err error) {
+	log, ring := console.New("apiserver")
+	ranges, err := s.ranges()
+	if err != nil {
+		return err
+	}
+	l, err := listen(s.Listen) // first: a second server by mistake shall not touch anything
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := s.bootstrap(l.Addr().String(), ranges); err != nil {
+		return err
+	}
+	conf, err := pki.ServerTLS(s.PKI)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.Data), 0o700); err != nil {
+		return err
+	}
+	db, err := bolt.Open(s.Data, bolt.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	server, err := New(Config{Store: db, Listener: l, TLS: conf, Ranges: ranges, History: s.History, Log: log, Ring: ring})
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx)
+}
+
+func (s Settings) ranges() (registry.Ranges, error) {
+	pods, err := netip.ParsePrefix(s.ClusterCIDR)
+	if err != nil {
+		return registry.Ranges{}, fmt.Errorf("--cluster-cidr: %w", err)
+	}
+	services, err := netip.ParsePrefix(s.ServiceCIDR)
+	if err != nil {
+		return registry.Ranges{}, fmt.Errorf("--service-cidr: %w", err)
+	}
+	if pods.Overlaps(services) {
+		return registry.Ranges{}, fmt.Errorf("--cluster-cidr %s and --service-cidr %s overlap: pods and services need addresses of their own", pods, services)
+	}
+	return registry.Ranges{ClusterCIDR: pods.Masked(), NodeBits: nodeBits, ServiceCIDR: services.Masked()}, nil
+}
+
+// bootstrap makes the credentials; addr is where we really listen (the port may have been 0).
+func (s Settings) bootstrap(addr string, r registry.Ranges) error {
+	roles, err := auth.Builtin()
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if len(s.Hosts) > 0 {
+		host = s.Hosts[0]
+	}
+	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(host, port), Hosts: s.names(host, r),
+		Nodes: s.Nodes, Controllers: roles.Controllers()}.Run(s.PKI)
+}
+
+// names is everything that clients may call this server.
+func (s Settings) names(host string, r registry.Ranges) []string {
+	all := []string{"localhost", "127.0.0.1", "::1", host, "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+		"kubernetes.default.svc.cluster.local", r.ServiceCIDR.Addr().Next().String()}
+	if name, err := os.Hostname(); err == nil && !strings.ContainsAny(name, "_ ") {
+		all = append(all, name)
+	}
+	all = append(all, s.Hosts...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// listen opens the port, or says who has it.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: the port is in use by %s; stop that, or choose another port with --listen", addr, holder(addr))
+	}
+	return l, err
+}

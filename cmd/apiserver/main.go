@@ -1,0 +1,44 @@
+// Command apiserver is the cluster's API server. See package apiserver.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"optimist/apiserver"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "apiserver:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var s apiserver.Settings
+	c := &cobra.Command{
+		Use: "apiserver", Short: "Serve a cluster's objects", Args: cobra.NoArgs,
+		SilenceUsage: true, SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error { return s.Run(c.Context()) },
+	}
+	f := c.Flags()
+	f.StringVar(&s.Cluster, "name", "optimist", "the cluster's name: the context in its kubeconfigs")
+	f.StringVar(&s.Data, "data", "store.db", "the database `file`; made when it is not there")
+	f.StringVar(&s.PKI, "pki", "pki", "the `folder` for certificates and kubeconfigs; filled at the first start")
+	f.StringVar(&s.Listen, "listen", "127.0.0.1:6443", "the `address` to serve at")
+	f.StringArrayVar(&s.Hosts, "host", nil, "a further `name or address` of this server for its certificate; the first also stands in the kubeconfigs (repeatable)")
+	f.StringArrayVar(&s.Nodes, "node", nil, "a node's `name`: it gets a kubeconfig (repeatable)")
+	f.StringVar(&s.ClusterCIDR, "cluster-cidr", "10.244.0.0/16", "the pods' addresses")
+	f.StringVar(&s.ServiceCIDR, "service-cidr", "10.96.0.0/16", "the services' addresses")
+	f.DurationVar(&s.History, "history", time.Hour, "how long superseded states stay readable")
+	return c
+}
