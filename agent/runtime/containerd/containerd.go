@@ -3,11 +3,14 @@ package containerd
 import (
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
 
 	"optimist/agent/runtime"
 )
@@ -68,7 +71,9 @@ func (r *Runtime) Version(ctx context.Context) (string, error) {
 	return "containerd://" + strings.TrimPrefix(v.Version, "v"), nil
 }
 
-// in puts a call into our containerd namespace.
+// in puts a call into our containerd namespace, and keeps containerd's library from logging: what it has to say comes as errors.
 func (r *Runtime) in(ctx context.Context) context.Context {
-	return namespaces.WithNamespace(ctx, r.cfg.Namespace)
+	return log.WithLogger(namespaces.WithNamespace(ctx, r.cfg.Namespace), silent)
 }
+
+var silent = &log.Entry{Logger: &logrus.Logger{Out: io.Discard, Formatter: &logrus.TextFormatter{}, Hooks: logrus.LevelHooks{}, Level: logrus.PanicLevel}}

@@ -91,18 +91,28 @@ func (m *machine) nothingLeft(t testing.TB) {
 			unix.Unmount(strings.Fields(line)[1], unix.MNT_DETACH)
 		}
 	}
-	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	check(t, err)
-	for _, p := range processes {
-		if line, err := os.ReadFile(p); err == nil && bytes.Contains(line, []byte(m.dir)) {
-			t.Errorf("left running: %s %q", p, line)
-		}
+	for _, p := range m.processes(t) {
+		t.Errorf("left running: %s", p)
 	}
 	groups, err := filepath.Glob(cgroupMount + "/*" + m.cgroup() + "*")
 	check(t, err)
 	if len(groups) > 0 {
 		t.Errorf("left cgroups: %v", groups)
 	}
+}
+
+// processes are the command lines that mention the machine's folder: the daemon's, shims', loggers'.
+func (m *machine) processes(t testing.TB) []string {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	check(t, err)
+	var found []string
+	for _, p := range all {
+		if line, err := os.ReadFile(p); err == nil && bytes.Contains(line, []byte(m.dir)) {
+			found = append(found, p+" "+string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+		}
+	}
+	return found
 }
 
 func (m *machine) cgroup() string { return "/optimist-test-" + filepath.Base(filepath.Dir(m.dir)) }
