@@ -24,7 +24,7 @@ type exit struct {
 }
 
 var (
-	terminated = exit{code: 143, signal: 15, reason: "Error"}
+	terminated = exit{reason: "Completed"} // as a program that handles SIGTERM
 	killed     = exit{code: 137, signal: 9, reason: "Error"}
 	oomKilled  = exit{code: 137, signal: 9, reason: "OOMKilled"}
 )
@@ -63,7 +63,10 @@ func (r *Runtime) start(spec runtime.ContainerSpec, life script, fault error) er
 	if b.find(spec.ID) != nil {
 		return nil
 	}
-	c := &container{script: life, gone: make(chan struct{}), Container: runtime.Container{ID: spec.ID, Image: spec.Image, ImageID: spec.ImageID,
+	if !r.images[spec.Image] {
+		return fmt.Errorf("container %s: image %s: %w", spec.ID, spec.Image, runtime.ErrNoImage)
+	}
+	c := &container{script: life, gone: make(chan struct{}), Container: runtime.Container{ID: spec.ID, Image: spec.Image, ImageID: image(spec.Image).ID,
 		Labels: spec.Labels, LogPath: spec.LogPath, Phase: runtime.Running, Started: time.Now()}}
 	b.containers = append(b.containers, c)
 	if fault != nil {
