@@ -1,0 +1,82 @@
+package ctl
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"optimist/internal/api"
+)
+
+// Main runs ctl with the process's arguments and returns its exit code. extra are commands of other packages (up, stop, down …).
+func Main(extra ...*cobra.Command) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, New(extra...), os.Args[1:])
+}
+
+// Run executes one command line. It words errors as kubectl does, on the command's standard error, and returns the exit code.
+func Run(ctx context.Context, root *cobra.Command, args []string) int {
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if ctx.Err() != nil {
+		return codeInterrupted
+	}
+	if text := explain(err); text != "" {
+		fmt.Fprintln(root.ErrOrStderr(), text)
+	}
+	return exitCode(err)
+}
+
+// New returns the whole command tree, for the cluster that the kubeconfig names.
+func New(extra ...*cobra.Command) *cobra.Command { return tree(&session{}, extra) }
+
+// Over returns the same tree over a Service that is already there: a cluster in this process.
+func Over(service api.Service, extra ...*cobra.Command) *cobra.Command {
+	return tree(&session{service: service}, extra)
+}
+
+func tree(s *session, extra []*cobra.Command) *cobra.Command {
+	root := &cobra.Command{
+		Use:                "ctl",
+		Short:              "ctl controls an Optimist cluster",
+		Long:               "ctl controls an Optimist cluster. Its commands, flags and outputs are those of kubectl.",
+		SilenceUsage:       true,
+		SilenceErrors:      true,
+		DisableSuggestions: false,
+	}
+	root.SetFlagErrorFunc(usageError)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	s.flags(root)
+	addGroups(root)
+	addTo(root, "objects", getCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s))
+	addTo(root, "look", logsCommand(s), execCommand(s), attachCommand(s))
+	addTo(root, "cluster", imageCommand(s))
+	addTo(root, "settings", configCommand(s), versionCommand(s), apiResourcesCommand(s), completionCommand())
+	addTo(root, "cluster", extra...)
+	return root
+}
+
+func addGroups(root *cobra.Command) {
+	root.AddGroup(
+		&cobra.Group{ID: "objects", Title: "Objects:"},
+		&cobra.Group{ID: "look", Title: "Running containers:"},
+		&cobra.Group{ID: "cluster", Title: "The cluster itself:"},
+		&cobra.Group{ID: "settings", Title: "Settings and help:"},
+	)
+	root.SetHelpCommandGroupID("settings")
+}
+
+func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+		root.AddCommand(c)
+	}
+}

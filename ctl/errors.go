@@ -1,0 +1,128 @@
+package ctl
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Exit codes.
+const (
+	codeFailed      = 1
+	codeInterrupted = 130 // as shells report a Ctrl-C
+)
+
+// exitError ends ctl with a code of somebody else: that of the process which exec ran.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+// sourced says what was being done, with which document, when the server refused.
+type sourced struct {
+	doing, source string
+	err           error
+}
+
+func (e *sourced) Error() string {
+	return fmt.Sprintf("error when %s %q: %v", e.doing, e.source, e.err)
+}
+func (e *sourced) Unwrap() error { return e.err }
+
+// plain is an error that is printed as it is, without "error: " in front.
+type plain struct{ error }
+
+func exitCode(err error) int {
+	var e *exitError
+	if errors.As(err, &e) {
+		return e.code
+	}
+	return codeFailed
+}
+
+// explain words an error as kubectl does, one line for each of several.
+func explain(err error) string {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var lines []string
+		for _, e := range several.Unwrap() {
+			lines = append(lines, explain(e))
+		}
+		return strings.Join(lines, "\n")
+	}
+	var asIs plain
+	var exit *exitError
+	var status apierrors.APIStatus
+	switch {
+	case errors.As(err, &asIs):
+		return asIs.Error()
+	case errors.As(err, &exit):
+		return exit.text
+	case errors.As(err, &status):
+		return explainStatus(err, status.Status())
+	default:
+		return "error: " + err.Error()
+	}
+}
+
+func explainStatus(err error, s metav1.Status) string {
+	switch {
+	case s.Reason == metav1.StatusReasonInvalid && s.Details != nil && s.Details.Name+s.Details.Kind != "":
+		return invalid(err, s)
+	case s.Reason == metav1.StatusReasonUnauthorized:
+		return "error: You must be logged in to the server (" + s.Message + ")"
+	case s.Reason == metav1.StatusReasonServiceUnavailable:
+		return "error: " + err.Error()
+	case s.Reason == "":
+		return "Error from server: " + err.Error()
+	}
+	return fmt.Sprintf("Error from server (%s): %v", s.Reason, err)
+}
+
+// invalid lists the faults of an object, one a line when there are several.
+func invalid(err error, s metav1.Status) string {
+	head := fmt.Sprintf("The %s %q is invalid", s.Details.Kind, s.Details.Name)
+	var from *sourced
+	if errors.As(err, &from) {
+		head = fmt.Sprintf("%s: %s", from.source, head)
+	}
+	var faults []string
+	for _, c := range s.Details.Causes {
+		faults = append(faults, strings.TrimPrefix(c.Field+": "+c.Message, ": "))
+	}
+	switch len(faults) {
+	case 0:
+		return head + ": " + s.Message
+	case 1:
+		return head + ": " + faults[0]
+	}
+	return head + ": \n* " + strings.Join(faults, "\n* ")
+}
+
+// usageError is what a wrong flag gives: one line, and where help is.
+func usageError(c *cobra.Command, err error) error {
+	return fmt.Errorf("%w\nSee '%s --help' for usage", err, c.CommandPath())
+}
+
+// usage is the same for wrong arguments.
+func usage(c *cobra.Command, format string, args ...any) error {
+	return usageError(c, fmt.Errorf(format, args...))
+}
+
+// exactly is an argument check that says what was expected.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage(c, "expected %s, got %d arguments", what, len(args))
+		}
+		return nil
+	}
+}
+
+// unreachable reports that there is no server to talk to (or it cannot serve): trying the next object is in vain.
+func unreachable(err error) bool { return apierrors.IsServiceUnavailable(err) }
