@@ -26,17 +26,19 @@ const (
 // the current one if asked, or if there was none. Everything else in the file stays. The user's entry is named after the context
 // too, so that two clusters' administrators do not meet.
 func MergeKubeconfig(path string, a Access, makeCurrent bool) error {
-	return edit(path, func(d document) error {
-		a.User = a.User + "@" + a.Context
-		c, u, x := a.entries()
-		if err := errors.Join(d.put(clusters, c.Name, c), d.put(users, u.Name, u), d.put(contexts, x.Name, x)); err != nil {
-			return err
-		}
-		if makeCurrent || d.current() == "" {
-			return d.set(current, a.Context)
-		}
-		return nil
-	})
+	a.User = a.User + "@" + a.Context
+	return edit(path, func(d document) error { return d.merge(a, makeCurrent) })
+}
+
+func (d document) merge(a Access, makeCurrent bool) error {
+	c, u, x := a.entries()
+	if err := errors.Join(d.put(clusters, c.Name, c), d.put(users, u.Name, u), d.put(contexts, x.Name, x)); err != nil {
+		return err
+	}
+	if makeCurrent || d.current() == "" {
+		return d.set(current, a.Context)
+	}
+	return nil
 }
 
 // RemoveContext takes a context with its cluster and user out of the kubeconfig at path, unless other contexts use them; a current-context that
