@@ -1,0 +1,195 @@
+// Package inprocess runs a whole cluster in one process: the API server, the scheduler, the controllers and any number of nodes, each the
+// same code as in its own program, speaking to each other by calls instead of connections.
+//
+//	        ┌── scheduler ──┐
+//	store ◀─ apiserver ◀────┼── controllers      every arrow is an api.Service, authorised as on the wire
+//	        └── agent n1…nN ┘
+//
+// `ctl up --sim` is this with a bbolt file and a port for ctl; the stories are this with the store in memory and fake time. It
+// is the only package that knows all components.
+//
+// Real Kubernetes has nothing like it; its integration tests start an API server and etcd, and run no node.
+package inprocess
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"optimist/agent"
+	"optimist/agent/network"
+	"optimist/agent/runtime"
+	"optimist/apiserver"
+	"optimist/apiserver/auth"
+	"optimist/apiserver/registry"
+	"optimist/apiserver/store"
+	"optimist/controllers"
+	"optimist/internal/api"
+	"optimist/internal/console"
+	"optimist/scheduler"
+)
+
+// Node is one simulated machine.
+type Node struct {
+	Name    string
+	Runtime runtime.Runtime // its containers outlive a stopped agent
+	Network network.Network
+	Root    string // for logs
+}
+
+// Config is what a cluster in one process is made of.
+type Config struct {
+	Store    store.Store
+	Listener net.Listener // nil: nobody comes from outside
+	TLS      *tls.Config
+	Ranges   registry.Ranges
+	Nodes    []Node
+	Log      *slog.Logger
+	Ring     *console.Ring // may be nil
+}
+
+// Cluster runs the parts; each can be stopped and started alone.
+type Cluster struct {
+	cfg    Config
+	server *apiserver.Server
+
+	mu    sync.Mutex // guards parts
+	parts map[string]*part
+}
+
+// part is a component that runs.
+type part struct {
+	stop context.CancelFunc
+	done chan struct{}
+	err  error // valid after done
+}
+
+// New binds the parts and starts none.
+func New(cfg Config) (*Cluster, error) {
+	server, err := apiserver.New(apiserver.Config{Store: cfg.Store, Listener: cfg.Listener, TLS: cfg.TLS, Ranges: cfg.Ranges, Log: cfg.Log.With("component", "apiserver"), Ring: cfg.Ring})
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{cfg: cfg, server: server, parts: map[string]*part{}}, nil
+}
+
+// Controllers are the names of all controllers: whom certificates are needed for.
+func Controllers() ([]string, error) {
+	roles, err := auth.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	return roles.Controllers(), nil
+}
+
+// Service is access as an administrator.
+func (c *Cluster) Service() api.Service {
+	return c.server.Service(api.User{Name: "kubernetes-admin", Groups: []string{api.GroupMasters}})
+}
+
+// Names are the parts, in the order in which they start.
+func (c *Cluster) Names() []string {
+	names := []string{"apiserver", "scheduler", "controllers"}
+	for _, n := range c.cfg.Nodes {
+		names = append(names, "node/"+n.Name)
+	}
+	return names
+}
+
+// Run runs all parts until ctx ends or one of them fails.
+func (c *Cluster) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, name := range c.Names() {
+		p, err := c.Start(ctx, name)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { <-p; return c.failure(name) })
+	}
+	return g.Wait()
+}
+
+// Start starts a part, which ends with ctx or with Stop. The channel is closed when it has.
+func (c *Cluster) Start(ctx context.Context, name string) (<-chan struct{}, error) {
+	run, err := c.component(name)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.parts[name]; old != nil {
+		select {
+		case <-old.done:
+		default:
+			return nil, fmt.Errorf("%s runs already", name)
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	p := &part{stop: stop, done: make(chan struct{})}
+	c.parts[name] = p
+	go func() {
+		defer close(p.done)
+		if err := run(ctx); ctx.Err() == nil {
+			p.err = fmt.Errorf("%s: %w", name, err)
+		}
+	}()
+	return p.done, nil
+}
+
+// Stop ends a part at once, as a kill would, and returns when it has ended.
+func (c *Cluster) Stop(name string) error {
+	c.mu.Lock()
+	p := c.parts[name]
+	c.mu.Unlock()
+	if p == nil {
+		return fmt.Errorf("%s does not run", name)
+	}
+	p.stop()
+	<-p.done
+	return p.err
+}
+
+func (c *Cluster) failure(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parts[name].err
+}
+
+// component makes a part anew: what it knew before, it has to learn again.
+func (c *Cluster) component(name string) (func(context.Context) error, error) {
+	log := c.cfg.Log.With("component", name)
+	as := func(user string, groups ...string) api.Service {
+		return c.server.Service(api.User{Name: user, Groups: groups})
+	}
+	switch name {
+	case "apiserver":
+		return c.server.Run, nil
+	case "scheduler":
+		s := scheduler.New(scheduler.Config{Service: as(api.UserScheduler), ID: "inprocess", Log: log, Console: c.cfg.Ring})
+		return c.reachable(api.UserScheduler, s, s.Run), nil
+	case "controllers":
+		m := controllers.New(controllers.Config{Service: func(user string) api.Service { return as(user) }, ID: "inprocess", Log: log, Console: c.cfg.Ring})
+		return c.reachable(api.UserControllers, m, m.Run), nil
+	}
+	for _, n := range c.cfg.Nodes {
+		if name == "node/"+n.Name {
+			a := agent.New(agent.Config{Service: as(api.NodePrefix+n.Name, api.GroupNodes), Node: n.Name, Runtime: n.Runtime, Network: n.Network, Root: n.Root,
+				ClusterCIDR: c.cfg.Ranges.ClusterCIDR, ServiceCIDR: c.cfg.Ranges.ServiceCIDR, Log: log, Console: c.cfg.Ring})
+			return c.reachable(api.NodePrefix+n.Name, a, a.Run), nil
+		}
+	}
+	return nil, fmt.Errorf("there is no %s; there are %v", name, c.Names())
+}
+
+// reachable runs a component that others may Connect to while it runs.
+func (c *Cluster) reachable(user string, to api.Connector, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		defer c.server.Register(user, to)()
+		return run(ctx)
+	}
+}
