@@ -30,6 +30,7 @@ type cache struct {
 	progress api.Revision     // the watch has told everything up to here
 	seen     api.Revision     // the highest revision heard of in any way
 	synced   bool             // a whole list has been taken in
+	expired  bool             // the server no longer knows what came after progress: list again
 	listed   map[api.Key]bool // while a list is being told: the keys it has named so far
 }
 
@@ -51,7 +52,7 @@ func (c *cache) open() api.WatchOptions {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := api.WatchOptions{Selector: c.selector, Fields: c.fields}
-	if c.progress > 0 {
+	if c.synced && !c.expired {
 		o.After = c.progress
 		return o
 	}
@@ -66,7 +67,7 @@ func (c *cache) lost(err error) {
 	defer c.mu.Unlock()
 	c.listed = nil
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-		c.progress = 0
+		c.expired = true
 	}
 }
 
@@ -112,7 +113,7 @@ func (c *cache) listEnd(at api.Revision) {
 			gone = append(gone, key)
 		}
 	}
-	c.listed, c.progress = nil, at
+	c.listed, c.expired, c.progress = nil, false, max(c.progress, at)
 	c.mu.Unlock()
 	slices.SortFunc(gone, compareKeys)
 	for _, key := range gone {

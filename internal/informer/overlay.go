@@ -24,18 +24,18 @@ type over struct {
 func (o over) Write(ctx context.Context, r api.Request) (api.Result, error) {
 	result, err := o.Service.Write(ctx, r)
 	switch {
-	case r.DryRun:
+	case r.DryRun, o.set.find(r.Kind) == nil:
+	case r.Verb == api.VerbDeleteCollection, err != nil && ambiguous(err):
+		o.set.Doubt() // what was written, if anything, the watches have to tell
 	case err == nil:
 		o.set.lay(r, result)
-	case ambiguous(err):
-		o.set.Doubt()
 	}
 	return result, err
 }
 
 // lay takes in what an own write did, or notes that the watches have to tell it.
 func (s *Set) lay(r api.Request, result api.Result) {
-	if c := s.find(r.Kind); c != nil && !c.lay(r, result) {
+	if !s.cache(r.Kind).lay(r, result) {
 		s.mu.Lock()
 		s.owed = max(s.owed, result.Revision)
 		s.mu.Unlock()

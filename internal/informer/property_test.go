@@ -59,6 +59,21 @@ func (m *model) Write(_ context.Context, r api.Request) (api.Result, error) {
 	return result, nil
 }
 
+// late does writes at once but keeps back what Over makes of the answers.
+type late struct {
+	api.Service
+	answers *[]func()
+}
+
+func (l late) Write(ctx context.Context, r api.Request) (api.Result, error) {
+	o := l.Service.(over)
+	result, err := o.Service.Write(ctx, r)
+	if err == nil {
+		*l.answers = append(*l.answers, func() { o.set.lay(r, result) })
+	}
+	return result, err
+}
+
 // stream is one open watch on the model.
 type stream struct {
 	queue []api.Event
@@ -124,6 +139,7 @@ func TestCacheFollowsTheServer(t *testing.T) {
 			}
 			story[key], newest[key] = ch.After, ch.Revision
 		})
+		var answers []func()
 		watch := m.watch(set.Open(api.ConfigMapKind))
 		write := func(svc api.Service) (string, error) {
 			name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name")
@@ -136,11 +152,14 @@ func TestCacheFollowsTheServer(t *testing.T) {
 			return name, err
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"another writes": func(t *rapid.T) { _, _ = write(m) },
+			"another writes": func(t *rapid.T) { write(m) },
 			"we write": func(t *rapid.T) {
 				name, err := write(own)
 				if apierrors.IsNotFound(err) {
 					return
+				}
+				if len(answers) > 0 {
+					return // another write of ours may be ahead of this one
 				}
 				got, _ := reader.Get(api.KeyOf(configMap(name)))
 				if got != m.live[name] {
@@ -153,6 +172,15 @@ func TestCacheFollowsTheServer(t *testing.T) {
 					m.lose = false
 				} else if !set.Unsure() {
 					t.Fatal("the outcome is unknown, but the set is sure")
+				}
+			},
+			"we write, and the answer comes late": func(t *rapid.T) {
+				write(late{own, &answers})
+			},
+			"a late answer comes": func(t *rapid.T) {
+				if len(answers) > 0 {
+					answers[0]()
+					answers = answers[1:]
 				}
 			},
 			"the watch tells": func(t *rapid.T) {
@@ -169,6 +197,9 @@ func TestCacheFollowsTheServer(t *testing.T) {
 				watch = m.watch(set.Open(api.ConfigMapKind))
 			},
 		})
+		for _, answer := range answers {
+			answer()
+		}
 		for e, ok := m.next(watch); ok; e, ok = m.next(watch) {
 			set.Deliver(api.ConfigMapKind, []api.Event{e})
 		}

@@ -100,9 +100,11 @@ func say(ctx context.Context, d Deps, about api.Object, a Action, err error) {
 	case err == nil:
 		d.Events.Event(ctx, about, s.Type, s.Reason, s.Message)
 	case s.Failed != "" && !Stale(err):
-		d.Events.Event(ctx, about, corev1.EventTypeWarning, s.Failed, "Error: "+err.Error())
+		d.Events.Event(ctx, about, corev1.EventTypeWarning, s.Failed, fmt.Sprintf("Error %s: %v", gerund[a.Verb], err))
 	}
 }
+
+var gerund = map[api.Verb]string{api.VerbCreate: "creating", api.VerbUpdate: "updating", api.VerbPatch: "patching", api.VerbDelete: "deleting"}
 
 func describe(o api.Object) string {
 	if k := api.Builtin.Of(o); k != nil {
@@ -123,10 +125,10 @@ func Update(k *api.Kind, sub string, o api.Object, why string, say *Say) Action 
 	return Action{Request: api.Request{Target: api.Target{Kind: k, Key: api.KeyOf(o), Sub: sub}, Verb: api.VerbUpdate, Body: o}, Why: why, Say: say}
 }
 
-// Patch changes an object by a merge patch, provided that it is still the one that was planned on (same uid).
+// Patch changes an object by a strategic merge patch, provided that it is still the one that was planned on (same uid).
 func Patch(k *api.Kind, o api.Object, data, why string, say *Say) Action {
 	return Action{Request: api.Request{Target: api.Target{Kind: k, Key: api.KeyOf(o)}, Verb: api.VerbPatch,
-		Patch: &api.Patch{Type: types.MergePatchType, Data: []byte(data)}, Options: api.Options{Pre: api.Preconditions{UID: o.GetUID()}}}, Why: why, Say: say}
+		Patch: &api.Patch{Type: types.StrategicMergePatchType, Data: []byte(data)}, Options: api.Options{Pre: api.Preconditions{UID: o.GetUID()}}}, Why: why, Say: say}
 }
 
 // Delete asks for an object's end, provided that it is still the one that was planned on (same uid).

@@ -15,7 +15,7 @@ import (
 // Controller is the declaration of one loop. Its role on the server is generated from it (law 5).
 type Controller struct {
 	Name      string
-	For       *api.Kind   // a key is one of these
+	For       *api.Kind   // a key is one of these; nil = Watches alone say what keys mean
 	Owns      []*api.Kind // changes of these lead to the key of their controller
 	Watches   []Watch     // other ways from a change to keys
 	Reads     []*api.Kind // looked at, but no reason to start

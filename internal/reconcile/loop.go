@@ -26,7 +26,9 @@ type Loop struct {
 func NewLoop(c Controller, d Deps) *Loop {
 	l := &Loop{Controller: c, deps: d, queue: newQueue()}
 	own := func(before, after api.Object) []api.Key { return both(before, after, keyOf) }
-	l.listen(Watch{c.For, own})
+	if c.For != nil {
+		l.listen(Watch{c.For, own})
+	}
 	for _, k := range c.Owns {
 		l.listen(Watch{k, func(before, after api.Object) []api.Key {
 			return both(before, after, func(o api.Object) (api.Key, bool) { return ControllerOf(c.For, o) })
