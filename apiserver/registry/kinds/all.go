@@ -1,0 +1,11 @@
+package kinds
+
+import "optimist/apiserver/registry"
+
+// All returns the rules of every stored kind, in the catalogue's order.
+func All() []registry.Rules {
+	return []registry.Rules{
+		namespaceRules(), nodeRules(), podRules(), serviceRules(), configMapRules(), secretRules(), eventRules(),
+		deploymentRules(), replicaSetRules(), leaseRules(), endpointSliceRules(), priorityClassRules(),
+	}
+}

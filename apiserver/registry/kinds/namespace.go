@@ -1,0 +1,59 @@
+package kinds
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"optimist/apiserver/registry"
+	"optimist/internal/api"
+)
+
+func namespaceRules() registry.Rules {
+	return registry.Rules{
+		Kind:     api.NamespaceKind,
+		Name:     apivalidation.ValidateNamespaceName,
+		Default:  func(o api.Object) { defaultNamespace(o.(*corev1.Namespace)) },
+		Prepare:  prepareNamespace,
+		Validate: validate(validateNamespace),
+		Fields: map[string]func(api.Object) string{
+			"status.phase": selects(func(n *corev1.Namespace) string { return string(n.Status.Phase) }),
+		},
+		Columns: []registry.Column{
+			nameColumn(),
+			column("Status", "string", "The status of the namespace", func(n *corev1.Namespace) any { return string(n.Status.Phase) }),
+			ageColumn(),
+		},
+	}
+}
+
+// defaultNamespace gives each namespace its name as a label, so that selectors can pick it.
+func defaultNamespace(n *corev1.Namespace) {
+	fill(&n.Status.Phase, corev1.NamespaceActive)
+	if n.Name == "" {
+		return
+	}
+	if n.Labels == nil {
+		n.Labels = map[string]string{}
+	}
+	n.Labels[corev1.LabelMetadataName] = n.Name
+}
+
+// prepareNamespace: what holds a namespace (spec.finalizers) and how it ends is the registry's own matter.
+func prepareNamespace(_ context.Context, _ string, o, old api.Object) {
+	n := o.(*corev1.Namespace)
+	if old == nil {
+		n.Status = corev1.NamespaceStatus{}
+	}
+	defaultNamespace(n) // the name may have been generated after the defaults
+}
+
+func validateNamespace(_ string, n, _ *corev1.Namespace) (faults field.ErrorList) {
+	p := field.NewPath("spec", "finalizers")
+	for _, f := range n.Spec.Finalizers {
+		faults = append(faults, apivalidation.ValidateFinalizerName(string(f), p)...)
+	}
+	return faults
+}

@@ -1,0 +1,206 @@
+package kinds
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+
+	"optimist/apiserver/registry"
+	"optimist/internal/api"
+)
+
+func serviceRules() registry.Rules {
+	return registry.Rules{
+		Kind:     api.ServiceKind,
+		Name:     apivalidation.NameIsDNSLabel,
+		Default:  func(o api.Object) { defaultService(&o.(*corev1.Service).Spec) },
+		Prepare:  prepareService,
+		Validate: validate(validateService),
+		Warnings: stored(serviceStored),
+		Claims:   claimService,
+		Fields: map[string]func(api.Object) string{
+			"spec.clusterIP": selects(func(s *corev1.Service) string { return s.Spec.ClusterIP }),
+			"spec.type":      selects(func(s *corev1.Service) string { return string(s.Spec.Type) }),
+		},
+		Columns: serviceColumns(),
+	}
+}
+
+// What a Service of some type has.
+func needsClusterIP(s *corev1.Service) bool { return s.Spec.Type != corev1.ServiceTypeExternalName }
+
+func needsNodePorts(s *corev1.Service) bool {
+	switch s.Spec.Type {
+	case corev1.ServiceTypeNodePort:
+		return true
+	case corev1.ServiceTypeLoadBalancer:
+		return s.Spec.AllocateLoadBalancerNodePorts == nil || *s.Spec.AllocateLoadBalancerNodePorts
+	}
+	return false
+}
+
+func needsHealthPort(s *corev1.Service) bool {
+	return s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+}
+
+// reachableFromOutside: whether it matters how traffic from outside is spread.
+func reachableFromOutside(s *corev1.ServiceSpec) bool {
+	return s.Type == corev1.ServiceTypeLoadBalancer || s.Type == corev1.ServiceTypeNodePort ||
+		s.Type == corev1.ServiceTypeClusterIP && len(s.ExternalIPs) > 0
+}
+
+func isHeadless(s *corev1.ServiceSpec) bool { return s.ClusterIP == corev1.ClusterIPNone }
+
+func defaultService(s *corev1.ServiceSpec) {
+	fill(&s.SessionAffinity, corev1.ServiceAffinityNone)
+	if s.SessionAffinity == corev1.ServiceAffinityNone {
+		s.SessionAffinityConfig = nil
+	} else if s.SessionAffinity == corev1.ServiceAffinityClientIP {
+		defaultClientIP(s)
+	}
+	fill(&s.Type, corev1.ServiceTypeClusterIP)
+	for i := range s.Ports {
+		fill(&s.Ports[i].Protocol, corev1.ProtocolTCP)
+		defaultPort(&s.Ports[i].TargetPort, s.Ports[i].Port)
+	}
+	if reachableFromOutside(s) {
+		fill(&s.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyCluster)
+	}
+	if s.Type != corev1.ServiceTypeExternalName {
+		fillPtr(&s.InternalTrafficPolicy, corev1.ServiceInternalTrafficPolicyCluster)
+	}
+	if s.Type == corev1.ServiceTypeLoadBalancer {
+		fillPtr(&s.AllocateLoadBalancerNodePorts, true)
+	}
+}
+
+func defaultClientIP(s *corev1.ServiceSpec) {
+	fillPtr(&s.SessionAffinityConfig, corev1.SessionAffinityConfig{})
+	fillPtr(&s.SessionAffinityConfig.ClientIP, corev1.ClientIPConfig{})
+	fillPtr(&s.SessionAffinityConfig.ClientIP.TimeoutSeconds, corev1.DefaultClientIPServiceAffinitySeconds)
+}
+
+// prepareService carries over what was allocated and is not named again, so that a manifest can be replaced as it was first written, and
+// drops what a changed type no longer has.
+func prepareService(_ context.Context, _ string, o, old api.Object) {
+	s := o.(*corev1.Service)
+	before, update := old.(*corev1.Service)
+	if update {
+		matchClusterIPs(&s.Spec, &before.Spec)
+		keepAllocated(s, before)
+		dropUnneeded(s, before)
+	} else {
+		s.Status = corev1.ServiceStatus{}
+	}
+	if s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 {
+		s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
+	}
+	if needsClusterIP(s) {
+		fillPtr(&s.Spec.IPFamilyPolicy, corev1.IPFamilyPolicySingleStack)
+		if len(s.Spec.IPFamilies) == 0 {
+			s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
+		}
+	}
+}
+
+// matchClusterIPs: clusterIP is the older form of clusterIPs[0]; who knows only that changes both.
+func matchClusterIPs(now, old *corev1.ServiceSpec) {
+	if now.ClusterIP == old.ClusterIP || !slices.Equal(now.ClusterIPs, old.ClusterIPs) {
+		return
+	}
+	now.ClusterIPs = nil
+	if now.ClusterIP != "" {
+		now.ClusterIPs = []string{now.ClusterIP}
+	}
+}
+
+func keepAllocated(s, old *corev1.Service) {
+	if needsClusterIP(s) && needsClusterIP(old) && s.Spec.ClusterIP == "" && len(s.Spec.ClusterIPs) == 0 {
+		s.Spec.ClusterIP, s.Spec.ClusterIPs = old.Spec.ClusterIP, slices.Clone(old.Spec.ClusterIPs)
+	}
+	if needsNodePorts(s) && needsNodePorts(old) {
+		for i := range s.Spec.Ports {
+			keepNodePort(&s.Spec.Ports[i], s, old)
+		}
+	}
+	if needsHealthPort(s) && needsHealthPort(old) {
+		fill(&s.Spec.HealthCheckNodePort, old.Spec.HealthCheckNodePort)
+	}
+}
+
+func keepNodePort(p *corev1.ServicePort, s, old *corev1.Service) {
+	for _, before := range old.Spec.Ports {
+		if p.NodePort == 0 && before.Port == p.Port && before.Protocol == p.Protocol && !usesNodePort(s, before.NodePort, p.Protocol) {
+			p.NodePort = before.NodePort
+		}
+	}
+}
+
+// dropUnneeded clears what only the old type had, unless the author has changed it and so means it.
+func dropUnneeded(s, old *corev1.Service) {
+	now, before := &s.Spec, &old.Spec
+	if needsClusterIP(old) && !needsClusterIP(s) && slices.Equal(now.ClusterIPs, before.ClusterIPs) {
+		now.ClusterIP, now.ClusterIPs, now.IPFamilies, now.IPFamilyPolicy = "", nil, nil, nil
+	}
+	if needsNodePorts(old) && !needsNodePorts(s) && slices.EqualFunc(now.Ports, before.Ports, func(a, b corev1.ServicePort) bool { return a.NodePort == b.NodePort }) {
+		for i := range now.Ports {
+			now.Ports[i].NodePort = 0
+		}
+	}
+	if needsHealthPort(old) && !needsHealthPort(s) && now.HealthCheckNodePort == before.HealthCheckNodePort {
+		now.HealthCheckNodePort = 0
+	}
+	if reachableFromOutside(before) && !reachableFromOutside(now) && now.ExternalTrafficPolicy == before.ExternalTrafficPolicy {
+		now.ExternalTrafficPolicy = ""
+	}
+	if before.Type == corev1.ServiceTypeLoadBalancer && now.Type != before.Type {
+		now.AllocateLoadBalancerNodePorts, now.LoadBalancerClass = nil, nil
+	}
+	if now.Type == corev1.ServiceTypeExternalName && before.Type != now.Type {
+		now.InternalTrafficPolicy = nil
+	}
+}
+
+func serviceColumns() []registry.Column {
+
+	return append([]registry.Column{
+		nameColumn(),
+		column("Type", "string", "How the service is reached.", func(s *corev1.Service) any { return string(s.Spec.Type) }),
+		column("Cluster-IP", "string", "The address inside the cluster.", func(s *corev1.Service) any { return orElse(s.Spec.ClusterIP, none) }),
+		column("External-IP", "string", "The addresses outside the cluster.", func(s *corev1.Service) any { return externalAddresses(s) }),
+		column("Port(s)", "string", "The ports, and after a colon those on every node.", func(s *corev1.Service) any { return servicePorts(s) }),
+		ageColumn(),
+	}, wide(
+		column("Selector", "string", "Which pods serve it.", func(s *corev1.Service) any { return formatLabels(s.Spec.Selector) }),
+	)...)
+}
+
+func externalAddresses(s *corev1.Service) string {
+	switch s.Spec.Type {
+	case corev1.ServiceTypeExternalName:
+		return s.Spec.ExternalName
+	case corev1.ServiceTypeLoadBalancer:
+		var all []string
+		for _, in := range s.Status.LoadBalancer.Ingress {
+			all = append(all, orElse(in.IP, in.Hostname))
+		}
+		return orElse(strings.Join(append(all, s.Spec.ExternalIPs...), ","), "<pending>")
+	}
+	return orElse(strings.Join(s.Spec.ExternalIPs, ","), none)
+}
+
+func servicePorts(s *corev1.Service) string {
+	var all []string
+	for _, p := range s.Spec.Ports {
+		number := fmt.Sprint(p.Port)
+		if p.NodePort > 0 {
+			number += fmt.Sprintf(":%d", p.NodePort)
+		}
+		all = append(all, number+"/"+string(p.Protocol))
+	}
+	return orElse(strings.Join(all, ","), none)
+}
