@@ -1,0 +1,41 @@
+package registry_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"optimist/apiserver/registry"
+	"optimist/apiserver/registry/kinds"
+	"optimist/apiserver/store/memory"
+	"optimist/internal/api"
+	"optimist/internal/api/apitest"
+)
+
+func TestService(t *testing.T) {
+	apitest.Run(t, func(t *testing.T) api.Service { return open(t, registry.Options{}) })
+}
+
+// open runs a registry over the memory store until the test ends.
+func open(t *testing.T, o registry.Options) *registry.Registry {
+	t.Helper()
+	o.Rules = kinds.All()
+	o.Ranges = registry.Ranges{ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), NodeBits: 24, ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}
+	r, err := registry.New(memory.New(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Bootstrap(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
