@@ -3,15 +3,11 @@ package apiserver
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/apiserver/auth"
 	"optimist/apiserver/door"
@@ -66,7 +62,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.registry.Run(running) })
 	g.Go(func() error {
-		if err := s.seed(running); err != nil {
+		if err := s.registry.Bootstrap(running); err != nil {
 			return err
 		}
 		return s.serve(running)
@@ -97,19 +93,4 @@ func (s *Server) serve(ctx context.Context) error {
 // Register makes c answer for a component of this process: what client.Keep does over the network.
 func (s *Server) Register(component string, c api.Connector) (unregister func()) {
 	return s.hub.Register(component, c)
-}
-
-// namespaces exist in every cluster.
-var namespaces = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
-
-// seed makes what a cluster must have before anybody asks.
-func (s *Server) seed(ctx context.Context) error {
-	svc := s.Service(api.User{Name: api.UserAPIServer})
-	for _, name := range namespaces {
-		_, err := api.Namespaces.Create(ctx, svc, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("make namespace %s: %w", name, err)
-		}
-	}
-	return nil
 }

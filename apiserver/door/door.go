@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"time"
@@ -58,8 +59,8 @@ func enter(ctx context.Context, raw net.Conn, conf *tls.Config, doors []Door) {
 	conn := tls.Server(raw, conf)
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	if conn.HandshakeContext(ctx) != nil { // the client's trouble, and it has been told
-		raw.Close()
+	if conn.HandshakeContext(ctx) != nil { // the client's trouble, not ours
+		refuse(raw)
 		return
 	}
 	spoken := conn.ConnectionState().NegotiatedProtocol
@@ -69,6 +70,16 @@ func enter(ctx context.Context, raw net.Conn, conf *tls.Config, doors []Door) {
 		return
 	}
 	doors[i].Enter(conn)
+}
+
+// refuse closes a connection so that the client still gets to read what TLS told it: closing while something of his is unread would reset
+// the connection, and he would only see that it broke.
+func refuse(raw net.Conn) {
+	defer raw.Close()
+	if half, ok := raw.(*net.TCPConn); ok && half.CloseWrite() == nil {
+		_ = raw.SetReadDeadline(time.Now().Add(time.Second))
+		_, _ = io.CopyN(io.Discard, raw, 64<<10) // whatever it is
+	}
 }
 
 // User is who the client's certificate speaks for; false without one. The handshake has verified it.

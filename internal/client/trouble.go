@@ -44,11 +44,14 @@ func (t trouble) explainWrite(err error, sent bool) error {
 	return t.explain(err)
 }
 
+const wrongName = "the API server's certificate is not made out to this address: use one of its addresses, or start it with --host for this one"
+
 // faults are what TLS says when certificates do not do, and what to do about it.
 var faults = []struct{ says, means string }{
 	{"certificate has expired", "the API server's certificate has expired (or this machine's clock is wrong): restart the cluster to renew it (ctl stop, ctl start)"},
 	{"signed by unknown authority", "the API server's certificate is from another cluster's authority: this kubeconfig belongs to another cluster, or the cluster was made anew; use the kubeconfig that `ctl up` wrote"},
-	{"certificate is valid for", "the API server's certificate is not made out to this address"},
+	{"certificate is not valid for any names", wrongName},
+	{"certificate is valid for", wrongName},
 	{"unknown certificate authority", "the API server does not know the authority of our certificate: this kubeconfig belongs to another cluster"},
 	{"tls: bad certificate", "the API server does not accept our certificate: this kubeconfig belongs to another cluster"},
 	{"no application protocol", "what listens there is no Optimist API server"},
