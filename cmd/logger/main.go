@@ -29,6 +29,7 @@ func main() {
 	file := flag.String("file", "", "the log file")
 	size := flag.Int64("size", 10<<20, "rotate when the file would grow beyond `bytes`")
 	keep := flag.Int("keep", 3, "how many files to keep in all")
+	count := flag.Int("streams", 2, "1 with a terminal, which has no stderr of its own (and never ends it)")
 	flag.Parse()
 	debug.SetMemoryLimit(8 << 20)
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT) // the shim's polite end must not cut the last lines
@@ -44,6 +45,8 @@ func main() {
 
 	var streams sync.WaitGroup
 	streams.Go(func() { split(os.NewFile(stdoutFD, "stdout"), "stdout", log) })
-	streams.Go(func() { split(os.NewFile(stderrFD, "stderr"), "stderr", log) })
+	if *count > 1 {
+		streams.Go(func() { split(os.NewFile(stderrFD, "stderr"), "stderr", log) })
+	}
 	streams.Wait()
 }

@@ -120,6 +120,7 @@ func cannotRun(err error) bool {
 func (r *Runtime) output(spec runtime.ContainerSpec) cio.Creator {
 	args := map[string]string{"-file": spec.LogPath}
 	if spec.TTY {
+		args["-streams"] = "1"
 		return cio.TerminalBinaryIO(r.cfg.LoggerPath, args)
 	}
 	return cio.BinaryIO(r.cfg.LoggerPath, args)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -39,10 +40,15 @@ func (r *Runtime) Exec(ctx context.Context, id runtime.ContainerID, p runtime.Pr
 		_, _ = running.Delete(ctx, client.WithProcessKill) // gone with the container otherwise
 	}()
 	code, err := r.run(ctx, running, streams, p.Resize)
-	if err != nil && cannotExec(err) {
+	switch {
+	case err == nil:
+		return code, nil
+	case strings.Contains(err.Error(), "OCI runtime exec failed"): // runc's refusal: no such command, no such user
 		return 0, fmt.Errorf("%w: exec in %s: %w", runtime.ErrCannotRun, id, err)
+	case errdefs.IsNotFound(err):
+		return 0, fmt.Errorf("exec in %s: %w: %w", id, runtime.ErrNotFound, err)
 	}
-	return code, err
+	return 0, fmt.Errorf("exec in %s: %w", id, err)
 }
 
 // execSpec is the container's own process (user, environment, capabilities) with another command.
@@ -67,7 +73,7 @@ func (r *Runtime) execSpec(ctx context.Context, id runtime.ContainerID, p runtim
 	}
 	process := spec.Process
 	process.Args, process.Terminal = p.Command, p.TTY
-	if p.TTY && !slices.ContainsFunc(process.Env, func(e string) bool { return len(e) > 5 && e[:5] == "TERM=" }) {
+	if p.TTY && !slices.ContainsFunc(process.Env, func(e string) bool { return strings.HasPrefix(e, "TERM=") }) {
 		process.Env = append(process.Env, "TERM=xterm")
 	}
 	return task, process, nil
@@ -123,11 +129,6 @@ func follow(ctx context.Context, p client.Process, resize <-chan runtime.Size) {
 			return
 		}
 	}
-}
-
-// cannotExec tells runc's refusal of a command from trouble with containerd.
-func cannotExec(err error) bool {
-	return errdefs.IsUnknown(err) || errdefs.IsNotFound(err) || cannotRun(err)
 }
 
 // streams adds to a process's stdin what containerd's pipes lack: at its end the process must see the end, too.

@@ -116,17 +116,34 @@ func TestConfinement(t *testing.T) {
 		script, want string
 		change       func(*runtime.ContainerSpec)
 	}{
-		"root": {"id -u; touch /x && echo written; mount -t tmpfs x /tmp 2>/dev/null || echo refused", "0\nwritten\nrefused\n", func(*runtime.ContainerSpec) {}},
+		"root": {"id -u; touch /x && echo written; hostname x 2>/dev/null || echo refused", "0\nwritten\nrefused\n", func(*runtime.ContainerSpec) {}},
 		"readonly": {"touch /x 2>/dev/null || echo refused; touch /dev/shm/x && echo written", "refused\nwritten\n",
 			func(s *runtime.ContainerSpec) { s.ReadOnlyRoot = true }},
 		"user":       {"id -u; id -g", "1000\n2000\n", func(s *runtime.ContainerSpec) { s.User = "1000:2000" }},
 		"privileged": {"mount -t tmpfs x /tmp && echo mounted", "mounted\n", func(s *runtime.ContainerSpec) { s.Privileged = true }},
 		"tty":        {"tty", "/dev/pts/0\r\n", func(s *runtime.ContainerSpec) { s.TTY = true }},
 	} {
-		spec := sh(r, id("p1", name), test.script)
-		test.change(&spec)
-		if got := printed(t, r, spec); got != test.want {
-			t.Errorf("%s: %q, want %q", name, got, test.want)
+		t.Run(name, func(t *testing.T) {
+			spec := sh(r, id("p1", name), test.script)
+			test.change(&spec)
+			if got := printed(t, r, spec); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestSeccompIsAChoice(t *testing.T) {
+	m := newMachine(t)
+	r := m.node(t)
+	cfg := r.cfg
+	cfg.Seccomp = true
+	for name, test := range map[string]struct {
+		r    *Runtime
+		want string
+	}{"off": {r, "0"}, "on": {m.open(t, cfg), "2"}} {
+		if got := printed(t, test.r, sh(r, id("p1", name), "grep Seccomp: /proc/self/status")); got != "Seccomp:\t"+test.want+"\n" {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -46,7 +46,10 @@ func (r *Runtime) specOptions(box record, image client.Image, spec runtime.Conta
 	if spec.Privileged {
 		return append(options, oci.WithPrivileged, oci.WithHostDevices, oci.WithAllDevicesAllowed)
 	}
-	return append(options, seccomp.WithDefaultProfile())
+	if r.cfg.Seccomp {
+		options = append(options, seccomp.WithDefaultProfile())
+	}
+	return options
 }
 
 // withCommand is Kubernetes' rule: command replaces entrypoint and cmd, args alone replace cmd only.

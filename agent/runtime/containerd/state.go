@@ -35,13 +35,19 @@ func (r *Runtime) State(ctx context.Context) ([]runtime.Sandbox, error) {
 	for _, rec := range pods {
 		box := r.describe(rec)
 		box.Containers = found[rec.Spec.Pod]
-		slices.SortFunc(box.Containers, func(a, b runtime.Container) int {
-			return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID.Name, b.ID.Name), cmp.Compare(a.ID.Attempt, b.ID.Attempt))
-		})
+		slices.SortFunc(box.Containers, byAge)
 		delete(found, rec.Spec.Pod)
 		state = append(state, box)
 	}
 	return state, r.sweep(ctx, found)
+}
+
+// byAge puts the oldest first, and what was never started last.
+func byAge(a, b runtime.Container) int {
+	if a.Started.IsZero() != b.Started.IsZero() {
+		return -a.Started.Compare(b.Started)
+	}
+	return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID.Name, b.ID.Name), cmp.Compare(a.ID.Attempt, b.ID.Attempt))
 }
 
 // sandboxes reads the folders; one without a good record is rubble of a killed agent, or of an earlier boot.
