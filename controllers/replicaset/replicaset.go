@@ -71,7 +71,7 @@ func (c *controller) reconcile(ctx context.Context, key api.Key) (time.Duration,
 	err := reconcile.Act(ctx, c.Deps, set, steps)
 	if err != nil && !reconcile.Stale(err) {
 		if serr := reconcile.Act(ctx, c.Deps, set, report(v, now, err)); serr != nil {
-			c.Log.Debug("the failure could not be reported", "object", key.String(), "error", serr)
+			c.Log.Debug("the failure could not be reported", "object", key.String(), "err", serr)
 		}
 	}
 	return again, err

@@ -41,7 +41,7 @@ func (s *Set) follow(ctx context.Context, c *cache) error {
 		if apierrors.IsResourceExpired(err) && told {
 			continue
 		}
-		s.log().Warn("watch ended, will begin again", "kind", c.kind.String(), "pause", pause, "error", err)
+		s.log().Warn("watch ended, will begin again", "kind", c.kind.String(), "pause", pause, "err", err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -72,6 +72,17 @@ func Watch[T api.Object](s *Set, of api.Of[T], o Options[T]) Reader[T] {
 	return reader[T]{c}
 }
 
+// Kinds are the watched kinds, in the order of their first Watch.
+func (s *Set) Kinds() []*api.Kind {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var kinds []*api.Kind
+	for _, c := range s.kinds {
+		kinds = append(kinds, c.kind)
+	}
+	return kinds
+}
+
 func untyped[T api.Object](trim func(T) T) func(api.Object) api.Object {
 	if trim == nil {
 		return nil

@@ -70,7 +70,7 @@ func (c Config) acquire(ctx context.Context) (*coordinationv1.Lease, error) {
 			return held, nil
 		}
 		if err != nil && ctx.Err() == nil {
-			c.Log.Debug("lease not taken", "lease", c.Lease.String(), "error", err)
+			c.Log.Debug("lease not taken", "lease", c.Lease.String(), "err", err)
 		}
 		select {
 		case <-time.After(c.Retry):
@@ -195,6 +195,6 @@ func (c Config) release(ctx context.Context, l *coordinationv1.Lease) {
 	free, nobody := l.DeepCopy(), ""
 	free.Spec.HolderIdentity = &nobody
 	if _, err := api.Leases.Update(ctx, c.Service, free); err != nil {
-		c.Log.Debug("lease not released", "lease", c.Lease.String(), "error", err)
+		c.Log.Debug("lease not released", "lease", c.Lease.String(), "err", err)
 	}
 }

@@ -60,7 +60,7 @@ func (a Action) String() string {
 }
 
 func fresh(ctx context.Context, svc api.Service, about api.Object) error {
-	k := api.Builtin.Of(about)
+	k := kindOf(about)
 	live, err := svc.Get(ctx, api.Target{Kind: k, Key: api.KeyOf(about)}, api.GetOptions{})
 	if err != nil {
 		return err
@@ -106,8 +106,16 @@ func say(ctx context.Context, d Deps, about api.Object, a Action, err error) {
 
 var gerund = map[api.Verb]string{api.VerbCreate: "creating", api.VerbUpdate: "updating", api.VerbPatch: "patching", api.VerbDelete: "deleting"}
 
-func describe(o api.Object) string {
+// kindOf finds an object's kind, also if only its metadata is kept.
+func kindOf(o api.Object) *api.Kind {
 	if k := api.Builtin.Of(o); k != nil {
+		return k
+	}
+	return api.Builtin.Kind(o.GetObjectKind().GroupVersionKind().GroupKind())
+}
+
+func describe(o api.Object) string {
+	if k := kindOf(o); k != nil {
 		return k.Singular + "/" + api.KeyOf(o).String()
 	}
 	return api.KeyOf(o).String()

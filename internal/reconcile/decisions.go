@@ -3,15 +3,12 @@ package reconcile
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/url"
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"optimist/internal/api"
+	"optimist/internal/console"
 )
 
 // Decision is one step that was taken, or tried.
@@ -68,67 +65,39 @@ func (d *Decisions) since(n int) ([]Decision, int, <-chan struct{}) {
 
 // Connect serves the decisions as JSON lines, oldest first. With follow=true the stream goes on; object=deployment/default/web selects.
 func (d *Decisions) Connect(ctx context.Context, params url.Values) (api.Stream, error) {
-	return &decisionStream{ctx: ctx, from: d, object: params.Get("object"), follow: params.Get("follow") == "true"}, nil
+	object, follow := params.Get("object"), params.Get("follow") == "true"
+	near, far := console.Pipe(ctx)
+	go func() {
+		if d.copyTo(ctx, far, object, follow) == nil {
+			_ = console.Finish(far, nil) // fails only when nobody listens any more
+		}
+	}()
+	return near, nil
 }
 
-type decisionStream struct {
-	ctx    context.Context // a stream's life is its Connect's, as api.Connector says
-	from   *Decisions
-	object string
-	follow bool
-	n      int
-	queued []api.Frame
-	ended  bool
-}
-
-func (s *decisionStream) Send(api.Frame) error { return errors.New("decisions can only be read") }
-func (s *decisionStream) CloseSend() error     { return nil }
-
-func (s *decisionStream) Recv() (api.Frame, error) {
-	for len(s.queued) == 0 {
-		if s.ended {
-			return api.Frame{}, io.EOF
+func (d *Decisions) copyTo(ctx context.Context, s api.Stream, object string, follow bool) error {
+	for from := 0; ; {
+		all, next, more := d.since(from)
+		for _, x := range all {
+			if object != "" && object != x.Object {
+				continue
+			}
+			line, err := json.Marshal(x)
+			if err != nil {
+				return err
+			}
+			if err := s.Send(api.Frame{Channel: api.ChannelStdout, Data: append(line, '\n')}); err != nil {
+				return err
+			}
 		}
-		all, n, more := s.from.since(s.n)
-		s.n = n
-		s.queue(all)
-		if len(s.queued) > 0 {
-			break
+		if !follow {
+			return nil
 		}
-		if !s.follow {
-			s.ended = true
-			s.queued = []api.Frame{success()}
-			break
-		}
+		from = next
 		select {
 		case <-more:
-		case <-s.ctx.Done():
-			return api.Frame{}, context.Cause(s.ctx)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	f := s.queued[0]
-	s.queued = s.queued[1:]
-	return f, nil
-}
-
-func (s *decisionStream) queue(all []Decision) {
-	for _, x := range all {
-		if s.object != "" && s.object != x.Object {
-			continue
-		}
-		line, err := json.Marshal(x)
-		if err != nil {
-			continue // times and numbers always encode
-		}
-		s.queued = append(s.queued, api.Frame{Channel: api.ChannelStdout, Data: append(line, '\n')})
-	}
-}
-
-// success is the frame that ends a stream which went well.
-func success() api.Frame {
-	data, err := json.Marshal(metav1.Status{Status: metav1.StatusSuccess})
-	if err != nil {
-		panic(err) // a constant always encodes
-	}
-	return api.Frame{Channel: api.ChannelError, Data: data}
 }

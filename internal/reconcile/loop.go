@@ -138,7 +138,7 @@ func (l *Loop) report(key api.Key, err error, pause time.Duration) {
 	if Stale(err) {
 		level = slog.LevelDebug
 	}
-	l.deps.Log.Log(context.Background(), level, "reconcile failed, will retry", "controller", l.Name, "object", key.String(), "retry", pause, "error", err)
+	l.deps.Log.Log(context.Background(), level, "reconcile failed, will retry", "object", key.String(), "retry", pause, "err", err)
 }
 
 // Stale reports whether an error means that the world had moved on when we wrote: looking again is the whole cure.

@@ -1,0 +1,19 @@
+package controllers
+
+import (
+	"optimist/controllers/deployment"
+	"optimist/controllers/garbage"
+	"optimist/controllers/namespace"
+	"optimist/controllers/replicaset"
+	"optimist/internal/reconcile"
+)
+
+// All declares every controller. deps gives each, by name, what it works with; it does no I/O, so a test can read the declarations.
+func All(deps func(name string) reconcile.Deps) []reconcile.Controller {
+	return []reconcile.Controller{
+		deployment.New(deps(deployment.Name)),
+		replicaset.New(deps(replicaset.Name)),
+		garbage.New(deps(garbage.Name)),
+		namespace.New(deps(namespace.Name)),
+	}
+}
