@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"optimist/agent/network"
@@ -92,8 +93,8 @@ func (s *story) cluster(ts *testscript.TestScript, _ bool, args []string) {
 	var nodes []inprocess.Node
 	for i := range n {
 		name := "n" + strconv.Itoa(i+1)
-		nodes = append(nodes, inprocess.Node{Name: name, Runtime: sim.New(), Network: &network.Loopback{}, Root: filepath.Join(s.dir, name),
-			CPU: resource.MustParse(cpu), Memory: resource.MustParse("8Gi")})
+		nodes = append(nodes, inprocess.Node{Name: name, Runtime: sim.New(), Network: &network.Loopback{},
+			Capacity: corev1.ResourceList{"cpu": resource.MustParse(cpu), "memory": resource.MustParse("8Gi"), "pods": resource.MustParse("110")}})
 	}
 	s.log = &syncBuffer{}
 	s.cl, err = inprocess.New(inprocess.Config{Store: memory.New(), Nodes: nodes,
