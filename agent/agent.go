@@ -1,0 +1,232 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+
+	"optimist/agent/images"
+	"optimist/agent/network"
+	"optimist/agent/node"
+	"optimist/agent/pod"
+	"optimist/agent/runtime"
+	"optimist/agent/server"
+	"optimist/internal/api"
+	"optimist/internal/console"
+	"optimist/internal/event"
+	"optimist/internal/informer"
+)
+
+// starts is how many sandboxes and containers a node starts at the same time: more only take longer each.
+const starts = 4
+
+// Config is everything that an agent needs.
+type Config struct {
+	Service     api.Service // as system:node:<Node>
+	Node        string
+	Runtime     runtime.Runtime
+	Network     network.Network
+	Root        string // of the log files; "" = the runtime writes none (sim)
+	Address     string // of the node; "" = found
+	Labels      map[string]string
+	Capacity    corev1.ResourceList // nil = the machine's
+	Cluster     string
+	ClusterCIDR netip.Prefix
+	ServiceCIDR netip.Prefix
+	Console     *console.Ring // the agent's own log; may be nil
+	Log         *slog.Logger
+}
+
+// Agent runs one node.
+type Agent struct {
+	config Config
+	set    *informer.Set
+	pods   *pods
+	ground *ground
+	nodes  informer.Reader[*corev1.Node]
+	cache  informer.Reader[*corev1.Pod]
+	keeper *node.Keeper
+	events *event.Recorder
+	server *server.Server
+	news   chan struct{} // capacity 1: the Node has changed
+}
+
+// New binds the parts; Run starts them.
+func New(c Config) *Agent {
+	if c.Address == "" {
+		c.Address = node.Address()
+	}
+	if c.Capacity == nil {
+		c.Capacity = node.Capacity(c.Root)
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	set := informer.NewSet(c.Service)
+	set.Log = c.Log
+	service := set.Over(c.Service)
+	a := &Agent{config: c, set: set, ground: &ground{runtime: c.Runtime}, news: make(chan struct{}, 1)}
+	a.nodes = informer.Watch(set, api.Nodes, informer.Options[*corev1.Node]{Fields: fields.OneTermEqualSelector("metadata.name", c.Node)})
+	a.cache = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", c.Node)})
+	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
+	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Labels: c.Labels,
+		Capacity: c.Capacity, Version: c.Runtime.Version, Log: c.Log})
+	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
+		Service: service, Pods: a.cache, Ground: a.ground, Runtime: c.Runtime, Network: c.Network,
+		Images: images.NewPuller(c.Runtime), References: pod.NewReferences(c.Service), Events: a.events, Starts: make(chan struct{}, starts),
+		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Log: c.Log,
+	}}
+	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Ground: a.ground, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
+	set.Listen(api.PodKind, a.pods.changed)
+	set.Listen(api.NodeKind, func(informer.Change) { a.keeper.Wake(); a.wake() })
+	return a
+}
+
+// Connect answers for logs, exec, attach and images of this node.
+func (a *Agent) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	return a.server.Connect(ctx, t, params)
+}
+
+// Run registers the node, then keeps it and its pods until ctx ends.
+func (a *Agent) Run(ctx context.Context) error {
+	if _, err := a.keeper.Register(ctx); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.set.Run(ctx) })
+	group.Go(func() error { return a.events.Run(ctx) })
+	group.Go(func() error {
+		if err := a.start(ctx, group); err != nil {
+			return err
+		}
+		return a.listen(ctx)
+	})
+	return ignoreEnd(ctx, group.Wait())
+}
+
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// start brings everything up in its order: caches, runtime, network, then the workers of what is wanted and of what is there.
+func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
+	if err := a.set.Synced(ctx); err != nil {
+		return err
+	}
+	group.Go(func() error { return a.keeper.Run(ctx) })
+	boxes, err := a.found(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.wire(ctx, boxes); err != nil {
+		return err
+	}
+	a.keeper.Wired()
+	a.pods.open(a.cache.List("", nil), boxes, func(f func(context.Context)) {
+		group.Go(func() error { f(ctx); return nil })
+	})
+	a.config.Log.Info("the node is up", "node", a.config.Node, "sandboxes", len(boxes))
+	return nil
+}
+
+// found waits for the runtime and returns what it runs.
+func (a *Agent) found(ctx context.Context) (map[types.UID]*runtime.Sandbox, error) {
+	for {
+		version, err := a.config.Runtime.Version(ctx)
+		if err == nil {
+			a.pods.host.Node.Runtime, _, _ = strings.Cut(version, "://")
+			var boxes map[types.UID]*runtime.Sandbox
+			if boxes, err = a.ground.all(ctx); err == nil {
+				return boxes, nil
+			}
+		}
+		if err := a.again(ctx, "cannot read the container runtime; trying again", err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// again tells of a failure and waits for a moment, or until the Node changes.
+func (a *Agent) again(ctx context.Context, what string, err error) error {
+	if ctx.Err() == nil {
+		a.config.Log.Warn(what, "node", a.config.Node, "error", err)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+	case <-a.news:
+	}
+	return nil
+}
+
+func (a *Agent) wake() {
+	select {
+	case a.news <- struct{}{}:
+	default:
+	}
+}
+
+// wire waits for the node's podCIDR, sets the network up and detaches what belongs to nobody.
+func (a *Agent) wire(ctx context.Context, boxes map[types.UID]*runtime.Sandbox) error {
+	kept := map[types.UID]netip.Addr{}
+	for uid, b := range boxes {
+		if b.Address.IsValid() {
+			kept[uid] = b.Address
+		}
+	}
+	for {
+		err := a.setup(ctx, kept)
+		if err == nil {
+			return nil
+		}
+		if err := a.again(ctx, "the pod network is not ready; trying again", err); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *Agent) setup(ctx context.Context, kept map[types.UID]netip.Addr) error {
+	n, _ := a.nodes.Get(api.Key{Name: a.config.Node})
+	cidr, ok, err := node.PodCIDR(n)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("node %s has no spec.podCIDR yet", a.config.Node)
+	}
+	c := network.Config{Cluster: a.config.Cluster, Node: a.config.Node, PodCIDR: cidr, ClusterCIDR: a.config.ClusterCIDR, ServiceCIDR: a.config.ServiceCIDR}
+	if err := a.config.Network.Setup(ctx, c); err != nil {
+		return err
+	}
+	return a.config.Network.Keep(ctx, kept)
+}
+
+// listen wakes the workers of pods in which something happened.
+func (a *Agent) listen(ctx context.Context) error {
+	for {
+		a.pods.all() // whatever happened while nobody listened
+		var broken error
+		for uid, err := range a.config.Runtime.Events(ctx) {
+			if broken = err; err != nil {
+				break
+			}
+			a.pods.happened(uid)
+		}
+		if err := a.again(ctx, "the container runtime's events broke off; listening again", broken); err != nil {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,14 @@
+// Package agent is what runs on every node: it makes the pods that are bound to the node real, and tells how they are.
+//
+//	API server ── watch: Pods with spec.nodeName = this node ──► pods.go: one worker a pod (package pod) ──► runtime, network, images
+//	     ▲                                                                    ▲
+//	     └── status, events, lease ◄── node.Keeper, pod workers               └── runtime.Events: "something in pod X has ended"
+//	     └── logs, exec, attach over the kept connection ──► server
+//
+// Start reading at agent.go (Run: the order of a start), then package pod. ground.go reads the runtime for all workers at once.
+//
+// Invariants: no worker starts before the cache of Pods is complete and the pod network stands; whatever is on the node belongs to a
+// worker, also what an earlier agent left; the agent's death changes nothing for running containers.
+//
+// Real Kubernetes calls this the kubelet (with kube-proxy beside it); it also mounts volumes, runs probes, evicts, and keeps static pods.
+package agent

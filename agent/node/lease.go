@@ -1,0 +1,71 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/internal/api"
+)
+
+const (
+	renewEvery    = 10 * time.Second
+	leaseDuration = 40 // seconds
+	leases        = "kube-node-lease"
+)
+
+// renewals says every 10 s that this node lives.
+func (k *Keeper) renewals(ctx context.Context) error {
+	var held *coordinationv1.Lease
+	for {
+		renewed, err := k.renew(ctx, held)
+		if err != nil && ctx.Err() == nil {
+			k.config.Log.Warn("cannot renew the node's lease; trying again", "node", k.config.Name, "error", err)
+		}
+		pause := renewEvery
+		if held = renewed; held == nil {
+			pause = time.Second
+		}
+		if sleep(ctx, pause) != nil {
+			return nil
+		}
+	}
+}
+
+// renew writes the time into the lease held (nil: find or make it) and returns what is held then.
+func (k *Keeper) renew(ctx context.Context, held *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	key := api.Key{Namespace: leases, Name: k.config.Name}
+	if held == nil {
+		found, err := api.Leases.Get(ctx, k.config.Service, key)
+		if apierrors.IsNotFound(err) {
+			return created(api.Leases.Create(ctx, k.config.Service, k.renewed(&coordinationv1.Lease{})))
+		}
+		if err != nil {
+			return nil, err
+		}
+		held = found
+	}
+	return created(api.Leases.Update(ctx, k.config.Service, k.renewed(held)))
+}
+
+// created forgets the lease after an error: it is read again before it is written again.
+func created(l *coordinationv1.Lease, err error) (*coordinationv1.Lease, error) {
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (k *Keeper) renewed(old *coordinationv1.Lease) *coordinationv1.Lease {
+	l := old.DeepCopy()
+	l.Namespace, l.Name = leases, k.config.Name
+	now, seconds := metav1.NewMicroTime(time.Now()), int32(leaseDuration)
+	l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = &k.config.Name, &seconds, &now
+	if n, ok := k.config.Nodes.Get(api.Key{Name: k.config.Name}); ok {
+		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: n.Name, UID: n.UID}}
+	}
+	return l
+}

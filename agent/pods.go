@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"optimist/agent/pod"
+	"optimist/agent/runtime"
+	"optimist/internal/api"
+	"optimist/internal/informer"
+)
+
+// pods is one worker a pod: of those in the cache, and of those whose sandboxes are still here.
+type pods struct {
+	host *pod.Host
+
+	mu      sync.Mutex
+	spawn   func(func(context.Context)) // nil before open
+	workers map[types.UID]*pod.Worker
+}
+
+// open starts the workers, once the cache is complete and the network stands; spawn starts a goroutine that ends with the agent. known is
+// read only after changed has begun to start workers itself, so that no pod falls between the two.
+func (p *pods) open(known iter.Seq[*corev1.Pod], boxes map[types.UID]*runtime.Sandbox, spawn func(func(context.Context))) {
+	p.mu.Lock()
+	p.spawn = spawn
+	p.mu.Unlock()
+	for one := range known {
+		p.ensure(api.KeyOf(one), one.UID)
+	}
+	for uid, box := range boxes {
+		p.ensure(api.Key{Namespace: box.Namespace, Name: box.Name}, uid)
+	}
+}
+
+// changed wakes the worker of a pod, or starts it. It is the informer's listener.
+func (p *pods) changed(c informer.Change) {
+	before, _ := c.Before.(*corev1.Pod)
+	after, _ := c.After.(*corev1.Pod)
+	if before != nil && (after == nil || after.UID != before.UID) {
+		p.ensure(api.KeyOf(before), before.UID).Wake(true)
+	}
+	if after != nil {
+		p.ensure(api.KeyOf(after), after.UID).Wake(urgent(before, after))
+	}
+}
+
+// urgent changes interrupt a worker: its pod is to end, or to end sooner.
+func urgent(before, after *corev1.Pod) bool {
+	return before != nil && before.UID == after.UID && !before.DeletionTimestamp.Equal(after.DeletionTimestamp)
+}
+
+// ensure returns a pod's worker; before open, one that nobody runs.
+func (p *pods) ensure(key api.Key, uid types.UID) *pod.Worker {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.workers[uid]
+	if w == nil {
+		w = pod.NewWorker(p.host, key, uid)
+		if p.spawn != nil {
+			p.workers[uid] = w
+			p.spawn(func(ctx context.Context) { p.run(ctx, w, key, uid) })
+		}
+	}
+	return w
+}
+
+func (p *pods) run(ctx context.Context, w *pod.Worker, key api.Key, uid types.UID) {
+	w.Run(ctx)
+	p.mu.Lock()
+	delete(p.workers, uid)
+	p.mu.Unlock()
+	if again, ok := p.host.Pods.Get(key); ok && again.UID == uid && ctx.Err() == nil {
+		p.ensure(key, uid) // it came back while we forgot it
+	}
+}
+
+// happened wakes the worker of a pod in which something changed by itself.
+func (p *pods) happened(uid types.UID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := p.workers[uid]; w != nil {
+		w.Wake(false)
+	}
+}
+
+// all wakes everybody: events may have been missed.
+func (p *pods) all() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.workers {
+		w.Wake(false)
+	}
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"optimist/agent/runtime"
+	"optimist/internal/api"
+	"optimist/internal/console"
+)
+
+// Config is what the server answers from.
+type Config struct {
+	Node    string
+	Pods    Pods
+	Ground  Ground
+	Runtime runtime.Runtime
+	Root    string        // of the log files
+	Console *console.Ring // the agent's own log; nil = it keeps none
+}
+
+// Pods is the cache of this node's Pods.
+type Pods interface {
+	Get(api.Key) (*corev1.Pod, bool)
+}
+
+// Ground reads the runtime's state of one pod; nil: no sandbox.
+type Ground interface {
+	Sandbox(ctx context.Context, pod types.UID) (*runtime.Sandbox, error)
+}
+
+// Server is the agent's api.Connector.
+type Server struct{ config Config }
+
+var _ api.Connector = (*Server)(nil)
+
+// New makes a server; it has no life of its own.
+func New(c Config) *Server { return &Server{c} }
+
+// job is an answer that is ready to be streamed: what could be refused has been looked at.
+type job func(ctx context.Context, s api.Stream) error
+
+// routes are the subresources, by kind.
+var routes = map[string]func(s *Server, ctx context.Context, t api.Target, params url.Values) (job, error){
+	"Pod/log":     (*Server).log,
+	"Pod/exec":    (*Server).exec,
+	"Pod/attach":  (*Server).attach,
+	"Node/images": (*Server).images,
+}
+
+// Connect finds out who answers, and streams the answer.
+func (s *Server) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	name := t.Kind.Name + "/" + t.Sub
+	if name == "Node/log" && s.config.Console != nil {
+		return s.config.Console.Connect(ctx, params)
+	}
+	route := routes[name]
+	if route == nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the agent of node %s does not answer %s", s.config.Node, name))
+	}
+	do, err := route(s, ctx, t, params)
+	if err != nil {
+		return nil, err
+	}
+	near, far := console.Pipe(ctx)
+	go func() { _ = end(far, do(ctx, far)) }() // fails only when nobody listens any more
+	return near, nil
+}
+
+// exitError is a process that ended with another code than 0.
+type exitError int
+
+func (e exitError) Error() string {
+	return fmt.Sprintf("command terminated with non-zero exit code: exit status %d", int(e))
+}
+
+// end sends the outcome as the last frame.
+func end(s api.Stream, err error) error {
+	var code exitError
+	if !errors.As(err, &code) {
+		return console.Finish(s, err)
+	}
+	status := metav1.Status{Status: metav1.StatusFailure, Reason: "NonZeroExitCode", Message: err.Error(), Details: &metav1.StatusDetails{
+		Causes: []metav1.StatusCause{{Type: "ExitCode", Message: fmt.Sprint(int(code))}}}}
+	data, err := json.Marshal(status)
+	if err != nil {
+		return err
+	}
+	if err := s.Send(api.Frame{Channel: api.ChannelError, Data: data}); err != nil {
+		return err
+	}
+	return s.CloseSend()
+}
+
+// output sends what is written to it on one channel.
+type output struct {
+	stream  api.Stream
+	channel api.Channel
+}
+
+const largest = 32 << 10 // bytes of one frame
+
+// Write copies, because a frame belongs to its receiver.
+func (o output) Write(p []byte) (int, error) {
+	sent := 0
+	for sent < len(p) {
+		piece := append([]byte(nil), p[sent:min(len(p), sent+largest)]...)
+		if err := o.stream.Send(api.Frame{Channel: o.channel, Data: piece}); err != nil {
+			return sent, err
+		}
+		sent += len(piece)
+	}
+	return sent, nil
+}
