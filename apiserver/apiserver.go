@@ -84,7 +84,10 @@ func (s *Server) serve(ctx context.Context) error {
 	g.Go(func() error { return native.Run(ctx) })
 	g.Go(func() error { return kept.Run(ctx) })
 	g.Go(func() error {
-		return door.Serve(ctx, s.Listener, s.TLS, []door.Door{{wire.ALPN, native.Enter}, {wire.ALPNKept, kept.Enter}})
+		return door.Serve(ctx, s.Listener, s.TLS, []door.Door{
+			{Protocol: wire.ALPN, Enter: native.Enter},
+			{Protocol: wire.ALPNKept, Enter: kept.Enter},
+		})
 	})
 	s.Log.Info("serving", "address", s.Listener.Addr().String())
 	return g.Wait()

@@ -30,15 +30,14 @@ var guestNames, guestKinds = indexGuests()
 func indexGuests() (map[reflect.Type]string, map[string]*api.Kind) {
 	names, kinds := map[reflect.Type]string{}, map[string]*api.Kind{}
 	for _, g := range guests {
-		name := g.gvk.Group + "/" + g.gvk.Version + "/" + g.gvk.Kind
-		names[reflect.TypeOf(g.new())] = name
-		kinds[name] = &api.Kind{Group: g.gvk.Group, Name: g.gvk.Kind, Versions: []api.Version{{Name: g.gvk.Version, New: g.new}}}
+		names[reflect.TypeOf(g.new())] = name(g.gvk)
+		kinds[name(g.gvk)] = &api.Kind{Group: g.gvk.Group, Name: g.gvk.Kind, Versions: []api.Version{{Name: g.gvk.Version, New: g.new}}}
 	}
 	return names, kinds
 }
 
-// EncodeBody turns a typed object into bytes. nil stays nil.
-func EncodeBody(o api.Object) (*proto.Body, error) {
+// EncodeBody turns a typed object into bytes, and names its kind when that is not the target's. nil stays nil.
+func EncodeBody(t api.Target, o api.Object) (*proto.Body, error) {
 	if o == nil {
 		return nil, nil
 	}
@@ -46,10 +45,23 @@ func EncodeBody(o api.Object) (*proto.Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &proto.Body{Kind: guestNames[reflect.TypeOf(o)], Data: data}, nil
+	return &proto.Body{Kind: kindName(t, o), Data: data}, nil
 }
 
-// DecodeBody turns bytes into an object of the target's kind and version, or of the one that the body names.
+func kindName(t api.Target, o api.Object) string {
+	k := api.Builtin.Of(o)
+	switch {
+	case k == nil:
+		return guestNames[reflect.TypeOf(o)]
+	case k.Is(t.Kind):
+		return ""
+	}
+	return name(k.GVK(""))
+}
+
+func name(gvk schema.GroupVersionKind) string { return gvk.Group + "/" + gvk.Version + "/" + gvk.Kind }
+
+// DecodeBody turns bytes into an object of the target's kind and version, or of the kind that the body names.
 func DecodeBody(t api.Target, b *proto.Body) (api.Object, error) {
 	if b == nil {
 		return nil, nil
@@ -57,11 +69,15 @@ func DecodeBody(t api.Target, b *proto.Body) (api.Object, error) {
 	if b.Kind == "" {
 		return decode(t.Kind, t.Version, b.Data)
 	}
-	k := guestKinds[b.Kind]
-	if k == nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s has no body of kind %q", t.Kind, b.Kind))
+	if k := guestKinds[b.Kind]; k != nil {
+		return decode(k, "", b.Data)
 	}
-	return decode(k, "", b.Data)
+	for _, k := range api.Builtin.All() {
+		if name(k.GVK("")) == b.Kind {
+			return decode(k, "", b.Data)
+		}
+	}
+	return nil, apierrors.NewBadRequest(fmt.Sprintf("the server does not know the kind %q", b.Kind))
 }
 
 // decode makes what cannot be read the sender's fault.
@@ -74,8 +90,8 @@ func decode(k *api.Kind, version string, data []byte) (api.Object, error) {
 }
 
 // EncodeResult and DecodeResult translate what a read or write of one object returns.
-func EncodeResult(r api.Result) (*proto.ObjectReply, error) {
-	body, err := EncodeBody(r.Object)
+func EncodeResult(t api.Target, r api.Result) (*proto.ObjectReply, error) {
+	body, err := EncodeBody(t, r.Object)
 	return &proto.ObjectReply{Object: body, Revision: int64(r.Revision), Warnings: r.Warnings}, err
 }
 

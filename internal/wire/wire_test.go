@@ -196,8 +196,9 @@ func TestBodiesOfSubresources(t *testing.T) {
 	for _, body := range []api.Object{
 		&autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: autoscalingv1.ScaleSpec{Replicas: 3}},
 		&corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Target: corev1.ObjectReference{Name: "n1"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "web"}}, // a mistake, which must arrive as one
 	} {
-		p, err := EncodeBody(body)
+		p, err := EncodeBody(api.Target{Kind: api.PodKind}, body)
 		if err != nil {
 			t.Fatal(err)
 		}

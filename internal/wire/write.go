@@ -20,7 +20,7 @@ func EncodeWrite(r api.Request, c api.Causes) (*proto.WriteRequest, error) {
 	if r.Body == nil {
 		return p, nil
 	}
-	body, err := EncodeBody(r.Body)
+	body, err := EncodeBody(r.Target, r.Body)
 	p.Body = body
 	return p, err
 }

@@ -28,7 +28,7 @@ func (o *objects) Get(ctx context.Context, p *proto.GetRequest) (*proto.ObjectRe
 	if err != nil {
 		return nil, err
 	}
-	return wire.EncodeResult(r)
+	return wire.EncodeResult(t, r)
 }
 
 func (o *objects) List(ctx context.Context, p *proto.ListRequest) (*proto.ListReply, error) {
@@ -59,7 +59,7 @@ func (o *objects) Write(ctx context.Context, p *proto.WriteRequest) (*proto.Obje
 	if err != nil {
 		return nil, err
 	}
-	return wire.EncodeResult(result)
+	return wire.EncodeResult(r.Target, result)
 }
 
 // trusted reports whether a caller is a part of the system, whose word on causes counts.
