@@ -56,7 +56,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	s.flags(root)
 	addGroups(root)
-	addTo(root, "objects", getCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s))
+	addTo(root, "objects", getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s))
 	addTo(root, "look", logsCommand(s), execCommand(s), attachCommand(s))
 	addTo(root, "cluster", imageCommand(s))
 	addTo(root, "settings", configCommand(s), versionCommand(s), apiResourcesCommand(s), completionCommand())

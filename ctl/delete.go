@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/ctl/printer"
@@ -236,7 +235,7 @@ func (d *deletion) tell(c *cobra.Command, t api.Target) {
 // gone waits until the object with that uid ("" = any) exists no more. One that was created anew under the name does not count.
 func gone(ctx context.Context, service api.Service, t api.Target, uid types.UID) error {
 	where := api.Target{Kind: t.Kind, Key: api.Key{Namespace: t.Key.Namespace}}
-	events, err := service.Watch(ctx, where, api.WatchOptions{Initial: true, Fields: fields.OneTermEqualSelector("metadata.name", t.Key.Name)})
+	events, err := service.Watch(ctx, where, api.WatchOptions{Initial: true, Fields: byName(t.Key.Name)})
 	if err != nil {
 		return waited(ctx, t, err)
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/fields"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -163,7 +162,7 @@ func (g *get) list(ctx context.Context, w wanted, view api.View) (api.List, []er
 
 // named reads one object as a list of one, because only lists come with rows of a table.
 func (g *get) named(ctx context.Context, k *api.Kind, name string, view api.View) (api.List, error) {
-	list, err := g.service.List(ctx, g.target(k, ""), api.ListOptions{Fields: fields.OneTermEqualSelector("metadata.name", name), View: view})
+	list, err := g.service.List(ctx, g.target(k, ""), api.ListOptions{Fields: byName(name), View: view})
 	if err == nil && len(list.Items) == 0 {
 		err = k.NotFound(name)
 	}

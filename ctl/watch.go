@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/fields"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -49,7 +48,7 @@ func (g *get) follow(c *cobra.Command, wants []wanted) error {
 func (g *get) watched(w wanted, list api.List) (api.Target, api.WatchOptions) {
 	o := api.WatchOptions{Selector: g.labelSelector, Fields: g.fieldSelector, After: list.Revision, View: api.Table}
 	if len(w.names) == 1 {
-		o.Fields = fields.OneTermEqualSelector("metadata.name", w.names[0])
+		o.Fields = byName(w.names[0])
 	}
 	return g.where(g.session, w.kind), o
 }
