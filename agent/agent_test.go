@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"optimist/agent/network"
+	"optimist/agent/node"
+	"optimist/agent/runtime"
+	"optimist/agent/runtime/sim"
+	"optimist/apiserver/registry"
+	"optimist/apiserver/registry/kinds"
+	"optimist/apiserver/store/memory"
+	"optimist/internal/api"
+)
+
+// cluster is an API server's registry and one simulated node.
+type cluster struct {
+	*testing.T
+	service api.Service
+	runtime *sim.Runtime
+	network *network.Loopback
+}
+
+// inCluster runs a test in a bubble with a registry, an agent and nothing else.
+func inCluster(t *testing.T, test func(c *cluster)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		reg, err := registry.New(s, registry.Options{Rules: kinds.All(), Ranges: registry.Ranges{
+			ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), NodeBits: 24, ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(api.WithUser(context.Background(), api.User{Name: "system:apiserver", Groups: []string{api.GroupMasters}}))
+		var group errgroup.Group
+		group.Go(func() error { return reg.Run(ctx) })
+		defer func() {
+			cancel()
+			if err := group.Wait(); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		c := &cluster{T: t, service: as{reg}, runtime: sim.New(), network: &network.Loopback{}}
+		synctest.Wait() // for the namespaces that every cluster has
+		test(c)
+	})
+}
+
+// as speaks as an administrator, whatever the context says.
+type as struct{ api.Service }
+
+func (a as) Write(ctx context.Context, r api.Request) (api.Result, error) {
+	return a.Service.Write(api.WithUser(ctx, api.User{Name: "admin", Groups: []string{api.GroupMasters}}), r)
+}
+
+// agent starts an agent and returns how to kill it.
+func (c *cluster) agent(r runtime.Runtime) (kill func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := New(Config{Service: c.service, Node: "n1", Runtime: r, Network: c.network, Address: "192.0.2.1",
+		Capacity: node.Simulated(), Log: slog.New(slog.NewTextHandler(c.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	synctest.Wait()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			c.Error(err)
+		}
+	}
+}
+
+func (c *cluster) create(manifest string) *corev1.Pod {
+	c.Helper()
+	var pod corev1.Pod
+	if err := yaml.UnmarshalStrict([]byte(manifest), &pod); err != nil {
+		c.Fatal(err)
+	}
+	pod.Namespace = "default"
+	pod.Spec.NodeName = "n1"
+	made, err := api.Pods.Create(c.Context(), c.service, &pod)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return made
+}
+
+func (c *cluster) pod(name string) *corev1.Pod {
+	c.Helper()
+	pod, err := api.Pods.Get(c.Context(), c.service, api.Key{Namespace: "default", Name: name})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return pod
+}
+
+func advance(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestANodeRegistersAndLives(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		defer c.agent(c.runtime)()
+		advance(time.Second)
+		n, err := api.Nodes.Get(c.Context(), c.service, api.Key{Name: "n1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Labels["kubernetes.io/hostname"] != "n1" || n.Status.NodeInfo.ContainerRuntimeVersion != "sim://1.0.0" || n.Status.Allocatable.Pods().Value() != 110 {
+			t.Errorf("node = %+v", n)
+		}
+		ready := false
+		for _, cond := range n.Status.Conditions {
+			ready = ready || cond.Type == corev1.NodeReady && cond.Status == corev1.ConditionTrue
+		}
+		if !ready {
+			t.Errorf("not ready: %+v", n.Status.Conditions)
+		}
+		before := c.lease()
+		advance(11 * time.Second)
+		if after := c.lease(); !after.After(before) {
+			t.Errorf("the lease was not renewed: %v, then %v", before, after)
+		}
+	})
+}
+
+func (c *cluster) lease() time.Time {
+	c.Helper()
+	l, err := api.Leases.Get(c.Context(), c.service, api.Key{Namespace: "kube-node-lease", Name: "n1"})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return l.Spec.RenewTime.Time
+}
+
+func TestAPodRunsAndIsDeleted(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		defer c.agent(c.runtime)()
+		c.create(`{metadata: {name: web}, spec: {containers: [{name: web, image: nginx}]}}`)
+		advance(time.Second)
+		pod := c.pod("web")
+		if pod.Status.Phase != corev1.PodRunning || !pod.Status.ContainerStatuses[0].Ready || pod.Status.PodIP == "" {
+			t.Fatalf("status = %+v", pod.Status)
+		}
+		if err := api.Pods.Delete(c.Context(), c.service, api.KeyOf(pod), api.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Second)
+		if _, err := api.Pods.Get(c.Context(), c.service, api.KeyOf(pod)); err == nil {
+			t.Errorf("the pod is still there: %+v", c.pod("web"))
+		}
+		if state, _ := c.runtime.State(c.Context()); len(state) != 0 {
+			t.Errorf("left over: %+v", state)
+		}
+	})
+}
