@@ -1,8 +1,8 @@
 package wire
 
 import (
-	"fmt"
 	"reflect"
+	"strings"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +36,7 @@ func indexGuests() (map[reflect.Type]string, map[string]*api.Kind) {
 	return names, kinds
 }
 
-// EncodeBody turns a typed object into bytes, and names its kind when that is not the target's. nil stays nil.
+// EncodeBody turns a typed object into bytes, and names its kind when it says, or is, another one than the target's. nil stays nil.
 func EncodeBody(t api.Target, o api.Object) (*proto.Body, error) {
 	if o == nil {
 		return nil, nil
@@ -49,35 +49,31 @@ func EncodeBody(t api.Target, o api.Object) (*proto.Body, error) {
 }
 
 func kindName(t api.Target, o api.Object) string {
-	k := api.Builtin.Of(o)
-	switch {
-	case k == nil:
-		return guestNames[reflect.TypeOf(o)]
-	case k.Is(t.Kind):
-		return ""
+	if guest := guestNames[reflect.TypeOf(o)]; guest != "" {
+		return guest
 	}
-	return name(k.GVK(""))
+	if says := o.GetObjectKind().GroupVersionKind(); !says.Empty() && says != t.Kind.GVK(t.Version) {
+		return name(says)
+	}
+	return ""
 }
 
 func name(gvk schema.GroupVersionKind) string { return gvk.Group + "/" + gvk.Version + "/" + gvk.Kind }
 
-// DecodeBody turns bytes into an object of the target's kind and version, or of the kind that the body names.
+// DecodeBody turns bytes into a guest, or into an object of the target's kind and version. A kind that its author claimed by mistake is set,
+// so that the registry refuses it in the same words as without a network in between.
 func DecodeBody(t api.Target, b *proto.Body) (api.Object, error) {
 	if b == nil {
 		return nil, nil
 	}
-	if b.Kind == "" {
-		return decode(t.Kind, t.Version, b.Data)
-	}
 	if k := guestKinds[b.Kind]; k != nil {
 		return decode(k, "", b.Data)
 	}
-	for _, k := range api.Builtin.All() {
-		if name(k.GVK("")) == b.Kind {
-			return decode(k, "", b.Data)
-		}
+	o, err := decode(t.Kind, t.Version, b.Data)
+	if claimed := strings.Split(b.Kind, "/"); err == nil && len(claimed) == 3 {
+		o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{Group: claimed[0], Version: claimed[1], Kind: claimed[2]})
 	}
-	return nil, apierrors.NewBadRequest(fmt.Sprintf("the server does not know the kind %q", b.Kind))
+	return o, err
 }
 
 // decode makes what cannot be read the sender's fault.

@@ -196,7 +196,6 @@ func TestBodiesOfSubresources(t *testing.T) {
 	for _, body := range []api.Object{
 		&autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: autoscalingv1.ScaleSpec{Replicas: 3}},
 		&corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Target: corev1.ObjectReference{Name: "n1"}},
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "web"}}, // a mistake, which must arrive as one
 	} {
 		p, err := EncodeBody(api.Target{Kind: api.PodKind}, body)
 		if err != nil {
@@ -206,6 +205,17 @@ func TestBodiesOfSubresources(t *testing.T) {
 		if err != nil || reflect.TypeOf(got) != reflect.TypeOf(body) || got.GetName() != "web" {
 			t.Errorf("%T became %T %v, %v", body, got, got, err)
 		}
+	}
+}
+
+func TestAFalseKindArrives(t *testing.T) {
+	p, err := EncodeBody(api.Target{Kind: api.ConfigMapKind}, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v2", Kind: "Secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeBody(api.Target{Kind: api.ConfigMapKind}, p)
+	if err != nil || got.GetObjectKind().GroupVersionKind().String() != "/v2, Kind=Secret" {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
