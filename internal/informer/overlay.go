@@ -6,8 +6,6 @@ import (
 	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"optimist/internal/api"
@@ -25,7 +23,7 @@ func (o over) Write(ctx context.Context, r api.Request) (api.Result, error) {
 	result, err := o.Service.Write(ctx, r)
 	switch {
 	case r.DryRun, o.set.find(r.Kind) == nil:
-	case r.Verb == api.VerbDeleteCollection, err != nil && ambiguous(err):
+	case r.Verb == api.VerbDeleteCollection, api.Ambiguous(err):
 		o.set.Doubt() // what was written, if anything, the watches have to tell
 	case err == nil:
 		o.set.lay(r, result)
@@ -92,16 +90,4 @@ func gone(v api.Verb, o api.Object) bool {
 	}
 	grace := o.GetDeletionGracePeriodSeconds()
 	return len(o.GetFinalizers()) == 0 && (grace == nil || *grace == 0)
-}
-
-// ambiguous reports whether a failed write may have been done all the same. The server's definite refusals are these; all else is doubt.
-func ambiguous(err error) bool {
-	switch apierrors.ReasonForError(err) {
-	case metav1.StatusReasonNotFound, metav1.StatusReasonAlreadyExists, metav1.StatusReasonConflict, metav1.StatusReasonInvalid,
-		metav1.StatusReasonForbidden, metav1.StatusReasonUnauthorized, metav1.StatusReasonBadRequest, metav1.StatusReasonGone,
-		metav1.StatusReasonExpired, metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonNotAcceptable,
-		metav1.StatusReasonUnsupportedMediaType, metav1.StatusReasonRequestEntityTooLarge, metav1.StatusReasonTooManyRequests:
-		return false
-	}
-	return true
 }

@@ -1,8 +1,8 @@
 // Package leader keeps one of several copies of a component active, by a Lease that they compete for.
 //
-//	candidate ── holder empty, or unchanged for 15 s on *our* clock ──▶ take it (transitions + 1) ──▶ lead(ctx with fence)
-//	    ▲                                                                                               │ renew every 2 s
-//	    └───────── lead has returned ◀── ctx cancelled ◀── 10 s without a successful renewal ───────────┘
+//	candidate ── holder empty, or unchanged for 15 s on *our* clock ──▶ take it (a new epoch) ──▶ lead(ctx with fence)
+//	    ▲                                                                                          │ renew every 2 s
+//	    └───────── lead has returned ◀── ctx cancelled ◀── 10 s without a successful renewal ──────┘
 //
 // Being deposed is found out too late by design (a paused process does not run its timers), so the Lease alone protects nothing. What
 // protects is the fence (law 10): every write under lead's context names the holder and spec.leaseTransitions as of when the lease was
@@ -10,7 +10,7 @@
 //
 // Start reading at leader.go.
 //
-// Invariants: transitions grows with every acquisition, also when the same ID comes back; nobody's wall clock is compared with anybody
+// Invariants: every acquisition begins a new epoch, also when the same ID comes back; nobody's wall clock is compared with anybody
 // else's; Run returns only after lead has.
 //
 // Real Kubernetes has client-go's tools/leaderelection, without fencing.

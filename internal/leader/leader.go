@@ -107,20 +107,22 @@ func (c Config) try(ctx context.Context, watched *observation) (*coordinationv1.
 	if err != nil {
 		return nil, err
 	}
-	holder := l.Spec.HolderIdentity
-	if holder != nil && *holder != "" && *holder != c.ID && !watched.expired(l, c.Duration) {
+	switch holder := l.Spec.HolderIdentity; {
+	case holder == nil || *holder == "":
+	case *holder == c.ID: // ours, from before a restart: let go first, so that the epoch changes and nothing of then gets through now
+		if l, err = c.free(ctx, l); err != nil {
+			return nil, err
+		}
+	case !watched.expired(l, c.Duration):
 		return nil, nil
 	}
 	return api.Leases.Update(ctx, c.Service, c.taken(l.DeepCopy()))
 }
 
-// taken is the lease as won by us: one more transition, even if we had held it before a restart.
+// taken is the lease as won by us. The server counts its transitions.
 func (c Config) taken(l *coordinationv1.Lease) *coordinationv1.Lease {
-	now, seconds, transitions := metav1.NewMicroTime(time.Now()), int32(c.Duration.Seconds()), int32(1)
-	if l.Spec.LeaseTransitions != nil {
-		transitions = *l.Spec.LeaseTransitions + 1
-	}
-	l.Spec = coordinationv1.LeaseSpec{HolderIdentity: &c.ID, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions}
+	now, seconds := metav1.NewMicroTime(time.Now()), int32(c.Duration.Seconds())
+	l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.AcquireTime, l.Spec.RenewTime = &c.ID, &seconds, &now, &now
 	return l
 }
 
@@ -192,9 +194,13 @@ func (c Config) release(ctx context.Context, l *coordinationv1.Lease) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Retry)
 	defer cancel()
-	free, nobody := l.DeepCopy(), ""
-	free.Spec.HolderIdentity = &nobody
-	if _, err := api.Leases.Update(ctx, c.Service, free); err != nil {
+	if _, err := c.free(ctx, l); err != nil {
 		c.Log.Debug("lease not released", "lease", c.Lease.String(), "err", err)
 	}
+}
+
+func (c Config) free(ctx context.Context, l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	free, nobody := l.DeepCopy(), ""
+	free.Spec.HolderIdentity = &nobody
+	return api.Leases.Update(ctx, c.Service, free)
 }
