@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,7 +38,7 @@ func (w *write) asJSON() ([]byte, error) {
 			return data, w.refused(err)
 		}
 		if w.Validation == api.Warn {
-			w.warnings = append(w.warnings, err.Error())
+			w.warnings = slices.Concat(w.warnings, []string{err.Error()})
 		}
 		data, err = yaml.YAMLToJSON(w.Raw.Data)
 		return data, w.refused(err)
@@ -61,7 +62,7 @@ func (w *write) decodeJSON(data []byte, into api.Object) error {
 		return w.refused(err)
 	}
 	if w.Validation == api.Warn {
-		w.warnings = append(w.warnings, faults.loose...)
+		w.warnings = slices.Concat(w.warnings, faults.loose)
 	}
 	words := faults.wrong
 	if w.fieldsMatter() && len(faults.loose) > 0 {

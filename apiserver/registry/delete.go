@@ -127,6 +127,7 @@ func (w *write) remove(ctx context.Context, e store.Entry, o api.Object) (api.Re
 	if err != nil {
 		return api.Result{}, err
 	}
+	w.registry.namespaces.forget(e.Key)
 	o.SetResourceVersion(revision.String())
 	return api.Result{Object: o, Revision: revision}, nil
 }

@@ -70,7 +70,10 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, limit int64, from position) (api.List, error) {
 	rng := store.Range{Prefix: k.listPrefix(pick.namespace), From: from.key}
 	if limit > 0 {
-		rng.Limit = int(max(limit, page)) + 1
+		rng.Limit = int(limit) + 1
+		if pick.labels != nil || pick.fields != nil {
+			rng.Limit = max(rng.Limit, page)
+		}
 	}
 	l := api.List{}
 	for {
@@ -123,7 +126,7 @@ func (r *Registry) listIndexed(ctx context.Context, k *resource, pick picked) (a
 		if err != nil {
 			return api.List{}, err
 		}
-		l.Items = append(l.Items, clone(o))
+		l.Items = append(l.Items, o)
 	}
 	return l, nil
 }

@@ -61,16 +61,19 @@ func placesOf(root reflect.Type, name string) []string {
 		t    reflect.Type
 	}
 	level := []place{{"", root}}
-	seen := map[reflect.Type]bool{}
+	seen := map[reflect.Type]int{} // at which depth first
 	for depth := 0; depth < maxDepth && len(level) > 0; depth++ {
 		var found []string
 		var next []place
 		for _, p := range level {
 			t, suffix := structIn(p.t)
-			if t == nil || seen[t] {
+			if t == nil {
 				continue
 			}
-			seen[t] = true
+			if first, ok := seen[t]; ok && first < depth {
+				continue
+			}
+			seen[t] = depth
 			for child, typ := range fieldsOf(t) {
 				at := join(p.path+suffix, child)
 				if child == name {

@@ -60,7 +60,7 @@ func (w *write) change(ctx context.Context, p part, body api.Object) (api.Result
 	if err != nil {
 		return api.Result{}, err
 	}
-	return api.Result{Object: p.answer(o, body), Revision: revision}, nil
+	return api.Result{Object: p.answer(o), Revision: revision}, nil
 }
 
 // current reads the object as it is.
@@ -109,9 +109,9 @@ func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn st
 }
 
 // answer is what a write of this part returns.
-func (p part) answer(o, body api.Object) api.Object {
+func (p part) answer(o api.Object) api.Object {
 	if p.read == nil {
-		return body
+		return o // a binding: what was bound says more than what bound it, and the writer's cache can take it in
 	}
 	return p.read(o)
 }

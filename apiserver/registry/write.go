@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,6 +34,11 @@ func (r *Registry) Write(ctx context.Context, req api.Request) (api.Result, erro
 	if req.Verb == api.VerbDeleteCollection {
 		return r.deleteCollection(ctx, w)
 	}
+	switch req.Validation {
+	case "", api.Strict, api.Warn, api.Ignore:
+	default:
+		return api.Result{}, apierrors.NewBadRequest(fmt.Sprintf("fieldValidation must be Strict, Warn or Ignore, not %q", req.Validation))
+	}
 	if err := k.checkKey(req.Key, req.Verb == api.VerbCreate && req.Sub == ""); err != nil {
 		return api.Result{}, err
 	}
@@ -60,7 +66,9 @@ type write struct {
 
 // retry runs an attempt until it no longer conflicts with somebody else's write. What a conflict disproves is forgotten.
 func (w *write) retry(ctx context.Context, attempt func(context.Context) (api.Result, error)) (api.Result, error) {
+	found := w.warnings
 	for range maxAttempts {
+		w.warnings = found
 		res, err := attempt(ctx)
 		var conflict *store.Conflict
 		if !errors.As(err, &conflict) {
@@ -131,8 +139,6 @@ func (w *write) finish(ctx context.Context, o, old api.Object, txn *store.Txn) e
 	w.prepare(ctx, w.Sub, o, old)
 	if old == nil {
 		beginNamespace(o)
-	} else if w.counted() && !w.sameSpec(o, old) {
-		o.SetGeneration(old.GetGeneration() + 1)
 	}
 	if err := w.registry.holdLease(ctx, w, o, old, txn); err != nil {
 		return err
@@ -147,10 +153,16 @@ func (w *write) finish(ctx context.Context, o, old api.Object, txn *store.Txn) e
 	if err := w.check(ctx, o, old); err != nil {
 		return err
 	}
-	if w.rules.Warnings != nil {
-		w.warnings = append(w.warnings[:len(w.warnings):len(w.warnings)], w.rules.Warnings(o)...)
+	if w.rules.Warnings != nil && w.Sub == "" {
+		w.warnings = slices.Concat(w.warnings, w.rules.Warnings(o))
 	}
-	return w.claim(ctx, old, o, txn)
+	if err := w.claim(ctx, old, o, txn); err != nil {
+		return err
+	}
+	if old != nil && w.counted() && !w.sameSpec(o, old) {
+		o.SetGeneration(old.GetGeneration() + 1)
+	}
+	return nil
 }
 
 func (w *write) mutate(ctx context.Context, o, old api.Object) error {
