@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := bin
 GO ?= go
 PROGRAMS := apiserver scheduler controllers agent logger ctl
-LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@LINTVERSION
+LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 NAME ?= demo
 

@@ -22,7 +22,8 @@ type item struct {
 	causes    api.Causes
 	attempts  int
 	refusedBy map[string]bool // after a failure: the filters that said no; empty = try again without waiting for a change
-	due       time.Time       // end of the back-off
+	tried     time.Time       // when it failed last
+	due       time.Time       // when it will be tried again; zero = not before something wakes it
 	popped    int             // number of wakes when it was taken out
 	ready     bool            // in the active heap
 }
@@ -88,21 +89,21 @@ func (q *queue) failed(it *item, refusedBy map[string]bool, now time.Time) {
 		return // deleted, or changed, meanwhile
 	}
 	it.attempts++
-	it.refusedBy = refusedBy
+	it.refusedBy, it.tried = refusedBy, now
 	if len(refusedBy) == 0 || q.wakes != it.popped {
-		it.due = now.Add(it.backoff())
+		it.due = it.tried.Add(it.backoff())
 	}
 }
 
 // wake sends those waiting pods back for which one of the changes can help, after what is left of their back-off.
-func (q *queue) wake(changes []framework.Change, revision api.Revision, now time.Time) {
+func (q *queue) wake(changes []framework.Change, revision api.Revision) {
 	q.wakes++
 	for _, it := range q.items {
 		if it.ready || !it.due.IsZero() || !q.canHelp(it, changes) {
 			continue
 		}
 		it.causes = it.causes.Add(api.Cause{Type: api.CauseWake, Revision: revision})
-		it.due = now.Add(it.backoff())
+		it.due = it.tried.Add(it.backoff())
 	}
 }
 

@@ -41,11 +41,11 @@ func TestRefusedPodSleepsUntilWhatCanHelp(t *testing.T) {
 	if it := q.pop(began.Add(time.Hour)); it != nil {
 		t.Fatal("it was tried again although nothing has happened")
 	}
-	q.wake([]framework.Change{framework.NodeLabels}, 7, began)
+	q.wake([]framework.Change{framework.NodeLabels}, 7)
 	if it := q.pop(began.Add(time.Hour)); it != nil {
 		t.Fatal("new labels of a node woke a pod that lacks memory")
 	}
-	q.wake([]framework.Change{framework.PodGone}, 8, began)
+	q.wake([]framework.Change{framework.PodGone}, 8)
 	if it := q.pop(began); it != nil {
 		t.Fatal("it came back before its back-off was over")
 	}
@@ -59,7 +59,7 @@ func TestChangeDuringTheDecisionIsNotMissed(t *testing.T) {
 	q := newQueue(plugins.Filters())
 	q.add(web, 0, api.Causes{})
 	it := q.expect(t, began, web)
-	q.wake([]framework.Change{framework.PodGone}, 8, began)
+	q.wake([]framework.Change{framework.PodGone}, 8)
 	q.failed(it, byResources, began)
 	q.expect(t, began.Add(firstBackoff), web)
 }

@@ -303,7 +303,7 @@ func (s *Scheduler) podChanged(c informer.Change) {
 func (s *Scheduler) gone(p *corev1.Pod, r api.Revision) {
 	s.queue.remove(api.KeyOf(p))
 	if s.cache.remove(p.UID) {
-		s.queue.wake([]framework.Change{framework.PodGone}, r, time.Now())
+		s.queue.wake([]framework.Change{framework.PodGone}, r)
 	}
 }
 
@@ -321,6 +321,6 @@ func (s *Scheduler) nodeChanged(c informer.Change) {
 		return
 	}
 	if changes := s.cache.setNode(n); len(changes) > 0 {
-		s.queue.wake(changes, c.Revision, time.Now())
+		s.queue.wake(changes, c.Revision)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 
 	"optimist/agent"
 	"optimist/agent/network"
@@ -36,14 +37,15 @@ import (
 
 // Node is one simulated machine.
 type Node struct {
-	Name    string
-	Runtime runtime.Runtime // its containers outlive a stopped agent
-	Network network.Network
-	Root    string // for logs
+	Name     string
+	Runtime  runtime.Runtime // its containers outlive a stopped agent
+	Network  network.Network
+	Capacity corev1.ResourceList // nil = this machine's
 }
 
 // Config is what a cluster in one process is made of.
 type Config struct {
+	Name     string
 	Store    store.Store
 	Listener net.Listener // nil: nobody comes from outside
 	TLS      *tls.Config
@@ -178,7 +180,7 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 	}
 	for _, n := range c.cfg.Nodes {
 		if name == "node/"+n.Name {
-			a := agent.New(agent.Config{Service: as(api.NodePrefix+n.Name, api.GroupNodes), Node: n.Name, Runtime: n.Runtime, Network: n.Network, Root: n.Root,
+			a := agent.New(agent.Config{Service: as(api.NodePrefix+n.Name, api.GroupNodes), Node: n.Name, Runtime: n.Runtime, Network: n.Network, Capacity: n.Capacity, Cluster: c.cfg.Name,
 				ClusterCIDR: c.cfg.Ranges.ClusterCIDR, ServiceCIDR: c.cfg.Ranges.ServiceCIDR, Log: log, Console: c.cfg.Ring})
 			return c.reachable(api.NodePrefix+n.Name, a, a.Run), nil
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 
 // Simulation is a cluster of simulated nodes with its data in a folder: what `ctl up --sim` leaves running.
 type Simulation struct {
+	Name                     string
 	Root                     string // holds store.db and pki/
 	Listen                   string
 	ClusterCIDR, ServiceCIDR netip.Prefix
@@ -42,13 +42,7 @@ func (s Simulation) Run() error {
 	if err != nil {
 		return err
 	}
-	for i, n := range s.Nodes {
-		s.Nodes[i].Root = filepath.Join(s.Root, "agent-"+n.Name)
-		if err := os.MkdirAll(s.Nodes[i].Root, 0o700); err != nil {
-			return err
-		}
-	}
-	c, err := New(Config{Store: db, Listener: l, TLS: conf, Log: log, Ring: ring, Nodes: s.Nodes,
+	c, err := New(Config{Name: s.Name, Store: db, Listener: l, TLS: conf, Log: log, Ring: ring, Nodes: s.Nodes,
 		Ranges: registry.Ranges{ClusterCIDR: s.ClusterCIDR, ServiceCIDR: s.ServiceCIDR, NodeBits: 24}})
 	if err != nil {
 		return errors.Join(err, db.Close())

@@ -12,7 +12,7 @@ done
 work=$(mktemp -d /var/tmp/optimist-vm.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 echo "building the guest …"
-sources=$(find /etc/apt/sources.list /etc/apt/sources.list.d -type f 2>/dev/null)
+sources=$(find /etc/apt/sources.list /etc/apt/sources.list.d -type f 2>/dev/null || true)
 # shellcheck disable=SC2086
 mmdebstrap --quiet --variant=minbase --skip=cleanup/apt \
 	--include=systemd,systemd-sysv,udev,kmod,linux-image-cloud-amd64,initramfs-tools,containerd,runc,nftables,iproute2,procps \

@@ -130,7 +130,7 @@ func (s *Set) Settle(ctx context.Context) error {
 	s.mu.Lock()
 	doubts, settled, owed := s.doubts, s.settled, s.owed
 	s.mu.Unlock()
-	if doubts > settled {
+	if doubts > settled || !s.reached(owed) { // asking makes every watch tell how far it is
 		now, err := s.svc.Now(ctx)
 		if err != nil {
 			return err

@@ -61,19 +61,24 @@ func Run(ctx context.Context, c Config, lead func(context.Context) error) error 
 	}
 }
 
-// acquire looks every Retry until the lease could be taken; it fails only with ctx.
+// firstRetry is the pause after a first failure: when a cluster starts, the API server is only just not there yet.
+const firstRetry = 20 * time.Millisecond
+
+// acquire looks every Retry until the lease could be taken, after failures sooner at first; it fails only with ctx.
 func (c Config) acquire(ctx context.Context) (*coordinationv1.Lease, error) {
 	var watched observation
-	for {
+	for again := firstRetry; ; again = min(2*again, c.Retry) {
 		held, err := c.try(ctx, &watched)
 		if held != nil {
 			return held, nil
 		}
-		if err != nil && ctx.Err() == nil {
+		if err == nil {
+			again = c.Retry
+		} else if ctx.Err() == nil {
 			c.Log.Debug("lease not taken", "lease", c.Lease.String(), "err", err)
 		}
 		select {
-		case <-time.After(c.Retry):
+		case <-time.After(again):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
