@@ -2,13 +2,13 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
@@ -30,31 +30,33 @@ type cluster struct {
 	network *network.Loopback
 }
 
-// inCluster runs a test in a bubble with a registry, an agent and nothing else.
+// inCluster runs a test in a bubble with a registry and nothing else.
 func inCluster(t *testing.T, test func(c *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := memory.New()
-		reg, err := registry.New(s, registry.Options{Rules: kinds.All(), Ranges: registry.Ranges{
-			ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), NodeBits: 24, ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(api.WithUser(context.Background(), api.User{Name: "system:apiserver", Groups: []string{api.GroupMasters}}))
-		var group errgroup.Group
-		group.Go(func() error { return reg.Run(ctx) })
-		defer func() {
-			cancel()
-			if err := group.Wait(); err != nil && ctx.Err() == nil {
-				t.Error(err)
-			}
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		}()
-		c := &cluster{T: t, service: as{reg}, runtime: sim.New(), network: &network.Loopback{}}
-		synctest.Wait() // for the namespaces that every cluster has
-		test(c)
+		inRegistry(&cluster{T: t, runtime: sim.New(), network: &network.Loopback{}}, test)
 	})
+}
+
+// inRegistry gives a cluster an empty API server for the time of a test.
+func inRegistry(like *cluster, test func(c *cluster)) {
+	s := memory.New()
+	reg, err := registry.New(s, registry.Options{Rules: kinds.All(), Ranges: registry.Ranges{
+		ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), NodeBits: 24, ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}})
+	if err != nil {
+		like.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- reg.Run(ctx) }()
+	synctest.Wait() // for the namespaces that every cluster has
+	test(&cluster{T: like.T, service: as{reg}, runtime: like.runtime, network: like.network})
+	cancel()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		like.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		like.Error(err)
+	}
 }
 
 // as speaks as an administrator, whatever the context says.
@@ -66,18 +68,32 @@ func (a as) Write(ctx context.Context, r api.Request) (api.Result, error) {
 
 // agent starts an agent and returns how to kill it.
 func (c *cluster) agent(r runtime.Runtime) (kill func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	a := New(Config{Service: c.service, Node: "n1", Runtime: r, Network: c.network, Address: "192.0.2.1",
-		Capacity: node.Simulated(), Log: slog.New(slog.NewTextHandler(c.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
-	synctest.Wait()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			c.Error(err)
-		}
+	p := c.process(c.service, r)
+	return p.kill
+}
+
+// process is a running agent.
+type process struct {
+	c     *cluster
+	stop  context.CancelFunc
+	ended chan error
+}
+
+func (p *process) kill() {
+	p.stop()
+	if err := <-p.ended; err != nil {
+		p.c.Error(err)
 	}
+}
+
+func (c *cluster) process(service api.Service, r runtime.Runtime) *process {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := New(Config{Service: service, Node: "n1", Runtime: r, Network: c.network, Address: "192.0.2.1",
+		Capacity: node.Simulated(), Log: slog.New(slog.NewTextHandler(c.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	p := &process{c: c, stop: cancel, ended: make(chan error, 1)}
+	go func() { p.ended <- a.Run(ctx) }()
+	synctest.Wait()
+	return p
 }
 
 func (c *cluster) create(manifest string) *corev1.Pod {

@@ -59,10 +59,30 @@ func (w *Worker) confirm(ctx context.Context, v View, _ Step) error {
 			return fmt.Errorf("pod %s is not in the cache, but the API server has it", w.key)
 		}
 	}
-	if seen := w.seen(v); l.Revision < seen {
-		return fmt.Errorf("the API server is at revision %d and has lost what it said at %d; pod %s is left as it is until the server is restored", l.Revision, seen, w.key)
+	if err := w.believe(ctx, v, l.Revision); err != nil {
+		return err
 	}
 	w.memory.Confirmed = true
+	return nil
+}
+
+// believe looks for signs that the API server has lost data: it is at an older revision than we have seen, or it has only come to know this
+// node after the pod was started. (Whoever deletes a Node while its agent is down has to clean up there.)
+func (w *Worker) believe(ctx context.Context, v View, now api.Revision) error {
+	if seen := w.seen(v); now < seen {
+		return fmt.Errorf("the API server is at revision %d and has lost what it said at %d; pod %s is left as it is until the server is restored", now, seen, w.key)
+	}
+	if w.pod != nil || v.Sandbox == nil {
+		return nil
+	}
+	n, err := api.Nodes.Get(ctx, w.host.Service, api.Key{Name: w.host.Node.Name})
+	if err != nil {
+		return err
+	}
+	if n.CreationTimestamp.After(v.Sandbox.Created) {
+		return fmt.Errorf("the API server knows this node only since after pod %s was started, so it may have lost data; the pod is left as it is: "+
+			"restore the server, or stop the agent and run it with --cleanup remove", w.key)
+	}
 	return nil
 }
 
