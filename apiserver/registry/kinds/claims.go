@@ -210,9 +210,6 @@ func chooseClusterIP(ctx context.Context, l *ledger, r netip.Prefix, s *corev1.S
 
 // claimNodePorts first takes the ports that were asked for, so that none of them is chosen for another.
 func claimNodePorts(ctx context.Context, l *ledger, s *corev1.Service) error {
-	if !needsNodePorts(s) && s.Spec.HealthCheckNodePort == 0 {
-		return nil
-	}
 	numbers := map[int32]int32{} // by port: the same port of another protocol shares the number
 	for i, p := range s.Spec.Ports {
 		if p.NodePort == 0 {

@@ -25,7 +25,7 @@ func endpointSliceRules() registry.Rules {
 		Kind:     api.EndpointSliceKind,
 		Default:  func(o api.Object) { defaultEndpointSlice(o.(*discoveryv1.EndpointSlice)) },
 		Validate: validate(validateEndpointSlice),
-		Warnings: stored(endpointSliceStored),
+		Warnings: stored[*discoveryv1.EndpointSlice](endpointSliceStored),
 		Columns: []registry.Column{
 			nameColumn(),
 			column("AddressType", "string", "What the addresses are.", func(s *discoveryv1.EndpointSlice) any { return string(s.AddressType) }),

@@ -13,7 +13,7 @@ func leaseRules() registry.Rules {
 	return registry.Rules{
 		Kind:     api.LeaseKind,
 		Validate: validate(validateLease),
-		Warnings: stored(leaseStored),
+		Warnings: stored[*coordinationv1.Lease](leaseStored),
 		Columns: []registry.Column{
 			nameColumn(),
 			column("Holder", "string", "The identity of the holder of the lease.", func(l *coordinationv1.Lease) any { return deref(l.Spec.HolderIdentity) }),

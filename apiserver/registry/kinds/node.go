@@ -20,7 +20,7 @@ func nodeRules() registry.Rules {
 		Default:  func(o api.Object) { defaultNode(o.(*corev1.Node)) },
 		Prepare:  prepareNode,
 		Validate: validate(validateNode),
-		Warnings: stored(nodeStored),
+		Warnings: stored[*corev1.Node](nodeStored),
 		Claims:   claimNode,
 		Fields: map[string]func(api.Object) string{
 			"spec.unschedulable": selects(func(n *corev1.Node) string { return strconv.FormatBool(n.Spec.Unschedulable) }),

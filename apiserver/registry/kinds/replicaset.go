@@ -30,7 +30,7 @@ func replicaSetRules() registry.Rules {
 			}
 		},
 		Validate: validate(validateReplicaSet),
-		Warnings: stored(templateStored("spec.template.")),
+		Warnings: stored[*appsv1.ReplicaSet](templateStored("spec.template.")),
 		Subs:     map[string]registry.Sub{"scale": scaleOf(replicaSetScale)},
 		Fields: map[string]func(api.Object) string{
 			"status.replicas": selects(func(r *appsv1.ReplicaSet) string { return strconv.Itoa(int(r.Status.Replicas)) }),

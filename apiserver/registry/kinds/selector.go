@@ -25,6 +25,9 @@ func validateOwnSelector(s *metav1.LabelSelector, p *field.Path) field.ErrorList
 		return field.ErrorList{field.Required(p, "")}
 	}
 	faults := validateSelector(s, p)
+	if _, err := metav1.LabelSelectorAsSelector(s); err != nil {
+		faults = append(faults, field.Invalid(p, s, "invalid label selector"))
+	}
 	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
 		faults = append(faults, field.Invalid(p, s, "empty selector is invalid: it would select every pod"))
 	}

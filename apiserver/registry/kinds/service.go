@@ -20,7 +20,7 @@ func serviceRules() registry.Rules {
 		Default:  func(o api.Object) { defaultService(&o.(*corev1.Service).Spec) },
 		Prepare:  prepareService,
 		Validate: validate(validateService),
-		Warnings: stored(serviceStored),
+		Warnings: stored[*corev1.Service](serviceStored),
 		Claims:   claimService,
 		Fields: map[string]func(api.Object) string{
 			"spec.clusterIP": selects(func(s *corev1.Service) string { return s.Spec.ClusterIP }),
