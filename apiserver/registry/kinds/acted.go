@@ -23,11 +23,11 @@ func stored[T api.Object](table []unacted) func(api.Object) []string {
 	}
 	return func(o api.Object) (warnings []string) {
 		for i, row := range table {
-			for _, set := range walk(reflect.ValueOf(o), "", rows[i]) {
-				if row.quiet == "" || fmt.Sprint(set.value) != row.quiet {
-					warnings = append(warnings, set.path+": "+orElse(row.note, "is stored, but nothing in this version acts on it"))
+			walk(reflect.ValueOf(o), rows[i], nil, func(v reflect.Value, elements []int) {
+				if row.quiet == "" || fmt.Sprint(v.Interface()) != row.quiet {
+					warnings = append(warnings, pathOf(rows[i], elements)+": "+orElse(row.note, "is stored, but nothing in this version acts on it"))
 				}
-			}
+			})
 		}
 		return warnings
 	}
@@ -82,38 +82,47 @@ func jsonName(f reflect.StructField) string {
 	return name
 }
 
-// found is a field that is set, by its full path.
-type found struct {
-	path  string
-	value any
-}
-
-// walk follows the steps down from v and returns the places where something is set: a pointer to whatever, or anything but zero.
-func walk(v reflect.Value, path string, steps []step) []found {
+// walk follows the steps down from v and shows the places where something is set: a pointer to whatever, or anything but zero.
+func walk(v reflect.Value, steps []step, elements []int, show func(v reflect.Value, elements []int)) {
 	pointed := v.Kind() == reflect.Pointer
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
-	switch {
-	case !v.IsValid():
-		return nil
-	case len(steps) == 0 && (v.IsZero() && !pointed || isEmpty(v)):
-		return nil
-	case len(steps) == 0:
-		return []found{{strings.TrimPrefix(path, "."), v.Interface()}}
+	if !v.IsValid() {
+		return
 	}
-	s := steps[0]
-	child := v.FieldByIndex(s.index)
-	if !s.each {
-		return walk(child, path+"."+s.name, steps[1:])
+	if len(steps) == 0 {
+		if (pointed || !v.IsZero()) && !isEmpty(v) {
+			show(v, elements)
+		}
+		return
 	}
-	var places []found
+	child := v.FieldByIndex(steps[0].index)
+	if !steps[0].each {
+		walk(child, steps[1:], elements, show)
+		return
+	}
 	for i := range child.Len() {
-		places = append(places, walk(child.Index(i), fmt.Sprintf("%s.%s[%d]", path, s.name, i), steps[1:])...)
+		walk(child.Index(i), steps[1:], append(elements, i), show)
 	}
-	return places
 }
 
 func isEmpty(v reflect.Value) bool {
 	return (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0
+}
+
+// pathOf writes a path with the elements that were visited: spec.containers[1].lifecycle.
+func pathOf(steps []step, elements []int) string {
+	var b strings.Builder
+	for i, s := range steps {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(s.name)
+		if s.each {
+			fmt.Fprintf(&b, "[%d]", elements[0])
+			elements = elements[1:]
+		}
+	}
+	return b.String()
 }
