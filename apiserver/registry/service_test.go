@@ -7,6 +7,7 @@ import (
 
 	"optimist/apiserver/registry"
 	"optimist/apiserver/registry/kinds"
+	"optimist/apiserver/store"
 	"optimist/apiserver/store/memory"
 	"optimist/internal/api"
 	"optimist/internal/api/apitest"
@@ -16,12 +17,17 @@ func TestService(t *testing.T) {
 	apitest.Run(t, func(t *testing.T) api.Service { return open(t, registry.Options{}) })
 }
 
-// open runs a registry over the memory store until the test ends.
+// open runs a registry with all kinds over an empty store until the test ends.
 func open(t *testing.T, o registry.Options) *registry.Registry {
+	t.Helper()
+	return openOver(t, memory.New(), o)
+}
+
+func openOver(t *testing.T, s store.Store, o registry.Options) *registry.Registry {
 	t.Helper()
 	o.Rules = kinds.All()
 	o.Ranges = registry.Ranges{ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), NodeBits: 24, ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}
-	r, err := registry.New(memory.New(), o)
+	r, err := registry.New(s, o)
 	if err != nil {
 		t.Fatal(err)
 	}
