@@ -1,0 +1,106 @@
+package pod
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"optimist/agent/runtime"
+	"optimist/internal/api"
+)
+
+// drawer holds the objects that pods refer to.
+type drawer struct {
+	api.Service
+	objects map[string]api.Object // "ConfigMap settings"
+}
+
+func (d drawer) Get(_ context.Context, t api.Target, _ api.GetOptions) (api.Result, error) {
+	o := d.objects[t.Kind.Name+" "+t.Key.Name]
+	if o == nil {
+		return api.Result{}, t.Kind.NotFound(t.Key.Name)
+	}
+	return api.Result{Object: o}, nil
+}
+
+func TestEnvironment(t *testing.T) {
+	d := drawer{objects: map[string]api.Object{
+		"ConfigMap settings": &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "settings"}, Data: map[string]string{"a": "1", "b": "2"}},
+		"Secret login":       &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "login"}, Data: map[string][]byte{"password": []byte("x")}},
+	}}
+	for _, row := range []struct{ name, container, want string }{
+		{"variables in their order", `{env: [{name: B, value: "2"}, {name: A, value: "1"}]}`, "B=2 A=1"},
+		{"references to earlier variables are expanded", `{env: [{name: A, value: x}, {name: B, value: "$(A)-$(C)-$$(A)"}]}`, "A=x B=x-$(C)-$(A)"},
+		{"a dollar alone is a dollar", `{env: [{name: A, value: "5$ $"}]}`, "A=5$ $"},
+		{"a whole ConfigMap with a prefix", `{envFrom: [{prefix: S_, configMapRef: {name: settings}}]}`, "S_a=1 S_b=2"},
+		{"env goes before envFrom", `{envFrom: [{configMapRef: {name: settings}}], env: [{name: a, value: own}]}`, "a=own b=2"},
+		{"a key of a Secret", `{env: [{name: P, valueFrom: {secretKeyRef: {name: login, key: password}}}]}`, "P=x"},
+		{"an optional key that misses is left out", `{env: [{name: P, valueFrom: {secretKeyRef: {name: login, key: none, optional: true}}}]}`, ""},
+		{"an optional object that misses too", `{envFrom: [{secretRef: {name: none, optional: true}}]}`, ""},
+		{"a ConfigMap that misses is named", `{envFrom: [{configMapRef: {name: none}}]}`, `error: configmap "none" not found`},
+		{"a Secret that misses is named", `{env: [{name: P, valueFrom: {secretKeyRef: {name: none, key: k}}}]}`, `error: secret "none" not found`},
+		{"a key that misses is named", `{env: [{name: P, valueFrom: {configMapKeyRef: {name: settings, key: z}}}]}`, `error: couldn't find key z in ConfigMap default/settings`},
+		{"fields of the pod", `{env: [{name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}, {name: L, valueFrom: {fieldRef: {fieldPath: "metadata.labels['app']"}}}]}`,
+			"NAME=p IP=10.0.0.1 L=web"},
+		{"own limits, rounded up", `{resources: {limits: {cpu: 1500m, memory: 64Mi}}, env: [{name: C, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}, {name: M, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}]}`,
+			"C=2 M=64"},
+		{"without a limit, the node's", `{env: [{name: C, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: 1m}}}]}`, "C=4000"},
+	} {
+		var c corev1.Container
+		if err := yaml.UnmarshalStrict([]byte(row.container), &c); err != nil {
+			t.Fatal(err)
+		}
+		c.Name = "web"
+		pod := parsePod(t, `{metadata: {labels: {app: web}}, spec: {}}`)
+		pod.Spec.Containers = []corev1.Container{c}
+		v := View{Pod: pod, Sandbox: parseBox(t, "10.0.0.1"), Node: Node{Allocatable: quantities(t, `{cpu: "4", memory: 8Gi}`)}}
+		h := Host{References: NewReferences(d)}
+		env, err := h.environment(t.Context(), v, &pod.Spec.Containers[0])
+		got := ""
+		if err != nil {
+			got = "error: " + err.Error()
+		} else {
+			got = strings.Join(env.list(), " ")
+		}
+		if got != row.want {
+			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
+func quantities(t *testing.T, text string) corev1.ResourceList {
+	t.Helper()
+	var list corev1.ResourceList
+	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestLimits(t *testing.T) {
+	for _, row := range []struct {
+		name, spec string
+		pod, first runtime.Limits
+	}{
+		{"nothing asked: the smallest weight", `{containers: [{name: a}]}`, runtime.Limits{CPUShares: 2}, runtime.Limits{CPUShares: 2}},
+		{"a request is a weight", `{containers: [{name: a, resources: {requests: {cpu: 500m}}}]}`, runtime.Limits{CPUShares: 512}, runtime.Limits{CPUShares: 512}},
+		{"a limit is a quota", `{containers: [{name: a, resources: {requests: {cpu: 250m}, limits: {cpu: 500m, memory: 1Ki}}}]}`,
+			runtime.Limits{CPUShares: 256, CPUQuota: 50000, MemoryBytes: 1024}, runtime.Limits{CPUShares: 256, CPUQuota: 50000, MemoryBytes: 1024}},
+		{"a pod is bounded only if all its containers are", `{containers: [{name: a, resources: {limits: {memory: 1Ki}}}, {name: b}]}`,
+			runtime.Limits{CPUShares: 2}, runtime.Limits{CPUShares: 2, MemoryBytes: 1024}},
+		{"a pod must hold its largest init container", `{initContainers: [{name: i, resources: {limits: {memory: 9Ki}}}], containers: [{name: a, resources: {limits: {memory: 1Ki}}}, {name: b, resources: {limits: {memory: 1Ki}}}]}`,
+			runtime.Limits{CPUShares: 2, MemoryBytes: 9 << 10}, runtime.Limits{CPUShares: 2, MemoryBytes: 1 << 10}},
+	} {
+		pod := parsePod(t, "spec: "+row.spec)
+		if got := podLimits(pod); got != row.pod {
+			t.Errorf("%s: pod %+v, want %+v", row.name, got, row.pod)
+		}
+		if got := limits(pod.Spec.Containers[0].Resources); got != row.first {
+			t.Errorf("%s: container %+v, want %+v", row.name, got, row.first)
+		}
+	}
+}
