@@ -2,12 +2,16 @@ package grpc_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	rpc "google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +20,8 @@ import (
 	"optimist/internal/api"
 	"optimist/internal/client"
 	"optimist/internal/pki"
+	"optimist/internal/wire"
+	"optimist/proto"
 )
 
 func configMap(name, value string) *corev1.ConfigMap {
@@ -273,5 +279,60 @@ func TestAClientComesBackWhenTheServerDoes(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestWhatElseKnocks(t *testing.T) {
+	w := build(t, records(t))
+	for _, row := range []struct {
+		name      string
+		protocols []string
+		says      string
+	}{
+		{"a protocol without a door is refused in the handshake", []string{"h2", "http/1.1"}, "no application protocol"},
+		{"a client that names no protocol is hung up on", nil, "EOF"},
+		{"a client without certificate cannot keep a connection", []string{wire.ALPNKept}, "EOF"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			conn, err := tls.Dial("tcp", w.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: row.protocols})
+			if err == nil {
+				defer conn.Close()
+				_, err = io.ReadAll(conn)
+				if err == nil {
+					err = io.EOF // what ReadAll takes for success
+				}
+			}
+			if !strings.Contains(err.Error(), row.says) {
+				t.Errorf("got %v, want %q", err, row.says)
+			}
+		})
+	}
+}
+
+func TestWithoutACertificateNothingIsTold(t *testing.T) {
+	w := build(t, records(t))
+	conn, err := rpc.NewClient(w.addr, rpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, NextProtos: []string{wire.ALPN}})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	objects := proto.NewObjectsClient(conn)
+	if _, err := objects.Now(t.Context(), &proto.NowRequest{}); !apierrors.IsUnauthorized(wire.DecodeError(err)) {
+		t.Errorf("Now: %v", err)
+	}
+	s, err := objects.Watch(t.Context(), wire.EncodeWatch(api.Target{Kind: api.SecretKind}, api.WatchOptions{Initial: true}))
+	if err == nil {
+		_, err = s.Recv()
+	}
+	if !apierrors.IsUnauthorized(wire.DecodeError(err)) {
+		t.Errorf("Watch: %v", err)
+	}
+}
+
+func TestARequestTooLargeIsRefused(t *testing.T) {
+	c := build(t, records(t)).client(t, "admin")
+	_, err := api.ConfigMaps.Create(t.Context(), c, configMap("big", strings.Repeat("x", 9<<20)))
+	if !apierrors.IsRequestEntityTooLargeError(err) || api.Ambiguous(err) {
+		t.Errorf("got %v", err)
 	}
 }
