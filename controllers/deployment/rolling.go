@@ -115,9 +115,18 @@ func (r rollout) newSize(size int32) (int32, string) {
 		return want, fmt.Sprintf("%d replicas are wanted", want)
 	}
 	surge, _ := bounds(d)
-	have, limit := asked(r.all), want+surge
+	have, limit := present(r.all), want+surge
 	room := max(0, min(limit-have, want-size))
 	return size + room, fmt.Sprintf("%d replicas in all, %d are wanted and %d allowed", have, want, limit)
+}
+
+// present counts the pods that exist or are asked for: those of a set that is shrinking only make room once they are gone. (Kubernetes counts
+// what is asked for, and so may exceed maxSurge for a moment.)
+func present(sets []*appsv1.ReplicaSet) (n int32) {
+	for _, set := range sets {
+		n += max(*set.Spec.Replicas, set.Status.Replicas)
+	}
+	return n
 }
 
 // scaleNew brings the new ReplicaSet towards its size.
@@ -148,32 +157,27 @@ func (r rollout) shrinkOld() []reconcile.Action {
 	}
 	_, unavailable := bounds(r.deployment)
 	least := *r.deployment.Spec.Replicas - unavailable
-	coming := max(0, *r.new.Spec.Replicas-r.new.Status.AvailableReplicas) // asked for but not available: it must not be counted on
-	spare := asked(r.all) - least - coming
-	sizes := map[string]int32{}
-	why := map[string]string{}
+	spare := asked(r.all) - least - missing(r.new) // what the new one still lacks cannot be counted on
+	broken := map[string]int32{}
 	for _, set := range old {
-		sizes[set.Name] = *set.Spec.Replicas
-		broken := max(0, *set.Spec.Replicas-set.Status.AvailableReplicas)
-		if n := min(broken, spare); n > 0 {
-			sizes[set.Name] -= n
-			spare -= n
-			why[set.Name] = fmt.Sprintf("%d of its pods are not available", broken)
-		}
-	}
-	extra := min(spare, available(r.all)-least)
-	for _, set := range old {
-		if n := min(sizes[set.Name], extra); n > 0 {
-			sizes[set.Name] -= n
-			extra -= n
-			why[set.Name] = fmt.Sprintf("%d pods are available, %d must be", available(r.all), least)
-		}
+		n := max(0, min(missing(set), spare))
+		broken[set.Name] = n
+		spare -= n
 	}
 	var steps []reconcile.Action
 	for _, set := range old {
-		if to := sizes[set.Name]; to != *set.Spec.Replicas {
-			steps = append(steps, r.resize(set, to, why[set.Name])...)
+		why := fmt.Sprintf("%d pods are available, %d must be", available(r.all), least)
+		if broken[set.Name] > 0 {
+			why = fmt.Sprintf("%d of its pods are not available", missing(set))
+		}
+		n := max(0, min(*set.Spec.Replicas-broken[set.Name], spare))
+		spare -= n
+		if to := *set.Spec.Replicas - broken[set.Name] - n; to < *set.Spec.Replicas {
+			steps = append(steps, r.resize(set, to, why)...)
 		}
 	}
 	return steps
 }
+
+// missing is how many of a ReplicaSet's Pods are asked for but not available.
+func missing(s *appsv1.ReplicaSet) int32 { return max(0, *s.Spec.Replicas-s.Status.AvailableReplicas) }
