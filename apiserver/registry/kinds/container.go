@@ -26,13 +26,16 @@ func validateContainers(s *corev1.PodSpec, volumes map[string]*corev1.Volume, p 
 	for i := range s.Containers {
 		faults = append(faults, around.container(&s.Containers[i], containers.Index(i))...)
 		faults = append(faults, around.validatePorts(&s.Containers[i], containers.Index(i).Child("ports"))...)
+		faults = append(faults, around.validateUpkeep(&s.Containers[i], containers.Index(i))...)
 	}
-	around.hostPorts = map[string]bool{} // init containers run before the others, and may use the same ports
 	for i := range s.InitContainers {
 		c, at := &s.InitContainers[i], p.Child("initContainers").Index(i)
+		around.hostPorts = map[string]bool{} // they run one after another, and may use the same ports
 		faults = append(faults, around.container(c, at)...)
 		faults = append(faults, around.validatePorts(c, at.Child("ports"))...)
-		if !isSidecar(c) {
+		if isSidecar(c) {
+			faults = append(faults, around.validateUpkeep(c, at)...)
+		} else {
 			faults = append(faults, validateInitContainer(c, at)...)
 		}
 	}
@@ -57,8 +60,6 @@ func (around *pod) container(c *corev1.Container, p *field.Path) (faults field.E
 	faults = append(faults, validateEnvFrom(c.EnvFrom, p.Child("envFrom"))...)
 	faults = append(faults, around.validateMounts(c, p.Child("volumeMounts"))...)
 	faults = append(faults, around.validateDevices(c, p)...)
-	faults = append(faults, validateProbes(c, p)...)
-	faults = append(faults, validateLifecycle(c.Lifecycle, p.Child("lifecycle"))...)
 	faults = append(faults, validateResources(&c.Resources, p.Child("resources"))...)
 	faults = append(faults, validateRestart(c, p)...)
 	faults = append(faults, validateResizePolicy(c.ResizePolicy, p.Child("resizePolicy"))...)
@@ -73,6 +74,11 @@ func validateImage(image string, p *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(p, image, "must not have leading or trailing whitespace")}
 	}
 	return nil
+}
+
+// validateUpkeep checks what is done to a container while it runs.
+func (around *pod) validateUpkeep(c *corev1.Container, p *field.Path) field.ErrorList {
+	return append(validateProbes(c, p), validateLifecycle(c.Lifecycle, deref(around.spec.TerminationGracePeriodSeconds), p.Child("lifecycle"))...)
 }
 
 // validateInitContainer: what runs to its end before the others start is never ready or alive, only done.

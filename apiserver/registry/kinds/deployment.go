@@ -33,7 +33,7 @@ func deploymentRules() registry.Rules {
 			}
 		},
 		Validate: validate(validateDeployment),
-		Warnings: stored[*appsv1.Deployment](templateStored("spec.template.")),
+		Warnings: podWarnings(templateStored("spec.template."), "spec.template.", func(d *appsv1.Deployment) *corev1.PodSpec { return &d.Spec.Template.Spec }),
 		Subs:     map[string]registry.Sub{"scale": scaleOf(deploymentScale)},
 		Columns: append(columns, templateColumns(func(d *appsv1.Deployment) (*corev1.PodTemplateSpec, *metav1.LabelSelector) {
 			return &d.Spec.Template, d.Spec.Selector

@@ -4,8 +4,9 @@
 //	default_*.go                           what an author may leave out
 //	podtemplate.go → container.go, env.go, probe.go, volume.go, security.go, scheduling.go
 //	                                       the faults that a pod's spec can have; Pod, ReplicaSet and Deployment share them
-//	claims.go                              what must be unique in the cluster: addresses, ports, ranges
-//	acted.go, acted_table.go               what is stored though nothing acts on it yet
+//	claims.go, ledger.go, priority.go
+//	                                       what must be unique in the cluster: addresses, ports, ranges
+//	acted.go, acted_table.go, warnings.go  what is stored though nothing acts on it yet, and likely mistakes
 //	columns.go, pod_columns.go             what a table shows
 //
 // A write passes here like this:

@@ -18,7 +18,7 @@ func podRules() registry.Rules {
 		Default:  func(o api.Object) { defaultPod(o.(*corev1.Pod)) },
 		Prepare:  preparePod,
 		Validate: validate(validatePod),
-		Warnings: stored[*corev1.Pod](podStored),
+		Warnings: podWarnings(podStored, "", func(p *corev1.Pod) *corev1.PodSpec { return &p.Spec }),
 		Claims:   claimPod,
 		Grace:    podGrace,
 		Subs:     map[string]registry.Sub{"binding": {New: newBinding, Into: bind, Verb: api.VerbCreate}},

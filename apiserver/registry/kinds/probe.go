@@ -49,7 +49,7 @@ func validateProbe(pr *corev1.Probe, p *field.Path) (faults field.ErrorList) {
 	return faults
 }
 
-func validateLifecycle(l *corev1.Lifecycle, p *field.Path) (faults field.ErrorList) {
+func validateLifecycle(l *corev1.Lifecycle, grace int64, p *field.Path) (faults field.ErrorList) {
 	if l == nil {
 		return nil
 	}
@@ -59,6 +59,10 @@ func validateLifecycle(l *corev1.Lifecycle, p *field.Path) (faults field.ErrorLi
 	}{{"postStart", l.PostStart}, {"preStop", l.PreStop}} {
 		if h := hook.handler; h != nil {
 			faults = append(faults, validateHandler(p.Child(hook.name), h.Exec, h.HTTPGet, h.TCPSocket, nil, h.Sleep)...)
+			if h.Sleep != nil && (h.Sleep.Seconds < 0 || h.Sleep.Seconds > grace) {
+				faults = append(faults, field.Invalid(p.Child(hook.name, "sleep"), h.Sleep.Seconds,
+					fmt.Sprintf("must be non-negative and at most terminationGracePeriodSeconds (%d)", grace)))
+			}
 		}
 	}
 	return faults
@@ -92,8 +96,6 @@ func validateHandler(p *field.Path, exec *corev1.ExecAction, http *corev1.HTTPGe
 		faults = append(faults, portRef(tcp.Port, p.Child("port"))...)
 	case grpc != nil:
 		faults = append(faults, port(p.Child("port"), int(grpc.Port))...)
-	case sleep != nil && sleep.Seconds < 0:
-		faults = append(faults, field.Invalid(p, sleep.Seconds, "must be non-negative"))
 	}
 	return faults
 }

@@ -30,7 +30,7 @@ func replicaSetRules() registry.Rules {
 			}
 		},
 		Validate: validate(validateReplicaSet),
-		Warnings: stored[*appsv1.ReplicaSet](templateStored("spec.template.")),
+		Warnings: podWarnings(templateStored("spec.template."), "spec.template.", func(r *appsv1.ReplicaSet) *corev1.PodSpec { return &r.Spec.Template.Spec }),
 		Subs:     map[string]registry.Sub{"scale": scaleOf(replicaSetScale)},
 		Fields: map[string]func(api.Object) string{
 			"status.replicas": selects(func(r *appsv1.ReplicaSet) string { return strconv.Itoa(int(r.Status.Replicas)) }),
