@@ -110,11 +110,11 @@ func judgeOwners(v view) []reconcile.Action {
 		for _, ref := range gone {
 			uids = append(uids, ref.UID)
 		}
-		return []reconcile.Action{forget(v.kind, v.object, words(gone)+" is gone, but it has another owner", uids...)}
+		return []reconcile.Action{forget(v.kind, v.object, named(gone)+" is gone, but it has another owner", uids...)}
 	case waits && len(v.dependents) > 0:
-		return []reconcile.Action{remove(v, metav1.DeletePropagationForeground, words(gone)+" waits for its dependents to go")}
+		return []reconcile.Action{remove(v, metav1.DeletePropagationForeground, named(gone)+" waits for its dependents to go")}
 	}
-	return []reconcile.Action{remove(v, propagation(v.object), "its owner "+words(gone)+" is gone or waits for it to go")}
+	return []reconcile.Action{remove(v, propagation(v.object), "its owner "+named(gone)+" is gone or waits for it to go")}
 }
 
 // propagation is what the object's finalizers ask for.
@@ -147,7 +147,7 @@ func unhold(v view, finalizer, why string) reconcile.Action {
 	return reconcile.Patch(v.kind, v.object, fmt.Sprintf(`{"metadata":{"$deleteFromPrimitiveList/finalizers":[%q]}}`, finalizer), why, nil)
 }
 
-func words(refs []metav1.OwnerReference) string {
+func named(refs []metav1.OwnerReference) string {
 	var all []string
 	for _, r := range refs {
 		all = append(all, strings.ToLower(r.Kind)+"/"+r.Name)
