@@ -73,5 +73,8 @@ func (t trouble) words(said string) string {
 			return where + f.means + " [" + said + "]"
 		}
 	}
+	if after, broke := strings.CutPrefix(said, "error reading from server: "); broke || said == io.EOF.Error() {
+		return "the connection to the API server at " + t.server + " broke: " + after
+	}
 	return where + said + ": is the cluster running? (ctl start)"
 }

@@ -60,7 +60,7 @@ func (k *Kept) hold(ctx context.Context, c *tls.Conn) {
 	defer c.Close()
 	u, _ := door.User(c.ConnectionState())
 	if !mayKeep(u) {
-		k.log.Warn("refused a kept connection: only nodes, scheduler and controllers keep one", "user", u.Name, "from", c.RemoteAddr())
+		k.log.Warn("refused a kept connection: only nodes, scheduler and controllers keep one", "peer", u.Name, "from", c.RemoteAddr())
 		return
 	}
 	conn, err := rpc.NewClient("passthrough:///"+u.Name,
@@ -68,7 +68,7 @@ func (k *Kept) hold(ctx context.Context, c *tls.Conn) {
 		rpc.WithContextDialer(just(c)), rpc.WithIdleTimeout(0), rpc.WithDisableRetry(), rpc.WithDisableServiceConfig(),
 		rpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 15 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}))
 	if err != nil {
-		k.log.Error("cannot use a kept connection", "component", u.Name, "err", err)
+		k.log.Error("cannot use a kept connection", "peer", u.Name, "err", err)
 		return
 	}
 	defer conn.Close()
@@ -77,9 +77,9 @@ func (k *Kept) hold(ctx context.Context, c *tls.Conn) {
 		return
 	}
 	defer k.register(u.Name, asked{proto.NewKeptClient(conn), u.Name})()
-	k.log.Info("a component keeps a connection", "component", u.Name, "from", c.RemoteAddr())
+	k.log.Info("a component keeps a connection", "peer", u.Name, "from", c.RemoteAddr())
 	await(ctx, conn, func(s connectivity.State) bool { return s != connectivity.Ready })
-	k.log.Info("a kept connection has ended", "component", u.Name, "from", c.RemoteAddr())
+	k.log.Info("a kept connection has ended", "peer", u.Name, "from", c.RemoteAddr())
 }
 
 // await waits for a state; false when the connection broke first, or ctx ended.
