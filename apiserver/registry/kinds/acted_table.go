@@ -7,7 +7,7 @@ import corev1 "k8s.io/api/core/v1"
 // podStored is for pods and, with a prefix, for templates of pods.
 // Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and
 // memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, hostNetwork, hostname, imagePullSecrets;
-// runAsUser, runAsGroup, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
+// runAsUser, runAsGroup, runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
 var podStored = append([]unacted{
 	{path: "spec.affinity"},
 	{path: "spec.automountServiceAccountToken", quiet: "false"},
@@ -29,7 +29,6 @@ var podStored = append([]unacted{
 	{path: "spec.securityContext.appArmorProfile"},
 	{path: "spec.securityContext.fsGroup"},
 	{path: "spec.securityContext.fsGroupChangePolicy"},
-	{path: "spec.securityContext.runAsNonRoot", quiet: "false"},
 	{path: "spec.securityContext.seLinuxChangePolicy"},
 	{path: "spec.securityContext.seLinuxOptions"},
 	{path: "spec.securityContext.seccompProfile"},
@@ -59,7 +58,6 @@ func containerStored(prefix string) []unacted {
 		{path: "securityContext.appArmorProfile"},
 		{path: "securityContext.capabilities"},
 		{path: "securityContext.procMount", quiet: string(corev1.DefaultProcMount)},
-		{path: "securityContext.runAsNonRoot", quiet: "false"},
 		{path: "securityContext.seLinuxOptions"},
 		{path: "securityContext.seccompProfile"},
 		{path: "securityContext.windowsOptions"},

@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 
@@ -85,11 +86,15 @@ func choices(union reflect.Value) (set []string) {
 	return set
 }
 
-// validate adapts a typed check to Rules.
+// validate adapts a typed check to Rules. Faults come in the order of their paths: some were found by going through a map.
 func validate[T api.Object](check func(sub string, o, old T) field.ErrorList) func(string, api.Object, api.Object) field.ErrorList {
 	return func(sub string, o, old api.Object) field.ErrorList {
 		before, _ := old.(T)
-		return check(sub, o.(T), before)
+		faults := check(sub, o.(T), before)
+		slices.SortStableFunc(faults, func(a, b *field.Error) int {
+			return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Error(), b.Error()))
+		})
+		return faults
 	}
 }
 

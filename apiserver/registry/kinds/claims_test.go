@@ -235,19 +235,12 @@ func TestClaimsAreWhatObjectsHold(t *testing.T) {
 			}
 			for _, s := range all {
 				for _, key := range serviceKeys(s) {
-					want = append(want, key+"=default/"+s.Name)
+					want = append(want, strings.TrimPrefix(key, "/claims/")+"=default/"+s.Name)
 				}
 			}
 			slices.Sort(want)
-			got := slices.Concat(c.claims(t, "/claims/clusterip"), c.claims(t, "/claims/nodeport"))
-			for i := range got {
-				if strings.Contains(got[i], ".") {
-					got[i] = "/claims/clusterip" + got[i]
-				} else {
-					got[i] = "/claims/nodeport" + got[i]
-				}
-			}
-			if slices.Sort(got); !slices.Equal(got, want) {
+			got := slices.DeleteFunc(c.claims(t, "/claims/"), func(c string) bool { return strings.HasPrefix(c, "priorityclass") })
+			if !slices.Equal(got, want) {
 				rt.Fatalf("after %s of %s:\nclaims  %v\nobjects %v", verb, s.Name, got, want)
 			}
 		}

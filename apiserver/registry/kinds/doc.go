@@ -2,9 +2,9 @@
 //
 //	pod.go deployment.go service.go …      the Rules of a kind: read one of these first (configmap.go is the shortest)
 //	default_*.go                           what an author may leave out
-//	podtemplate.go → container.go, env.go, probe.go, volume.go, security.go, scheduling.go
+//	podtemplate.go → container.go, env.go, probe.go, resources.go, volume.go, mount.go, security.go, scheduling.go
 //	                                       the faults that a pod's spec can have; Pod, ReplicaSet and Deployment share them
-//	claims.go, ledger.go, priority.go
+//	claims.go → ledger.go, node_claims.go, service_claims.go, priority.go
 //	                                       what must be unique in the cluster: addresses, ports, ranges
 //	acted.go, acted_table.go, warnings.go  what is stored though nothing acts on it yet, and likely mistakes
 //	columns.go, pod_columns.go             what a table shows

@@ -3,6 +3,8 @@ package kinds
 import (
 	"context"
 	"hash/fnv"
+	"maps"
+	"slices"
 
 	"optimist/apiserver/store"
 )
@@ -92,15 +94,15 @@ func spread(name string, size int) (first, step int) {
 	return int(sum % uint64(size)), int(sum>>32%1021) | 1
 }
 
-// txn is what must join the object's transaction.
+// txn is what must join the object's transaction. It is in order, so that the same write is always the same transaction.
 func (l *ledger) txn() (t store.Txn) {
-	for key := range l.wanted {
+	for _, key := range slices.Sorted(maps.Keys(l.wanted)) {
 		if !l.held[key] {
 			t.If = append(t.If, store.Guard{Key: key})
 			t.Do = append(t.Do, store.Op{Key: key, Value: []byte(l.holder)})
 		}
 	}
-	for key := range l.held {
+	for _, key := range slices.Sorted(maps.Keys(l.held)) {
 		if !l.wanted[key] {
 			t.Do = append(t.Do, store.Op{Key: key})
 		}
