@@ -18,49 +18,50 @@ func (w *write) decodeBody(into api.Object) (api.Object, error) {
 	case w.Body != nil:
 		return w.Body, nil
 	case w.Raw != nil:
-		data, err := w.asJSON()
+		data, doubles, err := asJSON(*w.Raw)
 		if err != nil {
-			return nil, err
+			return nil, w.refused(err)
 		}
-		return into, w.decodeJSON(data, into)
+		return into, w.decodeJSON(data, into, doubles...)
 	}
 	return nil, apierrors.NewBadRequest("the request has no body")
 }
 
-// asJSON converts a YAML body.
-func (w *write) asJSON() ([]byte, error) {
-	switch w.Raw.MediaType {
+// asJSON converts a YAML body. JSON has lost what was written twice, so that is named here, by its line.
+func asJSON(r api.Raw) (data []byte, doubles []string, err error) {
+	switch r.MediaType {
 	case "application/json":
-		return w.Raw.Data, nil
+		return r.Data, nil, nil
 	case "application/yaml":
-		data, err := yaml.YAMLToJSONStrict(w.Raw.Data)
-		if err == nil || w.fieldsMatter() {
-			return data, w.refused(err)
+		if data, err = yaml.YAMLToJSON(r.Data); err != nil {
+			return nil, nil, err
 		}
-		if w.Validation == api.Warn {
-			w.warnings = slices.Concat(w.warnings, []string{err.Error()})
+		if _, strict := yaml.YAMLToJSONStrict(r.Data); strict != nil {
+			doubles = []string{strings.Join(strings.Fields(strict.Error()), " ")}
 		}
-		data, err = yaml.YAMLToJSON(w.Raw.Data)
-		return data, w.refused(err)
+		return data, doubles, nil
 	}
-	return nil, unsupported(fmt.Sprintf("a body in %q is not supported; use application/json or application/yaml", w.Raw.MediaType))
+	return nil, nil, unsupported(fmt.Sprintf("a body in %q is not supported; use application/json or application/yaml", r.MediaType))
 }
 
 func (w *write) fieldsMatter() bool { return w.Validation == "" || w.Validation == api.Strict }
 
+// refused says that a body is none of the kind.
 func (w *write) refused(err error) error {
-	if err == nil {
-		return nil
+	if _, worded := err.(*apierrors.StatusError); err == nil || worded {
+		return err
 	}
 	return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", w.Name, w.GVK(w.Version).Version, w.Name, err))
 }
 
-// decodeJSON fills an empty object. All faults are reported at once; what becomes of unknown and duplicate fields is the caller's choice.
-func (w *write) decodeJSON(data []byte, into api.Object) error {
+// decodeJSON fills an empty object. All faults are reported at once; what becomes of unknown and duplicate
+// fields (and of those that are known already to be loose) is the caller's choice.
+func (w *write) decodeJSON(data []byte, into api.Object, loose ...string) error {
 	faults, err := inspect(data, into)
 	if err != nil {
 		return w.refused(err)
 	}
+	faults.loose = append(faults.loose, loose...)
 	if w.Validation == api.Warn {
 		w.warnings = slices.Concat(w.warnings, faults.loose)
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -16,6 +17,7 @@ type Options struct {
 	Checkers  []Checker
 	Dialer    Dialer // nil: Connect answers that nobody is there
 	Ranges    Ranges
+	Log       *slog.Logger  // nil = slog.Default()
 	History   time.Duration // how long superseded states stay readable; 0 = one hour
 }
 

@@ -34,11 +34,22 @@ func (w *write) patched(p part, old api.Object) (api.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(after)
+	return w.typed(after, p.fresh)
+}
+
+// typed decodes a document. The quick way tells only that something is wrong; the other names it.
+func (w *write) typed(doc document, fresh func() api.Object) (api.Object, error) {
+	if fields, ok := doc.(map[string]document); ok {
+		into := fresh()
+		if runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(fields, into, true) == nil {
+			return into, nil
+		}
+	}
+	data, err := json.Marshal(doc)
 	if err != nil {
 		return nil, internalError(err)
 	}
-	into := p.fresh()
+	into := fresh()
 	return into, w.decodeJSON(data, into)
 }
 
@@ -63,7 +74,7 @@ func (w *write) applied(before map[string]document, shape api.Object) (document,
 		if err != nil {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("the strategic merge patch cannot be applied: %v", err))
 		}
-		return after, nil
+		return map[string]document(after), nil
 	}
 	return nil, unsupported(fmt.Sprintf("a patch of type %q is not supported; use %s, %s or %s",
 		w.Patch.Type, types.StrategicMergePatchType, types.MergePatchType, types.JSONPatchType))

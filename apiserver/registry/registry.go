@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -28,6 +29,9 @@ type Registry struct {
 func New(s store.Store, o Options) (*Registry, error) {
 	if o.Catalogue == nil {
 		o.Catalogue = api.Builtin
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
 	}
 	if o.History == 0 {
 		o.History = time.Hour

@@ -16,7 +16,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, k := range r.resources {
 		if !k.Virtual {
-			g.Go(func() error { return k.cache.run(ctx, r.store, slog.Default()) })
+			g.Go(func() error { return k.cache.run(ctx, r.store, r.options.Log) })
 		}
 	}
 	g.Go(func() error {
@@ -25,21 +25,21 @@ func (r *Registry) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { return every(ctx, heartbeat, r.store.Progress) })
-	g.Go(func() error { return every(ctx, sweepInterval, r.sweep) })
+	g.Go(func() error { return every(ctx, r.options.Log, heartbeat, r.store.Progress) })
+	g.Go(func() error { return every(ctx, r.options.Log, sweepInterval, r.sweep) })
 	g.Go(func() error { return r.compact(ctx) })
 	return g.Wait()
 }
 
 // every calls f at an interval until ctx ends; what fails is tried again the next time.
-func every(ctx context.Context, interval time.Duration, f func(context.Context) error) error {
+func every(ctx context.Context, log *slog.Logger, interval time.Duration, f func(context.Context) error) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			if err := f(ctx); err != nil && ctx.Err() == nil {
-				slog.Warn("periodic work will be tried again", "err", err)
+				log.Warn("periodic work will be tried again", "err", err)
 			}
 		case <-ctx.Done():
 			return nil

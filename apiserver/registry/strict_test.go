@@ -68,3 +68,19 @@ func FuzzInspect(f *testing.F) {
 		}
 	})
 }
+
+// A YAML body's faults are told at once, too; what was written twice by its line.
+func TestYAMLBody(t *testing.T) {
+	w := &write{resource: configMaps(t), Request: api.Request{Raw: &api.Raw{MediaType: "application/yaml", Data: []byte("kind: ConfigMap\ndata: {k: 1}\ndota: {}\nkind: ConfigMap\n")}}}
+	_, err := w.decodeBody(w.fresh())
+	for _, words := range []string{"data.k: must be a string", `unknown field "dota" (did you mean "data"?)`, `line 4: key "kind" already set in map`} {
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("the error does not say %q: %v", words, err)
+		}
+	}
+	w.Validation = api.Ignore
+	w.Raw.Data = []byte("kind: ConfigMap\ndata: {k: v}\nkind: ConfigMap\n")
+	if o, err := w.decodeBody(w.fresh()); err != nil || o.(*corev1.ConfigMap).Data["k"] != "v" {
+		t.Errorf("ignoring doubles: %v, %v", o, err)
+	}
+}

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"optimist/apiserver/store"
@@ -87,7 +86,7 @@ func (r *Registry) compact(ctx context.Context) error {
 		revision store.Revision
 	}
 	var marks []mark
-	return every(ctx, max(r.options.History/10, time.Second), func(ctx context.Context) error {
+	return every(ctx, r.options.Log, max(r.options.History/10, time.Second), func(ctx context.Context) error {
 		now, err := r.store.Now(ctx)
 		if err != nil {
 			return err
@@ -100,7 +99,6 @@ func (r *Registry) compact(ctx context.Context) error {
 		if old == 0 {
 			return nil
 		}
-		slog.Debug("history forgotten", "before", int64(old))
 		return r.store.Compact(ctx, old)
 	})
 }

@@ -39,6 +39,7 @@ func (r *Registry) Watch(ctx context.Context, t api.Target, o api.WatchOptions) 
 	s := &session{kind: k, opening: start, table: o.View == api.Table, told: o.After}
 	return func(yield func([]api.Event, error) bool) {
 		defer k.cache.close(start.watcher)
+		defer start.unhook()
 		s.run(ctx, o.Initial, batches, yield)
 	}, nil
 }
@@ -63,7 +64,7 @@ func (r *Registry) open(ctx context.Context, k *resource, p picked, o api.WatchO
 			return opening{}, err
 		}
 		if start, ok := k.cache.open(p, max(now, to), o.Initial); ok {
-			context.AfterFunc(ctx, func() { k.cache.close(start.watcher) })
+			start.unhook = context.AfterFunc(ctx, func() { k.cache.close(start.watcher) }) // also if nobody ever reads it
 			return start, nil
 		}
 	}

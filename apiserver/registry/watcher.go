@@ -89,6 +89,7 @@ type opening struct {
 	missed   []*change
 	replay   bool           // what was missed is in the store only
 	revision store.Revision // the queue begins after it
+	unhook   func() bool    // from the end of its context
 }
 
 // open registers a watcher that has seen everything up to `after`, or nothing yet (initial).

@@ -279,7 +279,13 @@ func subresources(s *suite) {
 	_, err = s.Write(s.ctx, api.Request{Target: at, Verb: api.VerbUpdate, Body: scale})
 	s.fails(err, metav1.StatusReasonConflict)
 
+	res, err = s.Write(s.ctx, api.Request{Target: at, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: []byte(`{"spec":{"replicas":5}}`)}})
+	if err != nil || res.Object.(*autoscalingv1.Scale).Spec.Replicas != 5 {
+		s.Errorf("patch of scale: %v, %v", res.Object, err)
+	}
+
 	pod := s.create(strings.Replace(boundPod, "nodeName: n1", "", 1))
+	s.conditions(pod)
 	binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "default", UID: pod.GetUID()}, Target: corev1.ObjectReference{Kind: "Node", Name: "n1"}}
 	bind := api.Request{Target: s.target(pod, "binding"), Verb: api.VerbCreate, Body: binding.DeepCopy()}
 	if _, err := s.Write(s.ctx, bind); err != nil {
@@ -293,6 +299,21 @@ func subresources(s *suite) {
 	}
 	_, err = s.Get(s.ctx, s.target(web, "nonsense"), api.GetOptions{})
 	s.fails(err, metav1.StatusReasonNotFound)
+}
+
+// conditions: those who write a pod's status share it by patching each their own condition.
+func (s *suite) conditions(pod api.Object) {
+	s.Helper()
+	for _, type_ := range []string{"Ready", "Initialized", "Ready"} {
+		data := fmt.Sprintf(`{"metadata":{"labels":{"not":"mine"}},"spec":{"nodeName":"n9"},"status":{"conditions":[{"type":%q,"status":"True"}]}}`, type_)
+		if _, err := api.Pods.Patch(s.ctx, s, api.KeyOf(pod), "status", types.StrategicMergePatchType, []byte(data)); err != nil {
+			s.Fatal(err)
+		}
+	}
+	now := s.get(pod).(*corev1.Pod)
+	s.equal("number of conditions", len(now.Status.Conditions), 2)
+	s.equal("node after a patch of status", now.Spec.NodeName, "")
+	s.equal("label after a patch of status", now.Labels["not"], "")
 }
 
 // The mutation detector: what went in or came out is nobody else's.
