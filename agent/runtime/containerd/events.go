@@ -20,21 +20,20 @@ const (
 	lastRetry  = 2 * time.Second
 )
 
-// errGap tells the caller to read State: things may have happened while nobody listened.
-var errGap = errors.New("events of containerd were interrupted")
+// errAnew tells the caller to read State: whatever happened before was not heard.
+var errAnew = errors.New("listening to containerd's events anew; what happened before is in State")
 
-// Events listens until ctx ends and connects again by itself. It yields one error per gap, at its end, when State answers again and
-// nothing further can be missed.
+// Events listens until ctx ends and connects again by itself. Each time it begins to listen, the first included, it yields one error:
+// a State read after that, together with the events that follow, misses nothing.
 func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
 	ctx = r.in(ctx)
 	return func(yield func(types.UID, error) bool) {
-		retry, gap := firstRetry, false
+		retry := firstRetry
 		for ctx.Err() == nil {
-			listened, done := r.listen(ctx, gap, yield)
+			listened, done := r.listen(ctx, yield)
 			if done {
 				return
 			}
-			gap = true
 			if retry = min(2*retry, lastRetry); listened {
 				retry = firstRetry
 			}
@@ -47,7 +46,7 @@ func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
 }
 
 // listen subscribes once. It says whether containerd was there, and whether the caller has had enough.
-func (r *Runtime) listen(ctx context.Context, gap bool, yield func(types.UID, error) bool) (listened, done bool) {
+func (r *Runtime) listen(ctx context.Context, yield func(types.UID, error) bool) (listened, done bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, broken := r.client.Subscribe(ctx,
@@ -56,7 +55,7 @@ func (r *Runtime) listen(ctx context.Context, gap bool, yield func(types.UID, er
 	if _, err := r.client.Version(ctx); err != nil { // a round trip behind the subscription: it stands
 		return false, false
 	}
-	if gap && !yield("", errGap) {
+	if !yield("", errAnew) {
 		return true, true
 	}
 	killed := map[string]bool{} // out of memory: version 1 cgroups report one kill up to thousands of times

@@ -3,7 +3,9 @@ package containerd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,6 +101,11 @@ func (m *machine) nothingLeft(t testing.TB) {
 	if len(groups) > 0 {
 		t.Errorf("left cgroups: %v", groups)
 	}
+	for node := range m.nodes { // runc's own folder; a container left in it keeps it from being removed
+		if err := os.Remove("/run/containerd/runc/" + m.namespace(node+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("left in runc: %v", err)
+		}
+	}
 }
 
 // processes are the command lines that mention the machine's folder: the daemon's, shims', loggers'.
@@ -115,7 +122,11 @@ func (m *machine) processes(t testing.TB) []string {
 	return found
 }
 
-func (m *machine) cgroup() string { return "/optimist-test-" + filepath.Base(filepath.Dir(m.dir)) }
+func (m *machine) name() string { return "optimist-test-" + filepath.Base(filepath.Dir(m.dir)) }
+
+func (m *machine) cgroup() string { return "/" + m.name() }
+
+func (m *machine) namespace(node int) string { return fmt.Sprintf("%s-n%d", m.name(), node) }
 
 // node is an empty node with the busybox image.
 func (m *machine) node(t testing.TB) *Runtime {
@@ -123,7 +134,7 @@ func (m *machine) node(t testing.TB) *Runtime {
 	m.nodes++
 	cfg := Config{
 		Socket:     m.path("sock"),
-		Namespace:  fmt.Sprintf("n%d", m.nodes),
+		Namespace:  m.namespace(m.nodes), // unique on the computer: all containerds share runc's /run/containerd/runc/<namespace>
 		Root:       m.path(fmt.Sprintf("run/n%d", m.nodes)),
 		LoggerPath: loggerBinary(t),
 		CgroupRoot: fmt.Sprintf("%s-n%d", m.cgroup(), m.nodes),
