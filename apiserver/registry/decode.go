@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
@@ -22,9 +23,21 @@ func (w *write) decodeBody(into api.Object) (api.Object, error) {
 		if err != nil {
 			return nil, w.refused(err)
 		}
+		if err := checkType(data, into); err != nil {
+			return nil, err
+		}
 		return into, w.decodeJSON(data, into, doubles...)
 	}
 	return nil, apierrors.NewBadRequest("the request has no body")
+}
+
+// checkType refuses a document of another kind before its fields are looked at; what cannot be read at all is reported with the rest.
+func checkType(data []byte, want api.Object) error {
+	var what metav1.TypeMeta
+	if kjson.UnmarshalCaseSensitivePreserveInts(data, &what) != nil {
+		return nil
+	}
+	return sameType(what.GroupVersionKind(), gvk(want))
 }
 
 // asJSON converts a YAML body. JSON has lost what was written twice, so that is named here, by its line.

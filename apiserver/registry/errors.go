@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,21 +13,28 @@ import (
 	"optimist/internal/api"
 )
 
-// storeError words what a store answers as an API error. Conflicts and the context's errors pass unchanged.
+// storeError words what a store answers as an API error. What is one already passes unchanged, and so do the context's errors.
 func storeError(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrCompacted):
 		return apierrors.NewResourceExpired("The requested revision is too old: history has been compacted past it. List again without a revision.")
+	case errors.Is(err, store.ErrSlow):
+		return apierrors.NewResourceExpired("the watch fell too far behind; list again")
 	case errors.Is(err, store.ErrFuture):
 		return tooLarge("the requested revision has not happened yet")
 	case errors.Is(err, store.ErrUnknown):
 		return apierrors.NewTimeoutError("the write may or may not have been applied; read the object before you try again", 0)
 	case errors.Is(err, store.ErrUnwritable), errors.Is(err, store.ErrClosed):
 		return apierrors.NewServiceUnavailable(err.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
 	}
-	return err
+	if _, worded := errors.AsType[*apierrors.StatusError](err); worded {
+		return err
+	}
+	return internalError(err)
 }
 
 // future refuses a revision that nobody can have seen, worded as Kubernetes does.

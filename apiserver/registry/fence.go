@@ -51,7 +51,7 @@ func (r *Registry) fence(ctx context.Context, w *write) ([]store.Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.value != want || f.guard.Mod == 0 {
+	if f.value != want || want.Holder == "" || f.guard.Mod == 0 {
 		return nil, lost(w, f.value)
 	}
 	return []store.Guard{f.guard}, nil

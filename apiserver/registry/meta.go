@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,13 +23,10 @@ func (k *resource) checkBody(body api.Object, want api.Object, key api.Key) erro
 	if reflect.TypeOf(body) != reflect.TypeOf(want) {
 		return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): it is a %T", gvk(want).Kind, body))
 	}
-	have := gvk(body)
+	if err := sameType(gvk(body), gvk(want)); err != nil {
+		return err
+	}
 	switch {
-	case have.Kind != "" && have.Kind != gvk(want).Kind:
-		return apierrors.NewBadRequest(fmt.Sprintf("the kind in the data (%s) does not match the expected kind (%s)", have.Kind, gvk(want).Kind))
-	case have.Version != "" && have.GroupVersion() != gvk(want).GroupVersion():
-		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)",
-			have.GroupVersion(), gvk(want).GroupVersion()))
 	case body.GetNamespace() != "" && body.GetNamespace() != key.Namespace && (k.Namespaced || key.Namespace != ""):
 		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the provided object (%s) does not match the namespace sent on the request (%s)",
 			body.GetNamespace(), key.Namespace))
@@ -41,6 +39,18 @@ func (k *resource) checkBody(body api.Object, want api.Object, key api.Key) erro
 	}
 	if body.GetName() == "" && body.GetGenerateName() == "" {
 		body.SetName(key.Name)
+	}
+	return nil
+}
+
+// sameType compares what a body says that it is with what is wanted; it may leave that out.
+func sameType(have, want schema.GroupVersionKind) error {
+	switch {
+	case have.Kind != "" && have.Kind != want.Kind:
+		return apierrors.NewBadRequest(fmt.Sprintf("the kind in the data (%s) does not match the expected kind (%s)", have.Kind, want.Kind))
+	case have.Version != "" && have.GroupVersion() != want.GroupVersion():
+		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)",
+			have.GroupVersion(), want.GroupVersion()))
 	}
 	return nil
 }

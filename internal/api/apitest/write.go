@@ -93,11 +93,10 @@ func createRefuses(s *suite) {
 	wrong.Key.Name = "other"
 	_, err := s.Write(s.ctx, api.Request{Target: wrong, Verb: api.VerbCreate, Body: Object(s, plainMap)})
 	s.fails(err, metav1.StatusReasonBadRequest, "does not match the name on the URL")
-	huge := with(Object(s, plainMap), func(c *corev1.ConfigMap) { c.Name, c.Data["k"] = "huge", strings.Repeat("x", 3<<19) })
+	huge := As[*appsv1.Deployment](s, deployment)
+	huge.Spec.Template.Spec.Containers[0].Args = []string{strings.Repeat("x", 3<<19)}
 	_, err = s.try(api.VerbCreate, huge, "", api.Options{})
-	if err == nil {
-		s.Error("an object of more than 1.5 MiB was stored")
-	}
+	s.fails(err, metav1.StatusReasonRequestEntityTooLarge, "at most 1572864 are allowed")
 }
 
 func strict(s *suite) {
@@ -123,6 +122,8 @@ func strict(s *suite) {
 	s.equal("replicas", *res.Object.(*appsv1.Deployment).Spec.Replicas, int32(3))
 	_, err = send("", "application/json", `{"apiVersion"`)
 	s.fails(err, metav1.StatusReasonBadRequest)
+	_, err = send("", "application/yaml", plainMap)
+	s.fails(err, metav1.StatusReasonBadRequest, "the kind in the data (ConfigMap) does not match the expected kind (Deployment)")
 	_, err = send("", "text/plain", `x`)
 	s.fails(err, metav1.StatusReasonUnsupportedMediaType)
 	_, err = send("", "application/yaml", deployment)
