@@ -214,19 +214,16 @@ func (a *Agent) setup(ctx context.Context, kept map[types.UID]netip.Addr) error 
 	return a.config.Network.Keep(ctx, kept)
 }
 
-// listen wakes the workers of pods in which something happened.
+// listen wakes the workers of pods in which something happened; after a gap, all of them.
 func (a *Agent) listen(ctx context.Context) error {
-	for {
-		a.pods.all() // whatever happened while nobody listened
-		var broken error
-		for uid, err := range a.config.Runtime.Events(ctx) {
-			if broken = err; err != nil {
-				break
-			}
-			a.pods.happened(uid)
+	a.pods.all() // what happened while nobody listened
+	for uid, err := range a.config.Runtime.Events(ctx) {
+		if err != nil {
+			a.config.Log.Info("looking at all pods", "node", a.config.Node, "why", err)
+			a.pods.all()
+			continue
 		}
-		if err := a.again(ctx, "the container runtime's events broke off; listening again", broken); err != nil {
-			return nil
-		}
+		a.pods.happened(uid)
 	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -48,6 +49,15 @@ func TestKeyringPicksTheMostParticularLogin(t *testing.T) {
 		}
 		if got := fmt.Sprint(keys.For(row.image)); got != row.want {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
+		}
+	}
+}
+
+func TestNamesOfImages(t *testing.T) {
+	for ref, good := range map[string]bool{"nginx": true, "nowhere.test/x:1": true, "a/b@sha256:" + strings.Repeat("0", 64): true,
+		"UPPER/Case": false, "a b": false, "": false, "x:": false} {
+		if err := Check(ref); (err == nil) != good {
+			t.Errorf("%q: %v", ref, err)
 		}
 	}
 }

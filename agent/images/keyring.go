@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 
 	"optimist/agent/runtime"
@@ -64,20 +64,17 @@ func place(where string) string {
 	}
 	where = strings.Trim(where, "/")
 	where = strings.TrimSuffix(strings.TrimSuffix(where, "/v1"), "/v2")
-	if host, rest, _ := strings.Cut(where, "/"); strings.HasSuffix(name.DefaultRegistry, "."+host) {
-		where = strings.Trim(name.DefaultRegistry+"/"+rest, "/")
-	}
-	return where
+	return strings.TrimPrefix(where, "index.") // the default registry's logins have it, its images' names do not
 }
 
 // For returns the logins that may fit an image, the most particular path first.
 func (k Keyring) For(image string) []runtime.Credentials {
-	ref, err := name.ParseReference(image, name.WeakValidation)
+	ref, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return nil
 	}
 	var fitting []runtime.Credentials
-	for path := ref.Context().Name(); ; path = path[:strings.LastIndexByte(path, '/')] {
+	for path := ref.Name(); ; path = path[:strings.LastIndexByte(path, '/')] {
 		for _, key := range k {
 			if key.where == path {
 				fitting = append(fitting, key.login)

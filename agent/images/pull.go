@@ -3,10 +3,11 @@ package images
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/distribution/reference"
 
 	"optimist/agent/runtime"
 )
@@ -30,8 +31,10 @@ func Delay(failures int) time.Duration {
 
 // Check says what is wrong with an image's name.
 func Check(ref string) error {
-	_, err := name.ParseReference(ref, name.WeakValidation)
-	return err
+	if _, err := reference.ParseNormalizedNamed(ref); err != nil {
+		return fmt.Errorf("couldn't parse image name %q: %w", ref, err)
+	}
+	return nil
 }
 
 const slots = 3 // pulls at the same time: more only share the same line
