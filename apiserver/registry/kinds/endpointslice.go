@@ -137,22 +137,34 @@ func validateTopology(t map[string]string, p *field.Path) (faults field.ErrorLis
 	return faults
 }
 
-func validateHints(h *discoveryv1.EndpointHints, p *field.Path) (faults field.ErrorList) {
+// validateHints: who should use an endpoint, by zone and by node.
+func validateHints(h *discoveryv1.EndpointHints, p *field.Path) field.ErrorList {
 	if h == nil {
 		return nil
 	}
-	zones := p.Child("forZones")
-	if len(h.ForZones) > maxEndpointHints {
-		return field.ErrorList{field.TooMany(zones, len(h.ForZones), maxEndpointHints)}
+	var zones, nodes []string
+	for _, z := range h.ForZones {
+		zones = append(zones, z.Name)
+	}
+	for _, n := range h.ForNodes {
+		nodes = append(nodes, n.Name)
+	}
+	return append(validateHinted(zones, validation.IsQualifiedName, p.Child("forZones")),
+		validateHinted(nodes, validation.IsDNS1123Subdomain, p.Child("forNodes"))...)
+}
+
+func validateHinted(names []string, check func(string) []string, p *field.Path) (faults field.ErrorList) {
+	if len(names) > maxEndpointHints {
+		return field.ErrorList{field.TooMany(p, len(names), maxEndpointHints)}
 	}
 	seen := map[string]bool{}
-	for i, z := range h.ForZones {
-		name := zones.Index(i).Child("name")
-		if seen[z.Name] {
-			faults = append(faults, field.Duplicate(name, z.Name))
+	for i, name := range names {
+		at := p.Index(i).Child("name")
+		if seen[name] {
+			faults = append(faults, field.Duplicate(at, name))
 		}
-		seen[z.Name] = true
-		faults = append(faults, invalid(name, z.Name, validation.IsQualifiedName(z.Name))...)
+		seen[name] = true
+		faults = append(faults, invalid(at, name, check(name))...)
 	}
 	return faults
 }

@@ -22,21 +22,27 @@ func (around *pod) validateMounts(c *corev1.Container, p *field.Path) (faults fi
 			faults = append(faults, field.Invalid(at.Child("mountPath"), m.MountPath, "must be unique"))
 		}
 		places[m.MountPath] = true
+		faults = append(faults, validateSubPath(m, p, at)...)
 		faults = append(faults, validateMount(m, c, at)...)
 	}
 	return faults
 }
 
-func validateMount(m *corev1.VolumeMount, c *corev1.Container, p *field.Path) (faults field.ErrorList) {
+// validateSubPath checks which part of a volume is mounted. Kubernetes reports a path that climbs out at the list of mounts, not at the mount.
+func validateSubPath(m *corev1.VolumeMount, mounts, p *field.Path) (faults field.ErrorList) {
 	if m.SubPath != "" {
-		faults = append(faults, validateInside(p.Child("subPath"), m.SubPath)...)
+		faults = append(faults, validateInside(mounts.Child("subPath"), m.SubPath)...)
 	}
-	if m.SubPathExpr != "" {
-		if m.SubPath != "" {
-			faults = append(faults, field.Invalid(p.Child("subPathExpr"), m.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
-		}
-		faults = append(faults, validateInside(p.Child("subPathExpr"), m.SubPathExpr)...)
+	if m.SubPathExpr == "" {
+		return faults
 	}
+	if m.SubPath != "" {
+		faults = append(faults, field.Invalid(p.Child("subPathExpr"), m.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
+	}
+	return append(faults, validateInside(mounts.Child("subPathExpr"), m.SubPathExpr)...)
+}
+
+func validateMount(m *corev1.VolumeMount, c *corev1.Container, p *field.Path) (faults field.ErrorList) {
 	at := p.Child("mountPropagation")
 	faults = append(faults, optionalOneOf(at, m.MountPropagation, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)...)
 	if deref(m.MountPropagation) == corev1.MountPropagationBidirectional && (c.SecurityContext == nil || !deref(c.SecurityContext.Privileged)) {

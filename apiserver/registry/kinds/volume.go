@@ -31,6 +31,9 @@ func validateVolumeSource(v *corev1.Volume, p *field.Path) (faults field.ErrorLi
 	if len(set) == 0 {
 		return field.ErrorList{field.Required(p, "must specify a volume type")}
 	}
+	if v.EmptyDir != nil { // of several sources this one counts, and the others are too many
+		set = append([]string{"emptyDir"}, slices.DeleteFunc(set, func(name string) bool { return name == "emptyDir" })...)
+	}
 	for _, more := range set[1:] {
 		faults = append(faults, field.Forbidden(p.Child(more), "may not specify more than 1 volume type"))
 	}
@@ -141,13 +144,13 @@ func validateProjected(s *corev1.ProjectedVolumeSource, p *field.Path) field.Err
 			faults = append(faults, field.Required(at, "must specify a projected volume source"))
 			continue
 		}
-		for _, more := range set[1:] {
-			faults = append(faults, field.Forbidden(at.Child(more), "may not specify more than 1 volume type per source"))
+		if len(set) > 1 {
+			faults = append(faults, field.Forbidden(at, "may not specify more than 1 volume type per source"))
 		}
 		faults = append(faults, validateProjection(source, at)...)
 		for _, name := range projectedPaths(source) {
 			if taken[name] {
-				faults = append(faults, field.Invalid(at, name, "conflicting duplicate paths"))
+				faults = append(faults, field.Invalid(p, name, "conflicting duplicate paths"))
 			}
 			taken[name] = true
 		}
