@@ -30,6 +30,13 @@ type cluster struct {
 }
 
 func inBubble(t *testing.T, story func(c cluster)) {
+	withoutControllers(t, func(c cluster) {
+		c.controllers(directly)
+		story(c)
+	})
+}
+
+func withoutControllers(t *testing.T, story func(c cluster)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		r, err := registry.New(s, registry.Options{Rules: kinds.All()})
@@ -40,23 +47,35 @@ func inBubble(t *testing.T, story func(c cluster)) {
 		c.background(r.Run)
 		t.Cleanup(func() { s.Close() })
 		synctest.Wait()
-		c.background(New(Config{Service: func(string) api.Service { return r }, ID: "test", Log: slog.New(slog.DiscardHandler)}).Run)
 		c.background(c.kubelet)
 		story(c)
 	})
 }
 
-// background runs a part until the test ends.
-func (c cluster) background(run func(context.Context) error) {
-	ctx, stop := context.WithCancel(c.Context())
-	done := make(chan error, 1)
-	go func() { done <- run(ctx) }()
-	c.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil && ctx.Err() == nil {
+// controllers runs the controllers until stop; each calls its Service through `through`.
+func (c cluster) controllers(through func(api.Service) api.Service) (stop func()) {
+	as := func(string) api.Service { return through(c.svc) }
+	return c.background(New(Config{Service: as, ID: "test", Log: slog.New(slog.DiscardHandler)}).Run)
+}
+
+func directly(s api.Service) api.Service { return s }
+
+// background runs a part until stop, or the test's end.
+func (c cluster) background(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(c.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
 			c.Error(err)
 		}
-	})
+	}()
+	stop = func() {
+		cancel()
+		<-done
+	}
+	c.Cleanup(stop)
+	return stop
 }
 
 const ready = `{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True","lastTransitionTime":%q}]}}`

@@ -1,0 +1,114 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/internal/api"
+)
+
+// faulty is a bad connection: requests get lost, answers get lost, watches break.
+type faulty struct {
+	api.Service
+	mu   *sync.Mutex
+	dice *rand.Rand
+	odds float64
+}
+
+var errReset = errors.New("connection reset by peer")
+
+func (f faulty) strikes() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dice.Float64() < f.odds
+}
+
+func (f faulty) Write(ctx context.Context, r api.Request) (api.Result, error) {
+	if f.strikes() {
+		return api.Result{}, errReset
+	}
+	result, err := f.Service.Write(ctx, r)
+	if f.strikes() {
+		return api.Result{}, errReset
+	}
+	return result, err
+}
+
+func (f faulty) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
+	batches, err := f.Service.Watch(ctx, t, o)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func([]api.Event, error) bool) {
+		for events, err := range batches {
+			if f.strikes() {
+				yield(nil, errReset)
+				return
+			}
+			if !yield(events, err) {
+				return
+			}
+		}
+	}, nil
+}
+
+// Law 3: whatever gets lost, and whenever the controllers are killed, the cluster ends up where it would have without that, and on the
+// way there are never more Pods than the Deployment allows.
+func TestChaosChangesNothingAboutWhereTheClusterEnds(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			withoutControllers(t, func(c cluster) {
+				dice := rand.New(rand.NewPCG(seed, 1))
+				bad := func(s api.Service) api.Service {
+					return faulty{s, &sync.Mutex{}, rand.New(rand.NewPCG(seed, 2)), 0.15}
+				}
+				c.apply(web)
+				c.killing(bad, dice, 4)
+				c.patch(api.DeploymentKind, "web", secondImage)
+				c.killing(bad, dice, 8)
+				c.patch(api.DeploymentKind, "web", `{"spec":{"replicas":5}}`)
+				c.killing(bad, dice, 4)
+				c.controllers(directly)
+				c.advance(5 * time.Minute)
+				c.available(5)
+				if n, sets := len(list(c, api.Pods, "default")), len(list(c, api.ReplicaSets, "default")); n != 5 || sets > 2 {
+					c.Fatalf("%d pods of %d ReplicaSets", n, sets)
+				}
+			})
+		})
+	}
+}
+
+// killing lets the controllers live for a few short lives.
+func (c cluster) killing(through func(api.Service) api.Service, dice *rand.Rand, lives int) {
+	for range lives {
+		stop := c.controllers(through)
+		for range dice.IntN(60) {
+			c.advance(time.Duration(dice.IntN(200)) * time.Millisecond)
+			c.notTooMany()
+		}
+		stop()
+	}
+}
+
+func (c cluster) notTooMany() {
+	c.Helper()
+	limit := *c.deployment().Spec.Replicas + 2 // a surge of 25 %, rounded up
+	var n int32
+	for _, p := range list(c, api.Pods, "default") {
+		if metav1.GetControllerOf(p) != nil && p.DeletionTimestamp == nil {
+			n++
+		}
+	}
+	if n > limit {
+		c.Fatalf("%d pods, at most %d are allowed", n, limit)
+	}
+}
