@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -140,41 +137,6 @@ func (k *resource) change(at store.Revision, c store.Change) *change {
 	return next
 }
 
-// put replaces a state; nil removes it.
-func (c *cache) put(key string, s *state) {
-	if old := c.states[key]; old != nil {
-		for _, e := range c.equalities(old) {
-			if delete(c.index[e], key); len(c.index[e]) == 0 {
-				delete(c.index, e)
-			}
-		}
-	}
-	if s == nil {
-		delete(c.states, key)
-		return
-	}
-	c.states[key] = s
-	for _, e := range c.equalities(s) {
-		if c.index[e] == nil {
-			c.index[e] = map[string]*state{}
-		}
-		c.index[e][key] = s
-	}
-}
-
-// equalities are the values of the kind's own fields, under which a state is indexed.
-func (c *cache) equalities(s *state) []equality {
-	if len(c.kind.fields) == commonFields {
-		return nil // not even decoded
-	}
-	_, values := s.selectable()
-	all := make([]equality, 0, len(values)-commonFields)
-	for n := commonFields; n < len(values); n++ {
-		all = append(all, equality{on: true, field: n, value: values[n]})
-	}
-	return all
-}
-
 func (c *cache) remember(next *change) {
 	c.recent = append(c.recent, next)
 	c.bytes += next.size()
@@ -186,39 +148,6 @@ func (c *cache) remember(next *change) {
 		oldest.before.release()
 		oldest.after.release()
 	}
-}
-
-// dispatch hands a change to the watchers that it may concern, to each once.
-func (c *cache) dispatch(next *change) {
-	for w := range c.all {
-		w.offer(next)
-	}
-	if len(c.byValue) == 0 {
-		return
-	}
-	var told []equality
-	for _, s := range []*state{next.before, next.after} {
-		if s == nil {
-			continue
-		}
-		for _, e := range append(c.equalities(s), equality{on: true, field: fieldName, value: s.key.Name}) {
-			if slices.Contains(told, e) {
-				continue
-			}
-			told = append(told, e)
-			for w := range c.byValue[e] {
-				w.offer(next)
-			}
-		}
-	}
-}
-
-func (c *cache) watchers() map[*watcher]bool {
-	all := maps.Clone(c.all)
-	for _, some := range c.byValue {
-		maps.Copy(all, some)
-	}
-	return all
 }
 
 func (c *cache) advance(to store.Revision) {
@@ -280,28 +209,4 @@ func (c *cache) await(ctx context.Context, revision store.Revision) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// find returns the states that a selection picks, in the order of their keys, and the revision that they are true for.
-func (c *cache) find(p picked) ([]*state, store.Revision) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.pick(p), c.revision
-}
-
-func (c *cache) pick(p picked) []*state {
-	from := c.states
-	if p.index.on && p.index.field >= commonFields {
-		from = c.index[p.index]
-	}
-	var found []*state
-	for _, s := range from {
-		if p.matches(s) {
-			found = append(found, s)
-		}
-	}
-	slices.SortFunc(found, func(a, b *state) int {
-		return strings.Compare(StoreKey(a.kind.Kind, a.key), StoreKey(b.kind.Kind, b.key))
-	})
-	return found
 }

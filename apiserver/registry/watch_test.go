@@ -224,6 +224,40 @@ func TestResumeAfterRestart(t *testing.T) {
 	}
 }
 
+// A watcher that comes back after more than the cache remembers is told everything all the same, in order, from the store's log.
+func TestResumeFromBeforeTheRecent(t *testing.T) {
+	r := open(t, registry.Options{})
+	first := mustCreate(t, r, configMap("a"))
+	const many = 5000
+	for n := range many {
+		next := first.DeepCopy()
+		next.ResourceVersion, next.Data = "", map[string]string{"n": fmt.Sprint(n)}
+		if _, err := api.ConfigMaps.Update(t.Context(), r, next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := r.Watch(t.Context(), api.Target{Kind: api.ConfigMapKind}, api.WatchOptions{After: api.RevisionOf(first)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for batch, err := range w {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range batch {
+			if e.Type == api.Modified && e.Object.(*corev1.ConfigMap).Data["n"] != fmt.Sprint(told) {
+				t.Fatalf("told %v after %d changes", e.Object.(*corev1.ConfigMap).Data, told)
+			} else if e.Type == api.Modified {
+				told++
+			}
+		}
+		if told == many {
+			break
+		}
+	}
+}
+
 // An expired page's error carries a token with which the list can go on.
 func TestContinueAfterCompaction(t *testing.T) {
 	s := memory.New()
