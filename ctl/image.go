@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"optimist/ctl/printer"
 	"optimist/internal/api"
 )
 
@@ -108,28 +110,40 @@ type stored struct {
 	Size int64  `json:"size"`
 }
 
+var imageColumns = []metav1.TableColumnDefinition{{Name: "Node"}, {Name: "Image"}, {Name: "Size"}}
+
 func (i *image) list(c *cobra.Command, _ []string) error {
+	table := printer.NewTable(c.OutOrStdout(), printer.Columns{})
 	return i.each(c, func(service api.Service, node string) error {
-		stream, err := service.Connect(c.Context(), images(node), url.Values{"stdout": {"true"}})
+		all, err := listed(c, service, node)
 		if err != nil {
 			return err
 		}
-		if err := stream.CloseSend(); err != nil {
-			return err
+		rows := make([][]any, len(all))
+		for n, s := range all {
+			rows[n] = []any{node, s.Name, fmt.Sprintf("%.1f MiB", float64(s.Size)/(1<<20))}
 		}
-		var answer bytes.Buffer
-		if err := drain(stream, &answer, c.ErrOrStderr()); err != nil {
-			return err
-		}
-		var all []stored
-		if err := json.Unmarshal(answer.Bytes(), &all); err != nil {
-			return fmt.Errorf("node %s lists its images in a form that this ctl does not know: %w", node, err)
-		}
-		for _, s := range all {
-			fmt.Fprintf(c.OutOrStdout(), "%s\t%s\t%.1f MiB\n", node, s.Name, float64(s.Size)/(1<<20))
-		}
-		return nil
+		return table.Print(imageColumns, make([]api.Object, len(rows)), rows)
 	})
+}
+
+func listed(c *cobra.Command, service api.Service, node string) ([]stored, error) {
+	stream, err := service.Connect(c.Context(), images(node), url.Values{"stdout": {"true"}})
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var answer bytes.Buffer
+	if err := drain(stream, &answer, c.ErrOrStderr()); err != nil {
+		return nil, err
+	}
+	var all []stored
+	if err := json.Unmarshal(answer.Bytes(), &all); err != nil {
+		return nil, fmt.Errorf("its images are listed in a form that this ctl does not know: %w", err)
+	}
+	return all, nil
 }
 
 func images(node string) api.Target {

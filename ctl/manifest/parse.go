@@ -71,7 +71,7 @@ func splitLine(err error, otherwise int) (int, error) {
 	text := err.Error()
 	if m := lineIn.FindStringSubmatch(text); m != nil {
 		line, _ := strconv.Atoi(m[1])
-		return line, errors.New(strings.TrimSuffix(m[2], "in map"))
+		return line, errors.New(strings.TrimSuffix(m[2], " in map"))
 	}
 	return otherwise, errors.New(strings.TrimPrefix(text, "error converting YAML to JSON: "))
 }

@@ -1,0 +1,219 @@
+package ctl_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"optimist/apiserver/registry"
+	"optimist/apiserver/registry/kinds"
+	"optimist/apiserver/store/memory"
+	"optimist/ctl"
+	"optimist/internal/api"
+	"optimist/internal/console"
+)
+
+// Each script has a cluster of its own: a registry over memory, and nobody who acts on it but the script's own words:
+//
+//	ctl ARGS…  (< FILE last: standard input)   code N          the exit code of the last ctl
+//	status KIND/NAME FILE                      what a controller or agent would write to an object's status
+//	adopt KIND/NAME OWNER-KIND/NAME            makes an object another's child
+//	node NAME                                  an agent that ends pods as soon as it is asked to, and answers logs, exec and images
+func TestScripts(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("NO_COLOR", "1")
+			c, err := newCluster()
+			env.Values["cluster"] = c
+			env.Defer(func() { c.stop() })
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ctl": runCtl, "code": checkCode, "status": setStatus, "adopt": adopt, "node": startNode,
+		},
+	})
+}
+
+type cluster struct {
+	api.Service
+	ctx  context.Context
+	stop func()
+	code int
+}
+
+func newCluster() (*cluster, error) {
+	ctx, stop := context.WithCancel(context.Background())
+	c := &cluster{ctx: ctx, stop: stop}
+	r, err := registry.New(memory.New(), registry.Options{Rules: kinds.All(), Dialer: answers{}})
+	if err != nil {
+		return c, err
+	}
+	c.Service = r
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.Run(ctx) // ends with ctx's error
+	}()
+	c.stop = func() { stop(); <-done }
+	return c, r.Bootstrap(ctx)
+}
+
+func clusterOf(ts *testscript.TestScript) *cluster { return ts.Value("cluster").(*cluster) }
+
+func runCtl(ts *testscript.TestScript, neg bool, args []string) {
+	c := clusterOf(ts)
+	in := ""
+	if n := len(args); n >= 2 && args[n-2] == "<" {
+		in, args = ts.ReadFile(args[n-1]), args[:n-2]
+	}
+	root := ctl.Over(c.Service)
+	root.SetIn(strings.NewReader(in))
+	root.SetOut(ts.Stdout())
+	root.SetErr(ts.Stderr())
+	wd := ts.MkAbs(".")
+	for i, arg := range args { // the tree runs in this process, whose folder is not the script's
+		if i > 0 && (args[i-1] == "-f" || args[i-1] == "--kubeconfig" || args[i-1] == "load") && arg != "-" && !strings.Contains(arg, "://") {
+			args[i] = wd + "/" + arg
+		}
+	}
+	var errs bytes.Buffer
+	root.SetErr(&errs)
+	c.code = ctl.Run(c.ctx, root, args)
+	fmt.Fprint(ts.Stderr(), strings.ReplaceAll(errs.String(), wd+"/", ""))
+	if (c.code != 0) != neg {
+		ts.Fatalf("ctl %s: exit code %d\n%s", strings.Join(args, " "), c.code, errs.String())
+	}
+}
+
+func checkCode(ts *testscript.TestScript, _ bool, args []string) {
+	if want, _ := strconv.Atoi(args[0]); clusterOf(ts).code != want {
+		ts.Fatalf("exit code %d, want %d", clusterOf(ts).code, want)
+	}
+}
+
+func target(ts *testscript.TestScript, arg string) api.Target {
+	kind, name, _ := strings.Cut(arg, "/")
+	k := api.Builtin.Find(kind)
+	if k == nil {
+		ts.Fatalf("no kind %q", kind)
+	}
+	if !k.Namespaced {
+		return api.Target{Kind: k, Key: api.Key{Name: name}}
+	}
+	return api.Target{Kind: k, Key: api.Key{Namespace: "default", Name: name}}
+}
+
+func (c *cluster) patch(ts *testscript.TestScript, t api.Target, data []byte) {
+	_, err := c.Write(c.ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: data}})
+	ts.Check(err)
+}
+
+func setStatus(ts *testscript.TestScript, _ bool, args []string) {
+	data, err := yaml.YAMLToJSON([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	t := target(ts, args[0])
+	t.Sub = "status"
+	clusterOf(ts).patch(ts, t, fmt.Appendf(nil, `{"status":%s}`, data))
+}
+
+func adopt(ts *testscript.TestScript, _ bool, args []string) {
+	c := clusterOf(ts)
+	owner := target(ts, args[1])
+	o, err := c.Get(c.ctx, owner, api.GetOptions{})
+	ts.Check(err)
+	gvk := owner.Kind.GVK("")
+	c.patch(ts, target(ts, args[0]), fmt.Appendf(nil,
+		`{"metadata":{"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":%q,"uid":%q,"controller":true}]}}`,
+		gvk.GroupVersion(), gvk.Kind, o.Object.GetName(), o.Object.GetUID()))
+}
+
+// startNode makes a ready node whose agent removes every pod that is to end.
+func startNode(ts *testscript.TestScript, _ bool, args []string) {
+	c := clusterOf(ts)
+	n, err := api.Nodes.Create(c.ctx, c, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: args[0]}})
+	ts.Check(err)
+	n = n.DeepCopy()
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	_, err = api.Nodes.UpdateStatus(c.ctx, c, n)
+	ts.Check(err)
+	events, err := c.Watch(c.ctx, api.Target{Kind: api.PodKind}, api.WatchOptions{Initial: true})
+	ts.Check(err)
+	go func() {
+		for batch, err := range events {
+			if err != nil {
+				return
+			}
+			for _, e := range batch {
+				if e.Object != nil && e.Type != api.Deleted && e.Object.GetDeletionTimestamp() != nil {
+					_ = api.Pods.Delete(c.ctx, c, api.KeyOf(e.Object), api.Options{Grace: new(int64)})
+				}
+			}
+		}
+	}()
+}
+
+// answers stands for all components: their streams tell what was asked of them.
+type answers struct{}
+
+func (answers) Dial(_ context.Context, component string) (api.Connector, error) {
+	return answerer(component), nil
+}
+
+type answerer string
+
+func (a answerer) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	near, far := console.Pipe(ctx)
+	go func() {
+		defer far.CloseSend()
+		a.answer(far, t, params)
+	}()
+	return near, nil
+}
+
+func (a answerer) answer(s api.Stream, t api.Target, params url.Values) {
+	say := func(c api.Channel, text string) { _ = s.Send(api.Frame{Channel: c, Data: []byte(text)}) }
+	switch {
+	case t.Sub == "decisions":
+		if params.Get("object") == "pod/default/web" && a == api.UserScheduler {
+			say(api.ChannelStdout, `{"time":"2020-01-01T00:00:00Z","object":"pod/default/web","revision":7,"step":"bind to n1","why":"it has most room"}`+"\n")
+		}
+	case t.Sub == "images" && params.Get("import") != "":
+		say(api.ChannelStdout, fmt.Sprintf("image-of-%d-bytes\n", len(input(s))))
+	case t.Sub == "images":
+		say(api.ChannelStdout, `[{"name":"web:dev","size":2097152}]`)
+	case t.Sub == "log":
+		say(api.ChannelStdout, fmt.Sprintf("%s says %s\n", a, params.Encode()))
+	case params.Get("command") == "cat":
+		say(api.ChannelStdout, input(s))
+	case params.Get("command") == "exit":
+		say(api.ChannelStderr, "going\n")
+		say(api.ChannelError, fmt.Sprintf(`{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":%q}]}}`, params["command"][1]))
+		return
+	default:
+		say(api.ChannelStdout, params.Encode()+"\n")
+	}
+	say(api.ChannelError, `{"status":"Success"}`)
+}
+
+func input(s api.Stream) string {
+	var all []byte
+	for {
+		f, err := s.Recv()
+		if err != nil {
+			return string(all)
+		}
+		all = append(all, f.Data...)
+	}
+}
