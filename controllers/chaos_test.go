@@ -15,7 +15,7 @@ import (
 	"optimist/internal/api"
 )
 
-// faulty is a bad connection: requests get lost, answers get lost, watches break.
+// faulty is a bad connection: requests get lost, answers get lost, watches lag and break.
 type faulty struct {
 	api.Service
 	mu   *sync.Mutex
@@ -29,6 +29,12 @@ func (f faulty) strikes() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.dice.Float64() < f.odds
+}
+
+func (f faulty) lag() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Duration(f.dice.IntN(300)) * time.Millisecond
 }
 
 func (f faulty) Write(ctx context.Context, r api.Request) (api.Result, error) {
@@ -53,6 +59,7 @@ func (f faulty) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (it
 				yield(nil, errReset)
 				return
 			}
+			time.Sleep(f.lag())
 			if !yield(events, err) {
 				return
 			}

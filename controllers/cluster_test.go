@@ -199,13 +199,13 @@ func TestADeploymentComesRollsAndGoes(t *testing.T) {
 		c.available(3)
 		sets := list(c, api.ReplicaSets, "default")
 		if len(sets) != 1 || sets[0].Annotations["kubernetes.io/change-cause"] != "first" {
-			t.Fatalf("want one ReplicaSet with the change's cause, have %+v", sets)
+			c.Fatalf("want one ReplicaSet with the change's cause, have %+v", sets)
 		}
 		if got := c.messages("ScalingReplicaSet"); len(got) != 1 || got[0] != "Scaled up replica set "+sets[0].Name+" from 0 to 3" {
-			t.Fatal("events:", got)
+			c.Fatal("events:", got)
 		}
 		if got := c.messages("SuccessfulCreate"); len(got) != 3 {
-			t.Fatal("events:", got)
+			c.Fatal("events:", got)
 		}
 
 		c.patch(api.DeploymentKind, "web", secondImage)
@@ -213,23 +213,23 @@ func TestADeploymentComesRollsAndGoes(t *testing.T) {
 		c.available(3)
 		for _, p := range list(c, api.Pods, "default") {
 			if p.Spec.Containers[0].Image != "web:2" {
-				t.Fatal("an old pod is left:", p.Name)
+				c.Fatal("an old pod is left:", p.Name)
 			}
 		}
 		d := c.deployment()
 		if d.Annotations["deployment.kubernetes.io/revision"] != "2" || len(list(c, api.ReplicaSets, "default")) != 2 {
-			t.Fatal("want revision 2 and two ReplicaSets, have", d.Annotations)
+			c.Fatal("want revision 2 and two ReplicaSets, have", d.Annotations)
 		}
 		if got := progressing(d); got != "NewReplicaSetAvailable" {
-			t.Fatal("Progressing because", got)
+			c.Fatal("Progressing because", got)
 		}
 
-		if err := api.Deployments.Delete(t.Context(), c.svc, api.KeyOf(d), api.Options{}); err != nil {
-			t.Fatal(err)
+		if err := api.Deployments.Delete(c.Context(), c.svc, api.KeyOf(d), api.Options{}); err != nil {
+			c.Fatal(err)
 		}
 		c.advance(time.Minute)
 		if n := len(list(c, api.ReplicaSets, "default")) + len(list(c, api.Pods, "default")); n != 0 {
-			t.Fatalf("%d ReplicaSets and Pods survived their Deployment", n)
+			c.Fatalf("%d ReplicaSets and Pods survived their Deployment", n)
 		}
 	})
 }
@@ -256,7 +256,7 @@ func TestRecreateNeverMixesTemplates(t *testing.T) {
 				images[p.Spec.Containers[0].Image] = true
 			}
 			if len(images) > 1 {
-				t.Fatal("both templates run at once")
+				c.Fatal("both templates run at once")
 			}
 		}
 		c.available(3)
@@ -269,17 +269,17 @@ func TestForegroundDeletionWaitsForDependents(t *testing.T) {
 		c.advance(10 * time.Second)
 		held := list(c, api.Pods, "default")[0].Name
 		c.patch(api.PodKind, held, `{"metadata":{"finalizers":["example.com/hold"]}}`)
-		if err := api.Deployments.Delete(t.Context(), c.svc, api.Key{Namespace: "default", Name: "web"}, api.Options{Propagation: metav1.DeletePropagationForeground}); err != nil {
-			t.Fatal(err)
+		if err := api.Deployments.Delete(c.Context(), c.svc, api.Key{Namespace: "default", Name: "web"}, api.Options{Propagation: metav1.DeletePropagationForeground}); err != nil {
+			c.Fatal(err)
 		}
 		c.advance(time.Minute)
 		if c.deployment().DeletionTimestamp == nil || len(list(c, api.Pods, "default")) != 1 {
-			t.Fatal("the Deployment should wait for its last Pod")
+			c.Fatal("the Deployment should wait for its last Pod")
 		}
 		c.patch(api.PodKind, held, `{"metadata":{"finalizers":null}}`)
 		c.advance(time.Minute)
 		if n := len(list(c, api.Deployments, "default")) + len(list(c, api.ReplicaSets, "default")) + len(list(c, api.Pods, "default")); n != 0 {
-			t.Fatalf("%d objects are left", n)
+			c.Fatalf("%d objects are left", n)
 		}
 	})
 }
@@ -289,23 +289,23 @@ func TestOrphansAreLeftBehindAndAdopted(t *testing.T) {
 		c.apply(web)
 		c.advance(10 * time.Second)
 		before := list(c, api.Pods, "default")
-		if err := api.Deployments.Delete(t.Context(), c.svc, api.Key{Namespace: "default", Name: "web"}, api.Options{Propagation: metav1.DeletePropagationOrphan}); err != nil {
-			t.Fatal(err)
+		if err := api.Deployments.Delete(c.Context(), c.svc, api.Key{Namespace: "default", Name: "web"}, api.Options{Propagation: metav1.DeletePropagationOrphan}); err != nil {
+			c.Fatal(err)
 		}
 		c.advance(time.Minute)
 		sets := list(c, api.ReplicaSets, "default")
 		if len(list(c, api.Deployments, "default")) != 0 || len(sets) != 1 || len(sets[0].OwnerReferences) != 0 {
-			t.Fatal("the Deployment should be gone, its ReplicaSet an orphan")
+			c.Fatal("the Deployment should be gone, its ReplicaSet an orphan")
 		}
 		c.apply(web)
 		c.advance(time.Minute)
 		c.available(3)
 		after := list(c, api.Pods, "default")
 		if sets = list(c, api.ReplicaSets, "default"); len(sets) != 1 || sets[0].OwnerReferences[0].UID != c.deployment().UID {
-			t.Fatal("the ReplicaSet should have been adopted")
+			c.Fatal("the ReplicaSet should have been adopted")
 		}
 		if !slices.EqualFunc(before, after, func(a, b *corev1.Pod) bool { return a.UID == b.UID }) {
-			t.Fatal("no Pod should have been replaced")
+			c.Fatal("no Pod should have been replaced")
 		}
 	})
 }
@@ -317,13 +317,13 @@ func TestANamespaceEmptiesItselfAndSaysWhatHoldsIt(t *testing.T) {
 		c.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: free, namespace: shop}")
 		c.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {containers: [{name: web, image: web}]}")
 		c.advance(10 * time.Second)
-		if err := api.Namespaces.Delete(t.Context(), c.svc, api.Key{Name: "shop"}, api.Options{}); err != nil {
-			t.Fatal(err)
+		if err := api.Namespaces.Delete(c.Context(), c.svc, api.Key{Name: "shop"}, api.Options{}); err != nil {
+			c.Fatal(err)
 		}
 		c.advance(time.Minute)
-		ns, err := api.Namespaces.Get(t.Context(), c.svc, api.Key{Name: "shop"})
+		ns, err := api.Namespaces.Get(c.Context(), c.svc, api.Key{Name: "shop"})
 		if err != nil {
-			t.Fatal(err)
+			c.Fatal(err)
 		}
 		said := map[corev1.NamespaceConditionType]string{}
 		for _, condition := range ns.Status.Conditions {
@@ -335,12 +335,12 @@ func TestANamespaceEmptiesItselfAndSaysWhatHoldsIt(t *testing.T) {
 		if got := said[corev1.NamespaceFinalizersRemaining]; got != "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances" {
 			t.Error(got)
 		}
-		if _, err := api.ConfigMaps.Patch(t.Context(), c.svc, api.Key{Namespace: "shop", Name: "held"}, "", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)); err != nil {
-			t.Fatal(err)
+		if _, err := api.ConfigMaps.Patch(c.Context(), c.svc, api.Key{Namespace: "shop", Name: "held"}, "", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)); err != nil {
+			c.Fatal(err)
 		}
 		c.advance(time.Minute)
-		if _, err := api.Namespaces.Get(t.Context(), c.svc, api.Key{Name: "shop"}); !apierrors.IsNotFound(err) {
-			t.Fatal("the namespace should be gone:", err)
+		if _, err := api.Namespaces.Get(c.Context(), c.svc, api.Key{Name: "shop"}); !apierrors.IsNotFound(err) {
+			c.Fatal("the namespace should be gone:", err)
 		}
 	})
 }
