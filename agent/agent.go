@@ -58,6 +58,7 @@ type Agent struct {
 	events *event.Recorder
 	server *server.Server
 	news   chan struct{} // capacity 1: the Node has changed
+	cidr   netip.Prefix  // that the network is set up for; start's, then rewire's
 }
 
 // New binds the parts; Run starts them.
@@ -134,6 +135,7 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 		return err
 	}
 	a.keeper.Wired()
+	group.Go(func() error { return a.rewire(ctx) })
 	a.pods.open(a.cache.List("", nil), boxes, func(f func(context.Context)) {
 		group.Go(func() error { f(ctx); return nil })
 	})
@@ -146,7 +148,9 @@ func (a *Agent) found(ctx context.Context) (map[types.UID]*runtime.Sandbox, erro
 	for {
 		version, err := a.config.Runtime.Version(ctx)
 		if err == nil {
-			a.pods.host.Node.Runtime, _, _ = strings.Cut(version, "://")
+			if a.pods.host.Node.Runtime == "" { // at the start: later, workers read it
+				a.pods.host.Node.Runtime, _, _ = strings.Cut(version, "://")
+			}
 			var boxes map[types.UID]*runtime.Sandbox
 			if boxes, err = a.ground.all(ctx); err == nil {
 				return boxes, nil
@@ -211,7 +215,31 @@ func (a *Agent) setup(ctx context.Context, kept map[types.UID]netip.Addr) error 
 	if err := a.config.Network.Setup(ctx, c); err != nil {
 		return err
 	}
+	a.cidr = cidr
 	return a.config.Network.Keep(ctx, kept)
+}
+
+// rewire sets the network up again when the node got another podCIDR, because somebody deleted the Node and we made it anew. Pods keep
+// the addresses that they have.
+func (a *Agent) rewire(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.news:
+		}
+		n, _ := a.nodes.Get(api.Key{Name: a.config.Node})
+		if cidr, ok, err := node.PodCIDR(n); err != nil || !ok || cidr == a.cidr {
+			continue
+		}
+		boxes, err := a.found(ctx)
+		if err == nil {
+			err = a.wire(ctx, boxes)
+		}
+		if err != nil {
+			return ignoreEnd(ctx, err)
+		}
+	}
 }
 
 // listen wakes the workers of pods in which something happened; after a gap, all of them.

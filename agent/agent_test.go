@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"optimist/agent/network"
@@ -147,6 +148,57 @@ func TestANodeRegistersAndLives(t *testing.T) {
 		advance(11 * time.Second)
 		if after := c.lease(); !after.After(before) {
 			t.Errorf("the lease was not renewed: %v, then %v", before, after)
+		}
+	})
+}
+
+func TestANodeInsistsThatItLives(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		defer c.agent(c.runtime)()
+		advance(time.Second)
+		key := api.Key{Name: "n1"}
+		unknown := `{"status": {"conditions": [{"type": "Ready", "status": "Unknown"}, {"type": "Foreign", "status": "True"}]}}`
+		if _, err := api.Nodes.Patch(c.Context(), c.service, key, "status", types.StrategicMergePatchType, []byte(unknown)); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Second)
+		if got := c.conditions(); got["Ready"] != corev1.ConditionTrue || got["Foreign"] != corev1.ConditionTrue {
+			t.Errorf("conditions = %v", got)
+		}
+		if err := api.Nodes.Delete(c.Context(), c.service, key, api.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Second)
+		if got := c.conditions(); got["Ready"] != corev1.ConditionTrue {
+			t.Errorf("after its deletion: %v", got)
+		}
+	})
+}
+
+func (c *cluster) conditions() map[corev1.NodeConditionType]corev1.ConditionStatus {
+	c.Helper()
+	n, err := api.Nodes.Get(c.Context(), c.service, api.Key{Name: "n1"})
+	if err != nil {
+		c.Fatal(err)
+	}
+	all := map[corev1.NodeConditionType]corev1.ConditionStatus{}
+	for _, cond := range n.Status.Conditions {
+		all[cond.Type] = cond.Status
+	}
+	return all
+}
+
+// down is a runtime that does not answer.
+type down struct{ runtime.Runtime }
+
+func (down) Version(context.Context) (string, error) { return "", errors.New("connection refused") }
+
+func TestANodeWithoutItsRuntimeIsNotReady(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		defer c.agent(down{c.runtime})()
+		advance(time.Second)
+		if got := c.conditions(); got["Ready"] != corev1.ConditionFalse {
+			t.Errorf("conditions = %v", got)
 		}
 	})
 }

@@ -168,6 +168,64 @@ func TestAPodDeletedByForceLeavesNothing(t *testing.T) {
 	})
 }
 
+func TestABackOffOutlivesTheAgent(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		kill := c.agent(c.runtime)
+		c.create(`{metadata: {name: p}, spec: {containers: [{name: c, image: nginx, args: ["sim:exit=1"]}]}}`)
+		advance(35 * time.Second) // 0 s, 10 s, 30 s: the next is due at 70 s
+		kill()
+		defer c.agent(c.runtime)()
+		for _, m := range []moment{{30 * time.Second, "Running c#3:CrashLoopBackOff"}, {6 * time.Second, "Running c#4:CrashLoopBackOff"}} {
+			advance(m.after)
+			if got := summary(c.pod("p")); got != m.want {
+				t.Errorf("%s, want %s", got, m.want)
+			}
+		}
+	})
+}
+
+func TestEventsTellThePodsStory(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		defer c.agent(c.runtime)()
+		pod := c.create(`{metadata: {name: p}, spec: {containers: [{name: c, image: "nginx:1", args: ["sim:crash-every=1s"]}, {name: d, image: "x/missing:1"}]}}`)
+		advance(5 * time.Second)
+		if err := api.Pods.Delete(c.Context(), c.service, api.KeyOf(pod), api.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Second)
+		list, err := api.Events.List(c.Context(), c.service, "default", api.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := map[string]bool{}
+		for _, e := range list {
+			told[e.Type+" "+e.Reason+" "+e.Message] = true
+		}
+		for _, want := range []string{
+			`Normal Pulling Pulling image "nginx:1"`,
+			`Normal Pulling Pulling image "x/missing:1"`,
+			`Normal Pulled Container image "nginx:1" already present on machine`,
+			`Normal Created Created container: c`,
+			`Normal Started Started container c`,
+			`Warning BackOff Back-off restarting failed container c in pod p_default(` + string(pod.UID) + `)`,
+			`Warning Failed Failed to pull image "x/missing:1": pull x/missing:1: image not found`,
+			`Warning Failed Error: ErrImagePull`,
+			`Normal BackOff Back-off pulling image "x/missing:1"`,
+			`Warning Failed Error: ImagePullBackOff`,
+		} {
+			if !told[want] {
+				t.Errorf("nobody said: %s", want)
+			}
+			delete(told, want)
+		}
+		for rest := range told {
+			if !strings.HasPrefix(rest, "Normal Pulled Successfully pulled image") {
+				t.Errorf("unexpected: %s", rest)
+			}
+		}
+	})
+}
+
 func TestASandboxThatDiesIsReplaced(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		kill := c.agent(c.runtime)

@@ -126,6 +126,7 @@ func (w *Worker) Step(ctx context.Context) Next {
 		}
 		return Next{At: time.Now().Add(lookAgain)}
 	}
+	ctx = api.WithCauses(ctx, w.causes())
 	var next Next
 	for steps := Plan(view, time.Now()); len(steps) > 0; {
 		switch steps[0].Do {
@@ -143,6 +144,14 @@ func (w *Worker) Step(ctx context.Context) Next {
 		steps = steps[n:]
 	}
 	return next
+}
+
+// causes are why the worker writes: the Pod as it was last seen (law 7).
+func (w *Worker) causes() api.Causes {
+	if w.pod == nil {
+		return api.Causes{}
+	}
+	return api.Causes{}.Add(api.Cause{Type: api.CauseTrigger, Revision: api.RevisionOf(w.pod)})
 }
 
 // interruptible derives the context of one step.

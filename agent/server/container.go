@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"optimist/agent/pod"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
 )
@@ -33,10 +35,8 @@ func (s *Server) pod(t api.Target, params url.Values) (*corev1.Pod, string, erro
 	case name == "":
 		return nil, "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: [%s]", pod.Name, strings.Join(names, " ")))
 	}
-	for _, known := range names {
-		if known == name {
-			return pod, name, nil
-		}
+	if slices.Contains(names, name) {
+		return pod, name, nil
 	}
 	return nil, "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s, choose one of: [%s]", name, pod.Name, strings.Join(names, " ")))
 }
@@ -79,18 +79,30 @@ func (s *Server) attempt(ctx context.Context, pod *corev1.Pod, name string, prev
 		return all[len(all)-2], nil
 	}
 	if len(all) == 0 {
+		if c, ok := s.remembered(pod, name); ok {
+			return c, nil
+		}
 		return runtime.Container{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is waiting to start: %s", name, pod.Name, waiting(pod, name)))
 	}
 	return all[len(all)-1], nil
 }
 
+// remembered is an attempt whose sandbox has died, but whose log is still on the disk.
+func (s *Server) remembered(p *corev1.Pod, name string) (runtime.Container, bool) {
+	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if c.Name == name && c.ContainerID != "" && s.config.Root != "" {
+			id := runtime.ContainerID{Pod: p.UID, Name: name, Attempt: int(c.RestartCount)}
+			return runtime.Container{ID: id, Phase: runtime.Exited, LogPath: pod.LogPath(s.config.Root, api.KeyOf(p), id)}, true
+		}
+	}
+	return runtime.Container{}, false
+}
+
 // waiting is why a container has not started, as the Pod's status tells it.
 func waiting(pod *corev1.Pod, name string) string {
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for _, c := range list {
-			if c.Name == name && c.State.Waiting != nil {
-				return c.State.Waiting.Reason
-			}
+	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if c.Name == name && c.State.Waiting != nil {
+			return c.State.Waiting.Reason
 		}
 	}
 	return "ContainerCreating"
