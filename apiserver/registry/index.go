@@ -49,6 +49,7 @@ func (c *cache) find(p picked) ([]*state, store.Revision) {
 	return c.pick(p), c.revision
 }
 
+// pick is find for who holds the lock.
 func (c *cache) pick(p picked) []*state {
 	from := c.states
 	if p.index.on && p.index.field >= commonFields {
@@ -56,6 +57,9 @@ func (c *cache) pick(p picked) []*state {
 	}
 	var found []*state
 	for _, s := range from {
+		if p.index.on && p.index.field == fieldName && p.index.value != s.key.Name {
+			continue // without a look at what it is
+		}
 		if p.matches(s) {
 			found = append(found, s)
 		}

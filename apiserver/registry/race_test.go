@@ -2,10 +2,12 @@ package registry_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +15,7 @@ import (
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/memory"
 	"optimist/internal/api"
+	"optimist/internal/api/apitest"
 	wire "optimist/proto"
 )
 
@@ -99,5 +102,58 @@ func TestClaimsUnderContention(t *testing.T) {
 	}
 	if len(seen) != many {
 		t.Errorf("%d services got %d addresses", many, len(seen))
+	}
+}
+
+// Law 10: once a successor holds the lease, no write of its predecessor is committed, however the two race.
+func TestNoWriteAfterTakeover(t *testing.T) {
+	s := memory.New()
+	r := openOver(t, s, registry.Options{})
+	lease := apitest.As[*coordinationv1.Lease](t, "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: leader, namespace: default}, spec: {holderIdentity: old}}")
+	held, err := api.Leases.Create(t.Context(), r, lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fence := api.Fence{Lease: api.KeyOf(held), Holder: "old", Epoch: *held.Spec.LeaseTransitions}
+	started, lost := make(chan bool, 100), make(chan error, 4)
+	for range 4 {
+		go func() {
+			ctx := api.WithUser(api.WithFence(t.Context(), fence), api.User{Name: "old"})
+			for {
+				_, err := r.Write(ctx, api.Request{Target: api.Target{Kind: api.ConfigMapKind, Key: api.Key{Namespace: "default"}}, Verb: api.VerbCreate,
+					Body: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "by-old-"}}})
+				if err != nil {
+					lost <- err
+					return
+				}
+				select {
+				case started <- true:
+				default:
+				}
+			}
+		}()
+	}
+	for range cap(started) {
+		<-started
+	}
+	next := held.DeepCopy()
+	next.Spec.HolderIdentity = new("new")
+	taken, err := api.Leases.Update(t.Context(), r, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if err := <-lost; !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "the lease was lost") {
+			t.Errorf("the old leader ended with %v", err)
+		}
+	}
+	l, err := r.List(t.Context(), api.Target{Kind: api.ConfigMapKind}, api.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range l.Items {
+		if api.RevisionOf(o) > api.RevisionOf(taken) {
+			t.Errorf("%s was written at %s, after the lease had changed hands at %s", o.GetName(), o.GetResourceVersion(), taken.ResourceVersion)
+		}
 	}
 }

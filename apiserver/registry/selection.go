@@ -53,7 +53,8 @@ func (k *resource) selection(namespace string, l labels.Selector, f fields.Selec
 		if n < 0 {
 			return s, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s; %s can be selected by %s", r.Field, k, strings.Join(k.fields, ", ")))
 		}
-		if equal := r.Operator == selection.Equals || r.Operator == selection.DoubleEquals; equal && n != fieldNamespace && s.index.field <= n {
+		equal := r.Operator == selection.Equals || r.Operator == selection.DoubleEquals
+		if equal && n != fieldNamespace && (!s.index.on || n < s.index.field) { // a name picks less than spec.nodeName, and that less than a status
 			s.index = equality{on: true, field: n, value: r.Value}
 		}
 	}

@@ -108,8 +108,8 @@ func (w *write) insert(ctx context.Context, p part, o api.Object) (api.Result, e
 		return api.Result{}, err
 	}
 	generated := o.GetName() == ""
-	w.defaults(o)
 	w.begin(o)
+	w.defaults(o)
 	if err := w.finish(ctx, o, nil, &txn); err != nil {
 		return api.Result{}, err
 	}
