@@ -37,6 +37,7 @@ func inBubble(t *testing.T, story func(c cluster)) {
 }
 
 func withoutControllers(t *testing.T, story func(c cluster)) {
+	t.Setenv("OPTIMIST_DETECT_MUTATIONS", "1")
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		r, err := registry.New(s, registry.Options{Rules: kinds.All()})

@@ -87,6 +87,9 @@ func (c *controller) view(d *appsv1.Deployment) view {
 			return ok
 		},
 	}
+	if d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
+		return v
+	}
 	for _, set := range v.sets {
 		for _, p := range c.pods.OwnedBy(set.UID) {
 			if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {

@@ -19,7 +19,7 @@ import (
 type view struct {
 	deployment *appsv1.Deployment
 	sets       []*appsv1.ReplicaSet   // its own, and its namespace's orphans
-	pods       map[string]int         // by ReplicaSet: Pods that have not ended, also those that are being deleted
+	pods       map[string]int         // by ReplicaSet: Pods that have not ended, also those that are being deleted; Recreate only
 	taken      func(name string) bool // whether any ReplicaSet holds a name
 }
 

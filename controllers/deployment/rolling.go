@@ -48,10 +48,11 @@ func (r rollout) ensureNew() []reconcile.Action {
 	set.Spec.Replicas = &size
 	r.noteSize(set)
 	noteRevision(d, set, r.nextRevision())
-	var say *reconcile.Say
+	say := &reconcile.Say{}
 	if size > 0 {
 		say = scaled(set.Name, 0, size)
 	}
+	say.Failed = "ReplicaSetCreateError"
 	r.new = set
 	status := d.DeepCopy()
 	status.Status.CollisionCount = &ordinal

@@ -89,7 +89,7 @@ func report(v view, now time.Time) []reconcile.Action {
 	return []reconcile.Action{reconcile.Update(api.NamespaceKind, "status", next, "say what remains of the namespace", nil)}
 }
 
-// conditions are Kubernetes' five; the first three are about what cannot fail here.
+// conditions are Kubernetes' five. The first two are about discovery, which cannot fail here; a delete that fails is logged and tried again.
 func conditions(v view) []corev1.NamespaceCondition {
 	all := []corev1.NamespaceCondition{
 		{Type: corev1.NamespaceDeletionDiscoveryFailure, Reason: "ResourcesDiscovered", Message: "All resources successfully discovered"},

@@ -73,7 +73,7 @@ func describe(p *corev1.Pod, word string) {
 	case "orphan":
 		p.OwnerReferences = nil
 	case "theirs":
-		p.OwnerReferences[0].UID = "another"
+		p.OwnerReferences = []metav1.OwnerReference{{UID: "another", Controller: new(true)}}
 	case "relabelled":
 		p.Labels = map[string]string{"app": "else"}
 	default:

@@ -20,6 +20,7 @@ type cache struct {
 	fields    fields.Selector
 	trim      func(api.Object) api.Object
 	listeners []func(Change)
+	detect    bool // changes of what readers were given; see detect.go
 
 	order sync.Mutex // held for a whole batch or own write, so that listeners hear changes in order; taken before mu
 
@@ -38,11 +39,11 @@ type cache struct {
 type entry struct {
 	object   api.Object
 	revision api.Revision
-	sum      uint64 // see detect.go
+	sum      uint64 // of the object; 0 unless mutations are detected
 }
 
 func newCache(k *api.Kind) *cache {
-	c := &cache{kind: k, entries: map[api.Key]entry{}, graves: map[api.Key]api.Revision{}, indexes: map[string]*index{}}
+	c := &cache{kind: k, detect: detecting(), entries: map[api.Key]entry{}, graves: map[api.Key]api.Revision{}, indexes: map[string]*index{}}
 	c.addIndex(byNamespace, func(o api.Object) []string { return []string{o.GetNamespace()} })
 	c.addIndex(byOwner, ownerUIDs)
 	return c
@@ -153,7 +154,11 @@ func (c *cache) put(o api.Object, r api.Revision) {
 		c.mu.Unlock()
 		return
 	}
-	c.set(key, old, entry{object: o, revision: r, sum: checksum(o)})
+	e := entry{object: o, revision: r}
+	if c.detect {
+		e.sum = checksum(o)
+	}
+	c.set(key, old, e)
 	initial := !c.synced
 	c.mu.Unlock()
 	if old.object != nil && old.object.GetUID() != o.GetUID() { // another object of that name: two changes

@@ -116,8 +116,7 @@ func configMap(name string) *corev1.ConfigMap {
 // Whatever happens in whatever order (others' writes, our own, lost answers, broken watches, compaction, late delivery), the cache never goes
 // back, always holds our own writes, tells listeners a gapless story, and in the end equals the server.
 func TestCacheFollowsTheServer(t *testing.T) {
-	detect = true
-	defer func() { detect = false }()
+	t.Setenv("OPTIMIST_DETECT_MUTATIONS", "1")
 	rapid.Check(t, func(t *rapid.T) {
 		m := &model{live: map[string]*corev1.ConfigMap{}}
 		set := NewSet(m)

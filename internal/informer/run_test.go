@@ -179,8 +179,7 @@ func TestSettleWaitsForWhatMayHaveBeenWritten(t *testing.T) {
 }
 
 func TestForgettingToCopyIsFound(t *testing.T) {
-	detect = true
-	defer func() { detect = false }()
+	t.Setenv("OPTIMIST_DETECT_MUTATIONS", "1")
 	set := NewSet(nil)
 	r := Watch(set, api.ConfigMaps, Options[*corev1.ConfigMap]{})
 	set.Open(api.ConfigMapKind)

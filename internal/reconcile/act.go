@@ -23,7 +23,7 @@ type Action struct {
 
 // Say is the Event that an action leaves behind.
 type Say struct {
-	Type, Reason, Message string
+	Type, Reason, Message string     // Reason "" = nothing to say if it succeeds
 	About                 api.Object // nil = the object that the plan is about
 	Failed                string     // the Warning's reason if the action fails; "" = say nothing then
 }
@@ -97,9 +97,9 @@ func say(ctx context.Context, d Deps, about api.Object, a Action, err error) {
 		about = s.About
 	}
 	switch {
-	case err == nil:
+	case err == nil && s.Reason != "":
 		d.Events.Event(ctx, about, s.Type, s.Reason, s.Message)
-	case s.Failed != "" && !Stale(err):
+	case err != nil && s.Failed != "" && !Stale(err):
 		d.Events.Event(ctx, about, corev1.EventTypeWarning, s.Failed, fmt.Sprintf("Error %s: %v", gerund[a.Verb], err))
 	}
 }

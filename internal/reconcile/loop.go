@@ -86,7 +86,8 @@ func (l *Loop) work(ctx context.Context) {
 	}
 }
 
-// Step reconciles one key if one is due, and reports whether it did.
+// Step reconciles one key if one is due, and reports whether it did. While the set is Unsure it waits for the watches; who steps and delivers
+// from one goroutine asks that first.
 func (l *Loop) Step(ctx context.Context) bool {
 	_, worked := l.step(ctx)
 	return worked
