@@ -23,37 +23,43 @@ var errModified = errors.New("the object has been modified; please apply your ch
 
 // Write implements api.Service. The pipeline is the same for every kind; see doc.go.
 func (r *Registry) Write(ctx context.Context, req api.Request) (api.Result, error) {
-	k, err := r.stored(req.Target, req.Verb)
+	w, err := r.accept(ctx, req)
 	if err != nil {
 		return api.Result{}, err
 	}
-	if req.Fence == nil {
-		req.Fence = api.FenceFrom(ctx)
-	}
-	w := &write{registry: r, resource: k, Request: req}
-	if req.Verb == api.VerbDeleteCollection {
+	switch {
+	case req.Verb == api.VerbCreate && req.Sub == "":
+		return w.create(ctx)
+	case req.Verb == api.VerbCreate, req.Verb == api.VerbUpdate, req.Verb == api.VerbPatch:
+		return w.update(ctx)
+	case req.Verb == api.VerbDelete:
+		return w.delete(ctx)
+	case req.Verb == api.VerbDeleteCollection:
 		return r.deleteCollection(ctx, w)
+	}
+	return api.Result{}, apierrors.NewMethodNotSupported(w.Resource(), string(req.Verb))
+}
+
+// accept checks what can be checked without looking at any object.
+func (r *Registry) accept(ctx context.Context, req api.Request) (*write, error) {
+	k, err := r.stored(req.Target, req.Verb)
+	if err != nil {
+		return nil, err
 	}
 	switch req.Validation {
 	case "", api.Strict, api.Warn, api.Ignore:
 	default:
-		return api.Result{}, apierrors.NewBadRequest(fmt.Sprintf("fieldValidation must be Strict, Warn or Ignore, not %q", req.Validation))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("fieldValidation must be Strict, Warn or Ignore, not %q", req.Validation))
 	}
-	if err := k.checkKey(req.Key, req.Verb == api.VerbCreate && req.Sub == ""); err != nil {
-		return api.Result{}, err
-	}
-	switch req.Verb {
-	case api.VerbCreate:
-		if req.Sub == "" {
-			return w.create(ctx)
+	if req.Verb != api.VerbDeleteCollection {
+		if err := k.checkKey(req.Key, req.Verb == api.VerbCreate && req.Sub == ""); err != nil {
+			return nil, err
 		}
-		return w.update(ctx)
-	case api.VerbUpdate, api.VerbPatch:
-		return w.update(ctx)
-	case api.VerbDelete:
-		return w.delete(ctx)
 	}
-	return api.Result{}, apierrors.NewMethodNotSupported(k.Resource(), string(req.Verb))
+	if req.Fence == nil {
+		req.Fence = api.FenceFrom(ctx)
+	}
+	return &write{registry: r, resource: k, Request: req}, nil
 }
 
 // write is one request on its way through the pipeline.
@@ -79,55 +85,6 @@ func (w *write) retry(ctx context.Context, attempt func(context.Context) (api.Re
 		w.registry.epochs.forget(conflict.Key)
 	}
 	return api.Result{}, w.Conflict(w.Key.Name, errors.New("others kept changing what this write depends on; try again"))
-}
-
-// create stores a new object.
-func (w *write) create(ctx context.Context) (api.Result, error) {
-	p, err := w.part("", w.Verb)
-	if err != nil {
-		return api.Result{}, err
-	}
-	body, err := w.decodeBody(p.fresh())
-	if err != nil {
-		return api.Result{}, err
-	}
-	return w.retry(ctx, func(ctx context.Context) (api.Result, error) { return w.insert(ctx, p, clone(body)) })
-}
-
-// insert is one attempt at a create.
-func (w *write) insert(ctx context.Context, p part, o api.Object) (api.Result, error) {
-	if err := w.checkBody(o, p.fresh(), w.Key); err != nil {
-		return api.Result{}, err
-	}
-	if o.GetResourceVersion() != "" {
-		return api.Result{}, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
-	}
-	var txn store.Txn
-	var err error
-	if txn.If, err = w.registry.roomIn(ctx, w.resource, api.KeyOf(o)); err != nil {
-		return api.Result{}, err
-	}
-	generated := o.GetName() == ""
-	w.begin(o)
-	w.defaults(o)
-	if err := w.finish(ctx, o, nil, &txn); err != nil {
-		return api.Result{}, err
-	}
-	key := StoreKey(w.Kind, api.KeyOf(o))
-	payload, err := w.encode(o)
-	if err != nil {
-		return api.Result{}, internalError(err)
-	}
-	revision, err := w.commit(ctx, o, store.Guard{Key: key}, payload, txn)
-	var conflict *store.Conflict
-	if errors.As(err, &conflict) && conflict.Key == key && !generated {
-		return api.Result{}, w.AlreadyExists(o.GetName())
-	}
-	if err != nil {
-		return api.Result{}, err
-	}
-	o.SetResourceVersion(revision.String())
-	return api.Result{Object: o, Revision: revision}, nil
 }
 
 // finish takes a decoded object through the rest of the pipeline: mutate, default again, prepare, validate, check, claim. The guards and
