@@ -71,12 +71,20 @@ func each(documents []manifest.Document, faults []error, do func(manifest.Docume
 	return joined(faults)
 }
 
-// joined is errors.Join that leaves a single error as it is.
+// joined is errors.Join that leaves a single error as it is, and says only once that nobody answers.
 func joined(errs []error) error {
-	if len(errs) == 1 {
-		return errs[0]
+	var kept []error
+	silent := false
+	for _, err := range errs {
+		if !unreachable(err) || !silent {
+			kept = append(kept, err)
+		}
+		silent = silent || unreachable(err)
 	}
-	return errors.Join(errs...)
+	if len(kept) == 1 {
+		return kept[0]
+	}
+	return errors.Join(kept...)
 }
 
 // dryRun is the flag of that name: none, client (ask, but send nothing that writes) or server (all but the commit).

@@ -14,12 +14,9 @@ func (p *page) containers(label string, all []corev1.Container, statuses []corev
 		return
 	}
 	p.line("%s:", label)
-	p.in(func() {
-		for _, c := range all {
-			p.line("%s:", c.Name)
-			p.in(func() { p.container(c, statusOf(c.Name, statuses)) })
-		}
-	})
+	for _, c := range all {
+		p.item(c.Name, func() { p.container(c, statusOf(c.Name, statuses)) })
+	}
 }
 
 func statusOf(name string, all []corev1.ContainerStatus) *corev1.ContainerStatus {

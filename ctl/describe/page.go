@@ -34,6 +34,19 @@ func (p *page) in(write func()) {
 	p.depth--
 }
 
+// item writes a named part of a list and what belongs to it. Within a template kubectl indents these by three and four.
+func (p *page) item(name string, write func()) {
+	if p.depth > 0 {
+		p.line(" %s:", name)
+		p.in(write)
+		return
+	}
+	p.in(func() {
+		p.line("%s:", name)
+		p.in(write)
+	})
+}
+
 // String aligns the columns. Lines without a second cell end a block of alignment, as in kubectl.
 func (p *page) String() string {
 	var out strings.Builder

@@ -89,7 +89,8 @@ func (p *page) tolerations(all []corev1.Toleration) {
 		p.line("Tolerations:\t<none>")
 		return
 	}
-	for i, t := range all {
+	byKey := slices.SortedStableFunc(slices.Values(all), func(a, b corev1.Toleration) int { return strings.Compare(a.Key, b.Key) })
+	for i, t := range byKey {
 		head := ""
 		if i == 0 {
 			head = "Tolerations:"

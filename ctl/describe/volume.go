@@ -12,12 +12,9 @@ func (p *page) volumes(all []corev1.Volume) {
 		return
 	}
 	p.line("Volumes:")
-	p.in(func() {
-		for _, v := range all {
-			p.line("%s:", v.Name)
-			p.in(func() { p.volume(v.VolumeSource) })
-		}
-	})
+	for _, v := range all {
+		p.item(v.Name, func() { p.volume(v.VolumeSource) })
+	}
 }
 
 // volume describes the sources that this version mounts; others are only named.
