@@ -11,8 +11,11 @@ import (
 	"optimist/internal/api"
 )
 
-// chunk is how many existing objects a watch tells in one batch.
-const chunk = 500
+// The bounds of what a watch tells in one batch.
+const (
+	maxBatch      = 500
+	maxBatchBytes = 1 << 20
+)
 
 // Watch implements api.Service. Without Initial, After 0 means "from now on". It needs Run, which fills the caches.
 func (r *Registry) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
@@ -36,11 +39,11 @@ func (r *Registry) Watch(ctx context.Context, t api.Target, o api.WatchOptions) 
 		k.cache.close(start.watcher)
 		return nil, err
 	}
-	s := &session{kind: k, opening: start, table: o.View == api.Table, told: o.After}
 	return func(yield func([]api.Event, error) bool) {
 		defer k.cache.close(start.watcher)
 		defer start.unhook()
-		s.run(ctx, o.Initial, batches, yield)
+		s := &session{kind: k, opening: start, table: o.View == api.Table, told: o.After, yield: yield}
+		s.run(ctx, o.Initial, batches)
 	}, nil
 }
 
@@ -88,61 +91,55 @@ type session struct {
 	table bool
 	told  api.Revision // the newest revision told
 	opening
+
+	yield func([]api.Event, error) bool
+	batch []api.Event // not yielded yet
+	bytes int         // of the batch
 }
 
-type yielder = func([]api.Event, error) bool
-
-func (s *session) run(ctx context.Context, initial bool, batches iter.Seq2[store.Batch, error], yield yielder) {
+func (s *session) run(ctx context.Context, initial bool, batches iter.Seq2[store.Batch, error]) {
 	ok := true
 	if initial {
-		ok = s.tellInitial(yield)
+		ok = s.tellInitial()
 	} else if s.replay {
-		ok = s.tellReplay(ctx, batches, yield)
+		ok = s.tellReplay(ctx, batches)
 	} else {
-		ok = s.tell(s.missed, 0, yield)
+		ok = s.tell(s.missed, 0)
 	}
 	for ok {
 		changes, reached, more, err := s.take(ctx)
 		if !more {
 			return
 		}
-		if ok = s.tell(changes, reached, yield); ok && err != nil {
-			yield(nil, err)
-			return
+		if ok = s.tell(changes, reached); ok && err != nil {
+			ok = s.end(err)
 		}
 	}
 }
 
-func (s *session) tellInitial(yield yielder) bool {
-	var events []api.Event
+func (s *session) tellInitial() bool {
 	for _, st := range s.initial {
 		o, err := st.read()
 		if err != nil {
-			yield(nil, err)
-			return false
+			return s.end(err)
 		}
-		events = append(events, s.dressed(api.Event{Type: api.Added, Object: o, Revision: api.RevisionOf(o)}))
-		if len(events) == chunk {
-			if !yield(events, nil) {
-				return false
-			}
-			events = nil
+		if !s.add(api.Event{Type: api.Added, Object: o, Revision: api.RevisionOf(o)}, len(st.value)) {
+			return false
 		}
 	}
 	s.initial = nil
 	s.told = api.Revision(s.revision)
-	return yield(append(events, api.Event{Type: api.Bookmark, Revision: s.told, InitialEnd: true}), nil)
+	return s.add(api.Event{Type: api.Bookmark, Revision: s.told, InitialEnd: true}, 0) && s.flush()
 }
 
 // tellReplay reads what the watcher has missed from the store, up to where its queue begins.
-func (s *session) tellReplay(ctx context.Context, batches iter.Seq2[store.Batch, error], yield yielder) bool {
+func (s *session) tellReplay(ctx context.Context, batches iter.Seq2[store.Batch, error]) bool {
 	for b, err := range batches {
 		if ctx.Err() != nil {
 			return false
 		}
 		if err != nil {
-			yield(nil, storeError(err))
-			return false
+			return s.end(storeError(err))
 		}
 		var missed []*change
 		for _, c := range b.Changes {
@@ -150,7 +147,7 @@ func (s *session) tellReplay(ctx context.Context, batches iter.Seq2[store.Batch,
 				missed = append(missed, s.kind.change(b.Revision, c))
 			}
 		}
-		if !s.tell(missed, 0, yield) {
+		if !s.tell(missed, 0) {
 			return false
 		}
 		if b.Revision >= s.revision {
@@ -160,31 +157,47 @@ func (s *session) tellReplay(ctx context.Context, batches iter.Seq2[store.Batch,
 	return false
 }
 
-// tell yields changes as one batch of events; if there is nothing else to say about the revision reached, a bookmark says so.
-func (s *session) tell(changes []*change, reached store.Revision, yield yielder) bool {
-	var events []api.Event
+// tell yields changes as events; if there is nothing else to say about the revision reached, a bookmark says so.
+func (s *session) tell(changes []*change, reached store.Revision) bool {
 	for _, c := range changes {
-		e, ok, err := s.event(c)
+		e, seen, err := s.event(c)
 		if err != nil {
-			yield(nil, err)
-			return false
+			return s.end(err)
 		}
-		if ok {
-			events = append(events, s.dressed(e))
-			s.told = e.Revision
+		if !seen {
+			continue
+		}
+		s.told = e.Revision
+		if !s.add(e, c.size()) {
+			return false
 		}
 	}
 	if r := api.Revision(reached); r > s.told {
 		s.told = r
-		events = append(events, api.Event{Type: api.Bookmark, Revision: r})
+		s.batch = append(s.batch, api.Event{Type: api.Bookmark, Revision: r})
 	}
-	return len(events) == 0 || yield(events, nil)
+	return s.flush()
 }
 
-// dressed adds the cells of a table.
-func (s *session) dressed(e api.Event) api.Event {
-	if s.table {
+// add puts an event into the batch, which is yielded before it grows too large for one message.
+func (s *session) add(e api.Event, size int) bool {
+	if s.table && e.Object != nil {
 		e.Cells = s.kind.cells(e.Object, time.Now())
 	}
-	return e
+	s.batch, s.bytes = append(s.batch, e), s.bytes+size
+	return len(s.batch) < maxBatch && s.bytes < maxBatchBytes || s.flush()
+}
+
+func (s *session) flush() bool {
+	batch := s.batch
+	s.batch, s.bytes = nil, 0
+	return len(batch) == 0 || s.yield(batch, nil)
+}
+
+// end tells what is left, and why there is no more.
+func (s *session) end(why error) bool {
+	if s.flush() {
+		s.yield(nil, why)
+	}
+	return false
 }

@@ -49,7 +49,10 @@ func Run(t *testing.T, open func(t *testing.T) api.Service) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			test.run(&suite{T: t, Service: open(t), ctx: ctx})
+			s := &suite{T: t, Service: open(t), ctx: ctx}
+			s.detector = Detect(t, s.Service)
+			s.Service = s.detector
+			test.run(s)
 		})
 	}
 }
@@ -58,7 +61,8 @@ func Run(t *testing.T, open func(t *testing.T) api.Service) {
 type suite struct {
 	*testing.T
 	api.Service
-	ctx context.Context
+	detector *Detector
+	ctx      context.Context
 }
 
 // target is that of a typed object.

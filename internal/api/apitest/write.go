@@ -319,6 +319,7 @@ func (s *suite) conditions(pod api.Object) {
 
 // The mutation detector: what went in or came out is nobody else's.
 func notShared(s *suite) {
+	s.Service = s.detector.Service // for here it is the test that changes things
 	body := As[*corev1.ConfigMap](s, plainMap)
 	created := s.must(s.try(api.VerbCreate, body, "", api.Options{})).(*corev1.ConfigMap)
 	body.Data["k"], body.Labels["app"] = "changed", "changed"
