@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"optimist/agent/network"
 	"optimist/internal/api"
 )
 
@@ -180,6 +181,23 @@ func TestABackOffOutlivesTheAgent(t *testing.T) {
 			if got := summary(c.pod("p")); got != m.want {
 				t.Errorf("%s, want %s", got, m.want)
 			}
+		}
+	})
+}
+
+func TestARestartedNodeKeepsItsAddresses(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		kill := c.agent(c.runtime)
+		c.create(`{metadata: {name: p}, spec: {containers: [{name: c, image: nginx}]}}`)
+		advance(time.Second)
+		before := c.pod("p").Status.PodIP
+		kill()
+		c.network = &network.Loopback{} // a new process remembers nothing
+		defer c.agent(c.runtime)()
+		c.create(`{metadata: {name: q}, spec: {containers: [{name: c, image: nginx}]}}`)
+		advance(time.Second)
+		if after, other := c.pod("p").Status.PodIP, c.pod("q").Status.PodIP; after != before || other == before || other == "" {
+			t.Errorf("p had %s, has %s; q has %s", before, after, other)
 		}
 	})
 }

@@ -42,10 +42,10 @@ func (p *pods) changed(c informer.Change) {
 	before, _ := c.Before.(*corev1.Pod)
 	after, _ := c.After.(*corev1.Pod)
 	if before != nil && (after == nil || after.UID != before.UID) {
-		p.ensure(api.KeyOf(before), before.UID).Wake(true)
+		p.wake(before, true)
 	}
 	if after != nil {
-		p.ensure(api.KeyOf(after), after.UID).Wake(urgent(before, after))
+		p.wake(after, urgent(before, after))
 	}
 }
 
@@ -54,17 +54,22 @@ func urgent(before, after *corev1.Pod) bool {
 	return before != nil && before.UID == after.UID && !before.DeletionTimestamp.Equal(after.DeletionTimestamp)
 }
 
-// ensure returns a pod's worker; before open, one that nobody runs.
+// wake tells a pod's worker that the Pod has changed. Before open there are no workers: they will look by themselves.
+func (p *pods) wake(one *corev1.Pod, urgent bool) {
+	if w := p.ensure(api.KeyOf(one), one.UID); w != nil {
+		w.Wake(urgent)
+	}
+}
+
+// ensure returns a pod's worker, a new one if need be; nil before open.
 func (p *pods) ensure(key api.Key, uid types.UID) *pod.Worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.workers[uid]
-	if w == nil {
+	if w == nil && p.spawn != nil {
 		w = pod.NewWorker(p.host, key, uid)
-		if p.spawn != nil {
-			p.workers[uid] = w
-			p.spawn(func(ctx context.Context) { p.run(ctx, w, key, uid) })
-		}
+		p.workers[uid] = w
+		p.spawn(func(ctx context.Context) { p.run(ctx, w, key, uid) })
 	}
 	return w
 }

@@ -2,7 +2,6 @@ package pod
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -304,9 +303,4 @@ func report(v View, now time.Time, why string) []Step {
 		return nil
 	}
 	return []Step{{Do: WriteStatus, Status: status, Why: why}}
-}
-
-// quiet reports that a plan only waits.
-func quiet(steps []Step) bool {
-	return !slices.ContainsFunc(steps, func(s Step) bool { return s.Do != Wait })
 }

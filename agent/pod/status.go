@@ -85,7 +85,7 @@ func containerStatus(v View, p part, now time.Time) corev1.ContainerStatus {
 	case p.running():
 		s.State.Running = &corev1.ContainerStateRunning{StartedAt: *second(p.last.Started)}
 	case p.exited() && p.next == done, p.exited() && p.next == begin && !p.refused() && v.Memory.Troubles[p.spec.Name].Reason == "":
-		s.State.Terminated = ending(v, *p.last)
+		s.State.Terminated = terminated(v, *p.last)
 	default:
 		s.State.Waiting = waiting(v, p, now)
 	}
@@ -102,9 +102,9 @@ func (p part) refused() bool {
 func before(v View, p part, state corev1.ContainerState) *corev1.ContainerStateTerminated {
 	switch {
 	case state.Waiting != nil && p.exited():
-		return ending(v, *p.last)
+		return terminated(v, *p.last)
 	case p.prev != nil && p.prev.Phase == runtime.Exited:
-		return ending(v, *p.prev)
+		return terminated(v, *p.prev)
 	default:
 		return previously(v.Pod, p)
 	}
@@ -130,7 +130,7 @@ func previously(pod *corev1.Pod, p part) *corev1.ContainerStateTerminated {
 	return nil
 }
 
-func ending(v View, c runtime.Container) *corev1.ContainerStateTerminated {
+func terminated(v View, c runtime.Container) *corev1.ContainerStateTerminated {
 	reason := c.Reason
 	if reason == "" {
 		if reason = "Error"; c.ExitCode == 0 {

@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -200,12 +201,21 @@ func (w *Worker) act(ctx context.Context, v View, steps []Step) bool {
 			good = false
 			continue
 		}
-		w.host.Log.Debug("pod step", "pod", w.key, "do", s.Do, "container", s.Container, "why", s.Why)
+		w.host.Log.Log(ctx, level(s.Do), "pod step", "pod", w.key, "do", s.Do, "container", cmp.Or(s.Container, s.ID.Name), "why", s.Why)
 		if s.Do != FindImage || w.memory.Images[s.Container].ID != "" {
 			delete(w.memory.Troubles, s.Key())
 		}
 	}
 	return good
+}
+
+// level is how loud a step is: Info where the node or the cluster has changed.
+func level(v Verb) slog.Level {
+	switch v {
+	case Confirm, FindImage, WriteStatus, Remove:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // trouble is what a failure of a verb means.
