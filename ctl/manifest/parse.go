@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,22 +42,21 @@ func parseAll(file string, chunks []chunk) []parsed {
 }
 
 func parse(c chunk) parsed {
-	// The empty lines in front make every line number that the parser reports one of the file.
-	text := append(bytes.Repeat([]byte("\n"), c.line-1), c.text...)
 	p := parsed{source: Source{Line: c.line}}
 	var root yamlnode.Node
-	if err := yamlnode.Unmarshal(text, &root); err != nil {
+	if err := yamlnode.Unmarshal(c.text, &root); err != nil {
 		p.source.Line, p.err = splitLine(err, c.line)
 		return p
 	}
+	shift(&root, c.line-1)
 	if len(root.Content) == 0 || root.Content[0].Tag == "!!null" {
 		return p
 	}
 	p.node = root.Content[0]
 	p.source.Line = p.node.Line
-	data, err := yaml.YAMLToJSONStrict(text)
+	data, err := yaml.YAMLToJSONStrict(c.text)
 	if err != nil {
-		p.source.Line, p.err = splitLine(err, p.node.Line)
+		p.source.Line, p.err = splitLine(err, c.line)
 	}
 	p.json = data
 	return p
@@ -66,14 +64,22 @@ func parse(c chunk) parsed {
 
 var lineIn = regexp.MustCompile(`line (\d+): (.*)`)
 
-// splitLine takes the line number out of a YAML error, for it goes to the front of the message.
-func splitLine(err error, otherwise int) (int, error) {
+// shift makes the line numbers of a chunk's nodes those of the file.
+func shift(n *yamlnode.Node, by int) {
+	n.Line += by
+	for _, child := range n.Content {
+		shift(child, by)
+	}
+}
+
+// splitLine takes the line number out of a YAML error, for it goes to the front of the message. begin is the chunk's first line.
+func splitLine(err error, begin int) (int, error) {
 	text := err.Error()
 	if m := lineIn.FindStringSubmatch(text); m != nil {
 		line, _ := strconv.Atoi(m[1])
-		return line, errors.New(strings.TrimSuffix(m[2], " in map"))
+		return begin - 1 + line, errors.New(strings.TrimSuffix(m[2], " in map"))
 	}
-	return otherwise, errors.New(strings.TrimPrefix(text, "error converting YAML to JSON: "))
+	return begin, errors.New(strings.TrimPrefix(text, "error converting YAML to JSON: "))
 }
 
 // objects returns what a document stands for: one object, or a list's many.
