@@ -61,6 +61,7 @@ type Scheduler struct {
 // New makes a scheduler; it does nothing before Run.
 func New(cfg Config) *Scheduler {
 	set := informer.NewSet(cfg.Service)
+	set.Log = cfg.Log
 	s := &Scheduler{cfg: cfg, set: set, svc: set.Over(cfg.Service),
 		events:    event.NewRecorder(cfg.Service, Name, cfg.ID),
 		decisions: reconcile.NewDecisions(),
@@ -80,7 +81,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	g.Go(func() error { return s.set.Run(ctx) })
 	g.Go(func() error { return s.events.Run(ctx) })
 	g.Go(func() error {
-		return leader.Run(ctx, leader.Config{Service: s.cfg.Service, Lease: LeaseKey, ID: s.cfg.ID}, s.lead)
+		return leader.Run(ctx, leader.Config{Service: s.cfg.Service, Lease: LeaseKey, ID: s.cfg.ID, Log: s.cfg.Log}, s.lead)
 	})
 	return g.Wait()
 }

@@ -36,6 +36,7 @@ func run(ctx context.Context, kubeconfig, id string, log *slog.Logger, ring *con
 	if err != nil {
 		return fmt.Errorf("--kubeconfig: %w", err)
 	}
+	cfg.Log = log
 	svc, err := client.New(cfg)
 	if err != nil {
 		return err

@@ -61,8 +61,10 @@ func (c Config) leftovers() []int {
 
 func (c Config) owns(proc string) bool {
 	cgroups, _ := os.ReadFile(filepath.Join(proc, "cgroup"))
-	if bytes.Contains(cgroups, []byte(":/"+c.cgroup()+"/")) {
-		return true
+	for _, node := range c.Nodes {
+		if bytes.Contains(cgroups, []byte(":/"+c.cgroup(node)+"/")) {
+			return true
+		}
 	}
 	cmdline, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 	for _, arg := range strings.Split(string(cmdline), "\x00") {
@@ -73,8 +75,8 @@ func (c Config) owns(proc string) bool {
 	return false
 }
 
-// cgroup is the name that all cgroups of this cluster's nodes have in common: optimist-<cluster>.
-func (c Config) cgroup() string { return "optimist-" + c.Name }
+// cgroup is the parent of the cgroups of a node's pods; the agent names it so.
+func (c Config) cgroup(node string) string { return "optimist-" + c.Name + "-" + node }
 
 // mounts are the mount points below the cluster's folders, in the order in which they were made.
 func (c Config) mounts() []string {
@@ -99,19 +101,23 @@ func (c Config) mounts() []string {
 
 // removeCgroups removes the cluster's cgroups in every hierarchy, deepest first; a cgroup is removed by removing its folder.
 func (c Config) removeCgroups() {
-	for _, pattern := range []string{"/sys/fs/cgroup/" + c.cgroup(), "/sys/fs/cgroup/*/" + c.cgroup()} {
-		tops, _ := filepath.Glob(pattern)
-		for _, top := range tops {
-			var dirs []string
-			_ = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
-				if err == nil && d.IsDir() {
-					dirs = append(dirs, path)
-				}
-				return nil
-			})
-			for _, dir := range slices.Backward(dirs) {
-				_ = os.Remove(dir)
+	var tops []string
+	for _, node := range c.Nodes {
+		for _, tree := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+			found, _ := filepath.Glob(filepath.Join(tree, c.cgroup(node)))
+			tops = append(tops, found...)
+		}
+	}
+	for _, top := range tops {
+		var dirs []string
+		_ = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
 			}
+			return nil
+		})
+		for _, dir := range slices.Backward(dirs) {
+			_ = os.Remove(dir)
 		}
 	}
 }

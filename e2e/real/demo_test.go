@@ -161,9 +161,7 @@ func TestDemo(t *testing.T) {
 		c.must(t, "apply", "-f", Top+"/examples/init.yaml")
 		eventually(t, 30*time.Second, func() (bool, string) {
 			out, err := c.Ctl("exec", "init", "--", "sh", "-c", "echo here; exit 7")
-			exit, _ := err.(interface{ Unwrap() error })
-			_ = exit
-			return strings.Contains(out, "here") && strings.Contains(err.Error(), "exit status 7"), out
+			return err != nil && strings.Contains(out, "here") && strings.Contains(err.Error(), "exit status 7"), out
 		})
 		if out := c.must(t, "logs", "init", "-c", "second"); out != "open\n" {
 			t.Errorf("the second init container printed %q", out)
@@ -245,7 +243,7 @@ func (c *Cluster) everyPodSays(t *testing.T, version string) {
 	eventually(t, 30*time.Second, func() (bool, string) {
 		for _, p := range c.pods(t, "app=web") {
 			body, err := c.Get(p.Status.PodIP, "/")
-			if err != nil || !strings.Contains(body, "version "+version) && !strings.Contains(body, "web "+version) {
+			if err != nil || !strings.Contains(body, "version="+version+" ") {
 				return false, body
 			}
 		}
