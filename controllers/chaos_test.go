@@ -68,7 +68,7 @@ func (f faulty) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (it
 }
 
 // Law 3: whatever gets lost, and whenever the controllers are killed, the cluster ends up where it would have without that, and on the
-// way there are never more Pods than the Deployment allows.
+// way never more is asked for than the Deployment allows.
 func TestChaosChangesNothingAboutWhereTheClusterEnds(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -78,44 +78,74 @@ func TestChaosChangesNothingAboutWhereTheClusterEnds(t *testing.T) {
 					return faulty{s, &sync.Mutex{}, rand.New(rand.NewPCG(seed, 2)), 0.15}
 				}
 				c.apply(web)
-				c.killing(bad, dice, 4)
+				c.killing(bad, dice, 4, c.notTooMany)
 				c.patch(api.DeploymentKind, "web", secondImage)
-				c.killing(bad, dice, 8)
+				c.killing(bad, dice, 8, c.notTooMany)
 				c.patch(api.DeploymentKind, "web", `{"spec":{"replicas":5}}`)
-				c.killing(bad, dice, 4)
-				c.controllers(directly)
+				c.killing(bad, dice, 4, c.notTooMany)
+				stop := c.controllers(directly)
 				c.advance(5 * time.Minute)
 				c.available(5)
 				if n, sets := len(list(c, api.Pods, "default")), len(list(c, api.ReplicaSets, "default")); n != 5 || sets > 2 {
 					c.Fatalf("%d pods of %d ReplicaSets", n, sets)
+				}
+				stop()
+
+				if err := api.Deployments.Delete(c.Context(), c.svc, api.Key{Namespace: "default", Name: "web"}, api.Options{Propagation: how(seed)}); err != nil {
+					c.Fatal(err)
+				}
+				c.killing(bad, dice, 4, func() {})
+				c.controllers(directly)
+				c.advance(5 * time.Minute)
+				if n := len(list(c, api.Deployments, "default")) + len(list(c, api.ReplicaSets, "default")) + len(list(c, api.Pods, "default")); n != 0 {
+					c.Fatalf("%d objects survived their owner", n)
 				}
 			})
 		})
 	}
 }
 
-// killing lets the controllers live for a few short lives.
-func (c cluster) killing(through func(api.Service) api.Service, dice *rand.Rand, lives int) {
+func how(seed uint64) metav1.DeletionPropagation {
+	if seed%2 == 0 {
+		return metav1.DeletePropagationForeground
+	}
+	return metav1.DeletePropagationBackground
+}
+
+// killing lets the controllers live for a few short lives, and checks all the while.
+func (c cluster) killing(through func(api.Service) api.Service, dice *rand.Rand, lives int, check func()) {
 	for range lives {
 		stop := c.controllers(through)
 		for range dice.IntN(60) {
 			c.advance(time.Duration(dice.IntN(200)) * time.Millisecond)
-			c.notTooMany()
+			check()
 		}
 		stop()
 	}
 }
 
+// notTooMany checks that the ReplicaSets together ask for no more than the surge allows, and that none has more Pods than it can ever have
+// asked for: nothing was created twice.
 func (c cluster) notTooMany() {
 	c.Helper()
-	limit := *c.deployment().Spec.Replicas + 2 // a surge of 25 %, rounded up
-	var n int32
+	want := *c.deployment().Spec.Replicas
+	limit := want + 2 // a surge of 25 %, rounded up
+	var asked int32
+	for _, s := range list(c, api.ReplicaSets, "default") {
+		asked += *s.Spec.Replicas
+	}
+	if asked > limit {
+		c.Fatalf("%d pods are asked for, at most %d are allowed", asked, limit)
+	}
+	pods := map[string]int32{}
 	for _, p := range list(c, api.Pods, "default") {
-		if metav1.GetControllerOf(p) != nil && p.DeletionTimestamp == nil {
-			n++
+		if ref := metav1.GetControllerOf(p); ref != nil && p.DeletionTimestamp == nil {
+			pods[ref.Name]++
 		}
 	}
-	if n > limit {
-		c.Fatalf("%d pods, at most %d are allowed", n, limit)
+	for name, n := range pods {
+		if n > want {
+			c.Fatalf("%s has %d pods, though at most %d were ever asked for", name, n, want)
+		}
 	}
 }

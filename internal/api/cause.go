@@ -19,8 +19,8 @@ const (
 
 // Cause is one edge from a write back to an earlier revision.
 type Cause struct {
-	Type     CauseType
-	Revision Revision
+	Type     CauseType `json:"type"`
+	Revision Revision  `json:"revision"`
 }
 
 // MaxCauses bounds the edges kept for one write.
@@ -28,8 +28,8 @@ const MaxCauses = 8
 
 // Causes is a small set of edges. Beyond MaxCauses only their number is kept.
 type Causes struct {
-	Edges []Cause // sorted, without doubles
-	More  int
+	Edges []Cause `json:"edges,omitempty"` // sorted, without doubles
+	More  int     `json:"more,omitempty"`
 }
 
 // Add returns the set with further edges.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -28,9 +29,12 @@ type Say struct {
 	Failed                string     // the Warning's reason if the action fails; "" = say nothing then
 }
 
-// Act takes the steps of a plan in order and stops at the first that fails. Each is logged and kept as a decision.
+// Act takes the steps of a plan in order and stops at the first that fails. Each is kept as a decision; what was done for one reason is one
+// line in the log.
 func Act(ctx context.Context, d Deps, about api.Object, plan []Action) error {
 	causes := api.Causes{}.Add(api.Cause{Type: api.CauseOwner, Revision: api.RevisionOf(about)})
+	done := doing{log: d.Log, object: describe(about)}
+	defer done.flush()
 	for _, a := range plan {
 		if a.Fresh {
 			if err := fresh(ctx, d.Service, about); err != nil {
@@ -46,8 +50,41 @@ func Act(ctx context.Context, d Deps, about api.Object, plan []Action) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", a, err)
 		}
+		done.add(a, result.Revision)
 	}
 	return nil
+}
+
+// doing gathers steps of one sort that follow each other: a burst of creates is one line.
+type doing struct {
+	log      *slog.Logger
+	object   string
+	first    Action
+	n        int
+	revision api.Revision // of the last
+}
+
+func (d *doing) add(a Action, r api.Revision) {
+	if d.n > 0 && (a.Verb != d.first.Verb || !a.Kind.Is(d.first.Kind) || a.Sub != d.first.Sub || a.Why != d.first.Why) {
+		d.flush()
+	}
+	if d.n == 0 {
+		d.first = a
+	}
+	d.n++
+	d.revision = r
+}
+
+func (d *doing) flush() {
+	if d.n == 0 {
+		return
+	}
+	step := d.first.String()
+	if d.n > 1 {
+		step = fmt.Sprintf("%s and %d more", step, d.n-1)
+	}
+	d.log.Info("acted", "object", d.object, "step", step, "why", d.first.Why, "revision", d.revision)
+	d.n = 0
 }
 
 // String is the step in words: "create pods default/web-x1".
@@ -71,7 +108,7 @@ func fresh(ctx context.Context, svc api.Service, about api.Object) error {
 	return nil
 }
 
-// record tells the three who want to know: the log, the decisions, and whoever reads Events.
+// record tells those who want to know later: the decisions, and whoever reads Events.
 func record(ctx context.Context, d Deps, about api.Object, a Action, result api.Result, err error) {
 	decision := Decision{
 		Time: time.Now(), Object: describe(about), Revision: api.RevisionOf(about), Causes: api.CausesFrom(ctx),
@@ -79,8 +116,6 @@ func record(ctx context.Context, d Deps, about api.Object, a Action, result api.
 	}
 	if err != nil {
 		decision.Error = err.Error()
-	} else {
-		d.Log.Info("acted", "object", decision.Object, "step", decision.Step, "why", a.Why, "revision", result.Revision)
 	}
 	if d.Decisions != nil {
 		d.Decisions.Add(decision)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,6 +202,23 @@ func TestActTakesStepsInOrderAndStopsAtTheFirstThatFails(t *testing.T) {
 	}
 	if all[1].Wrote != 100 || all[1].Object != "replicaset/default/web" || all[2].Error == "" {
 		t.Errorf("%+v", all)
+	}
+}
+
+func TestABurstIsOneLineInTheLog(t *testing.T) {
+	var b strings.Builder
+	d := Deps{Service: &tape{}, Log: slog.New(slog.NewTextHandler(&b, nil))}
+	var plan []Action
+	for _, name := range []string{"a", "b", "c"} {
+		plan = append(plan, Create(api.PodKind, pod(name, ""), "3 are missing", nil))
+	}
+	plan = append(plan, Delete(api.PodKind, pod("d", "1"), "it is old", nil))
+	if err := Act(t.Context(), d, set("4"), plan); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `step="create pods default/a and 2 more" why="3 are missing"`) || !strings.Contains(lines[1], `step="delete pods default/d"`) {
+		t.Error(b.String())
 	}
 }
 
