@@ -21,6 +21,7 @@ import (
 	"optimist/apiserver/registry/kinds"
 	"optimist/apiserver/store/memory"
 	"optimist/internal/api"
+	"optimist/internal/api/apitest"
 )
 
 // cluster is an API server's registry and one simulated node.
@@ -50,7 +51,7 @@ func inRegistry(like *cluster, test func(c *cluster)) {
 	ended := make(chan error)
 	go func() { ended <- reg.Run(ctx) }()
 	synctest.Wait() // for the namespaces that every cluster has
-	test(&cluster{T: like.T, service: as{reg}, runtime: like.runtime, network: like.network})
+	test(&cluster{T: like.T, service: apitest.Detect(like.T, as{reg}), runtime: like.runtime, network: like.network})
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 		like.Error(err)

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/network"
 	"optimist/internal/api"
@@ -181,6 +182,22 @@ func TestABackOffOutlivesTheAgent(t *testing.T) {
 			if got := summary(c.pod("p")); got != m.want {
 				t.Errorf("%s, want %s", got, m.want)
 			}
+		}
+	})
+}
+
+func TestAContainerFollowsItsImage(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		defer c.agent(c.runtime)()
+		pod := c.create(`{metadata: {name: p}, spec: {containers: [{name: c, image: "nginx:1"}]}}`)
+		advance(time.Second)
+		patch := []byte(`{"spec": {"containers": [{"name": "c", "image": "nginx:2"}]}}`)
+		if _, err := api.Pods.Patch(c.Context(), c.service, api.KeyOf(pod), "", types.StrategicMergePatchType, patch); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Second)
+		if got := c.pod("p").Status.ContainerStatuses[0]; got.Image != "nginx:2" || got.State.Running == nil || got.RestartCount != 1 {
+			t.Errorf("status = %+v", got)
 		}
 	})
 }

@@ -154,12 +154,12 @@ func (w *Worker) startContainer(ctx context.Context, v View, s Step) error {
 		w.say(ctx, v, corev1.EventTypeNormal, "Created", "Created container: "+s.Container)
 		w.say(ctx, v, corev1.EventTypeNormal, "Started", "Started container "+s.Container)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, runtime.ErrNoImage) {
 		return &failure{createContainerError, err}
 	}
 	delete(w.memory.Images, s.Container)
 	delete(w.memory.Absent, s.Container)
-	return nil
+	return err // the image was removed under our hands: it is looked for again
 }
 
 func (w *Worker) stop(ctx context.Context, v View, s Step) error {

@@ -136,9 +136,13 @@ func end(v View, now time.Time) []Step {
 	return []Step{{Do: RemoveSandbox, Why: "all containers of the deleted Pod have ended"}}
 }
 
-// remaining is what is left of a deleted Pod's grace.
+// remaining is what is left of a deleted Pod's grace. The API keeps whole seconds, so up to one is missing from the timestamp.
 func remaining(pod *corev1.Pod, now time.Time) time.Duration {
-	return max(pod.DeletionTimestamp.Sub(now), minGrace)
+	rest := pod.DeletionTimestamp.Sub(now) + time.Second
+	if s := pod.DeletionGracePeriodSeconds; s != nil {
+		rest = min(rest, time.Duration(*s)*time.Second)
+	}
+	return max(rest, minGrace)
 }
 
 func grace(pod *corev1.Pod) time.Duration {
@@ -208,12 +212,26 @@ func advance(v View, parts []part, now time.Time) []Step {
 	case !v.Sandbox.Address.IsValid() && !v.Pod.Spec.HostNetwork:
 		return []Step{{Do: AttachNetwork, Why: "the pod has no address"}}
 	}
+	if stops := stop(outgrown(v.Pod, parts), grace(v.Pod), "its image in the Pod has changed"); len(stops) > 0 {
+		return stops
+	}
 	for _, p := range startable(parts) {
 		if _, wait := v.Memory.postponed(p.spec.Name, now); p.next == begin && !wait {
 			return []Step{raise(v, p)}
 		}
 	}
 	return nil
+}
+
+// outgrown lists what runs with another image than the Pod now names, and will be started again once it has stopped.
+func outgrown(pod *corev1.Pod, parts []part) []part {
+	var old []part
+	for _, p := range parts {
+		if p.running() && p.role != initial && p.last.Image != p.spec.Image && pod.Spec.RestartPolicy == corev1.RestartPolicyAlways {
+			old = append(old, p)
+		}
+	}
+	return old
 }
 
 // startable lists the containers whose turn it is.

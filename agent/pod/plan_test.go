@@ -163,10 +163,14 @@ func TestPlan(t *testing.T) {
 		{"a sidecar that crashed is restarted beside its pod", begun + `spec: {initContainers: [{name: s, restartPolicy: Always}], containers: [{name: web}]}`, "10.0.0.1 s#0:exit1 web#0:running", imaged("s"), "Start s#1"},
 		{"sidecars end with the work", begun + `spec: {restartPolicy: Never, initContainers: [{name: s, restartPolicy: Always}], containers: [{name: web}]}`, "10.0.0.1 s#0:running web#0:exit0", nil, "Write Running, Stop s#0 30s"},
 
-		{"a deleted pod is stopped within what is left of its grace", deleted(20*time.Second) + one, "10.0.0.1 web#0:running", nil, "Stop web#0 20s"},
+		{"a container whose image was changed is stopped", begun + `spec: {containers: [{name: web, image: "nginx:2"}]}`, "10.0.0.1 web#0:running", nil, "Stop web#0 30s"},
+		{"and started again", begun + `spec: {containers: [{name: web, image: "nginx:2"}]}`, "10.0.0.1 web#0:exit0/0s", imaged("web"), "Start web#1"},
+
+		{"a deleted pod is stopped within what is left of its grace", deleted(20*time.Second) + one, "10.0.0.1 web#0:running", nil, "Stop web#0 21s"},
+		{"which is never more than its whole grace", deleted(50*time.Second) + one, "10.0.0.1 web#0:running", nil, "Stop web#0 30s"},
 		{"and not less than two seconds", deleted(-time.Minute) + one, "10.0.0.1 web#0:running", nil, "Stop web#0 2s"},
 		{"side by side, sidecars last", deleted(9*time.Second) + begun + `spec: {initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}, {name: b}]}`,
-			"10.0.0.1 s#0:running a#0:running b#0:running", nil, "Stop a#0 9s, Stop b#0 9s"},
+			"10.0.0.1 s#0:running a#0:running b#0:running", nil, "Stop a#0 10s, Stop b#0 10s"},
 		{"then it is told how they ended", deleted(time.Second) + one, "10.0.0.1 web#0:exit0", nil, "Write Succeeded"},
 		{"without a sandbox only the deletion is left", deleted(time.Second) + one, "", nil, "DeletePod"},
 		{"nothing is started for a deleted pod", deleted(time.Second) + one, "10.0.0.1", imaged("web"), "Write Pending"},
@@ -233,5 +237,5 @@ func failed(key, reason string, ago, left time.Duration) func(*Memory) {
 
 // deleted is the head of a pod whose grace ends after the rest.
 func deleted(rest time.Duration) string {
-	return fmt.Sprintf("metadata: {deletionTimestamp: %q}\n", now.Add(rest).Format(time.RFC3339))
+	return fmt.Sprintf("metadata: {deletionTimestamp: %q, deletionGracePeriodSeconds: 30}\n", now.Add(rest).Format(time.RFC3339))
 }
