@@ -15,9 +15,7 @@ import (
 )
 
 func configCommand(s *session) *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at and change the kubeconfig"}
-	c.AddCommand(configView(s), getContexts(s), currentContext(s), useContext(s), setContext(s))
-	return c
+	return parent("config", "Look at and change the kubeconfig", configView(s), getContexts(s), currentContext(s), useContext(s), setContext(s))
 }
 
 func configView(s *session) *cobra.Command {

@@ -16,6 +16,7 @@ import (
 func Main(extra ...*cobra.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second Ctrl-C does not ask
 	return Run(ctx, New(extra...), os.Args[1:])
 }
 

@@ -84,7 +84,7 @@ func (e *exec) run(c *cobra.Command, args []string, sub string, command []string
 	}
 	terminal := terminalOf(c.InOrStdin())
 	if e.tty && (!e.stdin || terminal == nil) {
-		e.tty = e.tty && e.stdin && terminal != nil
+		e.tty = false
 		fmt.Fprintln(c.ErrOrStderr(), "Unable to use a TTY - input is not a terminal or the right kind of file")
 	}
 	target := api.Target{Kind: api.PodKind, Key: api.KeyOf(pod), Sub: sub}

@@ -25,7 +25,6 @@ type image struct {
 }
 
 func imageCommand(s *session) *cobra.Command {
-	c := &cobra.Command{Use: "image", Short: "Load images onto nodes, and list them"}
 	i := &image{session: s}
 	load := &cobra.Command{
 		Use:     "load FILE",
@@ -38,9 +37,8 @@ func imageCommand(s *session) *cobra.Command {
 	for _, sub := range []*cobra.Command{load, list} {
 		sub.Flags().StringSliceVar(&i.nodes, "node", nil, "Only these nodes (default: every ready one)")
 		complete(sub, "node", s.completeNames(api.NodeKind))
-		c.AddCommand(sub)
 	}
-	return c
+	return parent("image", "Load images onto nodes, and list them", load, list)
 }
 
 func (i *image) load(c *cobra.Command, args []string) error {

@@ -20,15 +20,13 @@ type rollout struct {
 }
 
 func rolloutCommand(s *session) *cobra.Command {
-	c := &cobra.Command{Use: "rollout", Short: "Follow and steer the rollout of a deployment"}
 	r := &rollout{session: s}
-	c.AddCommand(
+	return parent("rollout", "Follow and steer the rollout of a deployment",
 		statusCommand(r), historyCommand(r), undoCommand(r),
 		r.command("restart", "Replace all pods, one after the other", r.restart),
 		r.command("pause", "Hold further changes back", r.pause),
 		r.command("resume", "Let held-back changes through", r.resume),
 	)
-	return c
 }
 
 // command is a subcommand that does one thing to each deployment that is named.

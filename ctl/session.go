@@ -1,8 +1,6 @@
 package ctl
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"optimist/ctl/kubeconfig"
@@ -32,7 +30,7 @@ func (s *session) connect() (api.Service, error) {
 	}
 	config, err := client.Load(s.file(), s.context)
 	if err != nil {
-		return nil, noCluster(err)
+		return nil, err
 	}
 	c, err := client.New(config)
 	if err != nil {
@@ -67,8 +65,4 @@ func (s *session) key(k *api.Kind, name string) api.Key {
 		return api.Key{Name: name}
 	}
 	return api.Key{Namespace: s.ns(), Name: name}
-}
-
-func noCluster(err error) error {
-	return fmt.Errorf("%w\nStart a cluster with `ctl up`, or name a kubeconfig with --kubeconfig or $KUBECONFIG", err)
 }
