@@ -5,6 +5,8 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,13 +46,13 @@ func serve(t *testing.T) api.Service {
 // cut is a connection that can be cut.
 type cut struct {
 	api.Service
-	down bool
+	down atomic.Bool
 }
 
 var errCut = errors.New("no route to host")
 
 func (c *cut) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
-	if c.down {
+	if c.down.Load() {
 		return api.Result{}, errCut
 	}
 	return c.Service.Get(ctx, t, o)
@@ -61,7 +63,7 @@ func (c *cut) Watch(context.Context, api.Target, api.WatchOptions) (iter.Seq2[[]
 }
 
 func (c *cut) Write(ctx context.Context, r api.Request) (api.Result, error) {
-	if c.down {
+	if c.down.Load() {
 		return api.Result{}, errCut
 	}
 	return c.Service.Write(ctx, r)
@@ -69,21 +71,23 @@ func (c *cut) Write(ctx context.Context, r api.Request) (api.Result, error) {
 
 // candidate competes until stop, and tells when it leads.
 type candidate struct {
-	id      string
-	link    *cut
-	leading context.Context // of the last time it led; nil = never
-	since   time.Time
-	stop    context.CancelFunc
-	done    chan error
+	link *cut
+	stop context.CancelFunc
+	done chan error
+
+	mu   sync.Mutex
+	last context.Context // of the last time it led; nil = never
 }
 
 func compete(t *testing.T, svc api.Service, id string) *candidate {
-	c := &candidate{id: id, link: &cut{Service: svc}, done: make(chan error, 1)}
+	c := &candidate{link: &cut{Service: svc}, done: make(chan error, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	c.stop = stop
 	go func() {
 		c.done <- Run(ctx, Config{Service: c.link, Lease: key, ID: id, Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context) error {
-			c.leading, c.since = ctx, time.Now()
+			c.mu.Lock()
+			c.last = ctx
+			c.mu.Unlock()
 			<-ctx.Done()
 			return nil
 		})
@@ -96,7 +100,13 @@ func compete(t *testing.T, svc api.Service, id string) *candidate {
 	return c
 }
 
-func (c *candidate) leads() bool { return c.leading != nil && c.leading.Err() == nil }
+func (c *candidate) leading() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+func (c *candidate) leads() bool { return c.leading() != nil && c.leading().Err() == nil }
 
 func say(ctx context.Context, svc api.Service, name string) error {
 	_, err := api.ConfigMaps.Create(ctx, svc, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
@@ -128,10 +138,10 @@ func TestCutOffLeaderStopsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := serve(t)
 		a, b := compete(t, svc, "a"), compete(t, svc, "b")
-		led := a.leading
-		a.link.down = true
+		led := a.leading()
+		a.link.down.Store(true)
 		<-led.Done()
-		if stopped := time.Now(); b.leading != nil {
+		if stopped := time.Now(); b.leading() != nil {
 			t.Fatal("both led at", stopped)
 		}
 		time.Sleep(20 * time.Second)
@@ -146,17 +156,17 @@ func TestLateWriteOfAnOldLeaderIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := serve(t)
 		a := compete(t, svc, "a")
-		if err := say(a.leading, svc, "in-time"); err != nil {
+		if err := say(a.leading(), svc, "in-time"); err != nil {
 			t.Fatal("a leader's write should be taken:", err)
 		}
-		late := context.WithoutCancel(a.leading) // the write was on its way when the process was paused
-		a.link.down = true
+		late := context.WithoutCancel(a.leading()) // the write was on its way when the process was paused
+		a.link.down.Store(true)
 		b := compete(t, svc, "b")
 		time.Sleep(20 * time.Second)
 		if err := say(late, svc, "late"); !apierrors.IsConflict(err) {
 			t.Fatal("a late write should be a conflict, but gave", err)
 		}
-		if err := say(b.leading, svc, "of-the-new-leader"); err != nil {
+		if err := say(b.leading(), svc, "of-the-new-leader"); err != nil {
 			t.Fatal("the new leader's write should be taken:", err)
 		}
 	})
@@ -167,8 +177,8 @@ func TestRestartIsANewEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := serve(t)
 		a := compete(t, svc, "a")
-		old := context.WithoutCancel(a.leading)
-		a.link.down = true
+		old := context.WithoutCancel(a.leading())
+		a.link.down.Store(true)
 		again := compete(t, svc, "a")
 		if !again.leads() {
 			t.Fatal("who holds the lease already should not wait for it to expire")
