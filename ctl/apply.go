@@ -48,7 +48,7 @@ last time are removed; fields that others have set stay.`,
 
 func (a *apply) run(c *cobra.Command, _ []string) error {
 	if len(a.files) == 0 {
-		return usage(c, "must specify one of -f and -k")
+		return usage(c, "must specify -f")
 	}
 	if err := a.dry.check(c); err != nil {
 		return err
