@@ -73,8 +73,15 @@ func (c *controller) reconcile(ctx context.Context, key api.Key) (time.Duration,
 	if !ok {
 		return 0, nil
 	}
-	steps, again := plan(c.view(d), time.Now())
-	return again, reconcile.Act(ctx, c.Deps, d, steps)
+	v, now := c.view(d), time.Now()
+	steps, again := plan(v, now)
+	err := reconcile.Act(ctx, c.Deps, d, steps)
+	if err != nil && !reconcile.Stale(err) {
+		if serr := reconcile.Act(ctx, c.Deps, d, reportFailure(v, now, err)); serr != nil {
+			c.Log.Debug("the failure could not be reported", "object", key.String(), "err", serr)
+		}
+	}
+	return again, err
 }
 
 func (c *controller) view(d *appsv1.Deployment) view {

@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -288,5 +289,18 @@ func TestNamesAreFree(t *testing.T) {
 	}
 	if c := steps[len(steps)-1].Body.(*appsv1.Deployment).Status.CollisionCount; c == nil || *c != 1 {
 		t.Error("the collision was not counted")
+	}
+}
+
+func TestAReplicaSetThatCannotBeCreatedIsSaid(t *testing.T) {
+	v := view{deployment: deploy(t, 3, "1", "0"), taken: nobody}
+	steps := reportFailure(v, start, errors.New("quota exceeded"))
+	s := steps[0].Body.(*appsv1.Deployment).Status
+	if c := condition(&s, appsv1.DeploymentProgressing); c.Status != "False" || c.Reason != "ReplicaSetCreateError" || c.Message != "quota exceeded" || s.ObservedGeneration != 2 {
+		t.Errorf("%+v", s)
+	}
+	v.deployment.Status = s
+	if again := reportFailure(v, start.Add(time.Hour), errors.New("quota exceeded")); len(again) != 0 {
+		t.Error("it is said twice")
 	}
 }

@@ -36,6 +36,21 @@ func (r rollout) report() []reconcile.Action {
 	return []reconcile.Action{reconcile.Update(api.DeploymentKind, "status", next, why, nil)}
 }
 
+// reportFailure plans to say that the new ReplicaSet could not be made, if that is what failed.
+func reportFailure(v view, now time.Time, failure error) []reconcile.Action {
+	r := sortOut(v, v.sets, now)
+	if r.new != nil {
+		return nil
+	}
+	next := v.deployment.DeepCopy()
+	next.Status.ObservedGeneration = next.Generation
+	r.set(&next.Status, appsv1.DeploymentProgressing, corev1.ConditionFalse, "ReplicaSetCreateError", failure.Error())
+	if equality.Semantic.DeepEqual(next.Status, v.deployment.Status) {
+		return nil
+	}
+	return []reconcile.Action{reconcile.Update(api.DeploymentKind, "status", next, "the new ReplicaSet could not be created", nil)}
+}
+
 func (r rollout) status() appsv1.DeploymentStatus {
 	d := r.deployment
 	s := appsv1.DeploymentStatus{

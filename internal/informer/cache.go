@@ -2,6 +2,7 @@ package informer
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -19,6 +20,7 @@ type cache struct {
 	selector  labels.Selector
 	fields    fields.Selector
 	trim      func(api.Object) api.Object
+	trimmed   reflect.Type // the type that trim is about
 	listeners []func(Change)
 	detect    bool // changes of what readers were given; see detect.go
 

@@ -51,7 +51,7 @@ func NewSet(svc api.Service) *Set {
 }
 
 // Watch adds a kind to the set and returns its Reader. It must be called before Run. Asking again for a kind shares the cache and adds
-// indexes; what the kind is narrowed to (namespace, selectors) is the first caller's choice.
+// indexes; all who ask must narrow it alike.
 func Watch[T api.Object](s *Set, of api.Of[T], o Options[T]) Reader[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,11 +59,14 @@ func Watch[T api.Object](s *Set, of api.Of[T], o Options[T]) Reader[T] {
 	if c == nil {
 		c = newCache(of.Kind)
 		c.namespace, c.selector, c.fields = o.Namespace, o.Selector, o.Fields
-		c.trim = untyped(o.Trim)
+		c.trim, c.trimmed = untyped(o.Trim), reflect.TypeFor[T]()
 		s.caches[of.Kind.GroupKind()] = c
 		s.kinds = append(s.kinds, c)
 	}
-	if o.Trim == nil {
+	if narrowed(c.namespace, c.selector, c.fields) != narrowed(o.Namespace, o.Selector, o.Fields) {
+		panic("informer: " + of.Kind.String() + " is watched with another namespace or selector already; make another Set")
+	}
+	if o.Trim == nil || c.trimmed != reflect.TypeFor[T]() {
 		c.trim = nil
 	}
 	for name, values := range o.Index {
@@ -81,6 +84,17 @@ func (s *Set) Kinds() []*api.Kind {
 		kinds = append(kinds, c.kind)
 	}
 	return kinds
+}
+
+func narrowed(namespace string, sel labels.Selector, f fields.Selector) [3]string {
+	words := [3]string{namespace}
+	if sel != nil {
+		words[1] = sel.String()
+	}
+	if f != nil {
+		words[2] = f.String()
+	}
+	return words
 }
 
 func untyped[T api.Object](trim func(T) T) func(api.Object) api.Object {
