@@ -54,7 +54,7 @@ func plan(v view, now time.Time) ([]reconcile.Action, time.Duration) {
 
 type stage func(rollout) []reconcile.Action
 
-// stages are what there is to do, in order: a Deployment that is paused or changes its size does not roll out.
+// stages are what there is to do, in order: a Deployment that is paused or changes its size does not roll out meanwhile.
 func stages(r rollout) []stage {
 	d := r.deployment
 	switch {
@@ -62,10 +62,10 @@ func stages(r rollout) []stage {
 		return nil
 	case d.Spec.Paused:
 		return []stage{rollout.pause, rollout.annotate, rollout.scale, rollout.cleanUp}
-	case r.resized():
-		return []stage{rollout.pause, rollout.annotate, rollout.scale}
 	case r.recreates() && r.oldRemain():
 		return []stage{rollout.pause, rollout.annotate, rollout.stopOld}
+	case !r.recreates() && r.resized():
+		return []stage{rollout.pause, rollout.annotate, rollout.scale}
 	}
 	return []stage{rollout.pause, rollout.ensureNew, rollout.annotate, rollout.scaleNew, rollout.shrinkOld, rollout.cleanUp}
 }

@@ -55,7 +55,7 @@ func (w *world) secured() (n int32) {
 func (w *world) step() bool {
 	w.now = w.now.Add(time.Second)
 	r := sortOut(w.view(), w.sets, w.now)
-	free := r.recreates() || r.resized() // a changed size is carried over in proportion, whoever is available
+	free := r.recreates() || r.resized() || w.deployment.Spec.Paused // a changed size is carried over in proportion, whoever is available
 	steps, _ := plan(w.view(), w.now)
 	asks, secured := asked(w.sets), w.secured()
 	for _, a := range steps {
@@ -114,7 +114,7 @@ func (w *world) becomeAvailable(s *appsv1.ReplicaSet, n int32) bool {
 	return was != p.available
 }
 
-// In whatever order plans, ReplicaSets and Pods get on, and however often the size and the template change, the limits hold; and left
+// In whatever order plans, ReplicaSets and Pods get on, and however often size, template and strategy change, the limits hold; and left
 // alone it all ends with the new template at full size.
 func TestRolloutsKeepTheirLimitsAndEnd(t0 *testing.T) {
 	rapid.Check(t0, func(t *rapid.T) {
@@ -153,8 +153,22 @@ func TestRolloutsKeepTheirLimitsAndEnd(t0 *testing.T) {
 				n := rapid.Int32Range(0, 12).Draw(t, "replicas")
 				w.deployment.Spec.Replicas = &n
 			},
+			"the strategy changes": func(t *rapid.T) {
+				w.deployment = w.deployment.DeepCopy()
+				w.deployment.Generation++
+				w.deployment.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+				if rapid.Bool().Draw(t, "rolling") {
+					w.deployment.Spec.Strategy = deploy(t0, 0, limit.Draw(t, "maxSurge"), limit.Draw(t, "maxUnavailable")).Spec.Strategy
+				}
+			},
+			"it is paused or resumed": func(t *rapid.T) {
+				w.deployment = w.deployment.DeepCopy()
+				w.deployment.Generation++
+				w.deployment.Spec.Paused = !w.deployment.Spec.Paused
+			},
 			"": func(t *rapid.T) { w.neverMixed() },
 		})
+		w.deployment.Spec.Paused = false
 		w.settle()
 		want := *w.deployment.Spec.Replicas
 		if s := w.deployment.Status; s.Replicas != want || s.UpdatedReplicas != want || s.AvailableReplicas != want || s.ObservedGeneration != w.deployment.Generation {
@@ -166,7 +180,7 @@ func TestRolloutsKeepTheirLimitsAndEnd(t0 *testing.T) {
 // neverMixed checks what Recreate promises.
 func (w *world) neverMixed() {
 	r := sortOut(w.view(), w.sets, w.now)
-	if r.new == nil || !r.recreates() || w.pods[r.new.Name].asks == 0 {
+	if r.new == nil || !r.recreates() || w.deployment.Spec.Paused || w.pods[r.new.Name].asks == 0 {
 		return
 	}
 	for _, s := range r.old {

@@ -64,8 +64,6 @@ func (r rollout) scale() []reconcile.Action {
 		return r.resize(sets[0], want, "the Deployment has another size")
 	case r.saturated():
 		return r.stop("the new ReplicaSet alone provides what is wanted")
-	case r.recreates():
-		return nil
 	}
 	return r.proportionally(sets)
 }
