@@ -46,6 +46,9 @@ func (n *Native) Setup(_ context.Context, c Config) error {
 			}
 		}
 	}
+	if err := ensureAddress(); err != nil {
+		return err
+	}
 	wasOff, err := enableForwarding()
 	if err != nil {
 		return err
@@ -129,7 +132,7 @@ func (n *Native) Teardown(context.Context) error {
 		err = errors.Join(err, deleteLink(l.name))
 	}
 	n.addresses = nil
-	return errors.Join(err, unrouteServices(n.config), restoreForwarding(n.config), deleteTable(n.config))
+	return errors.Join(err, removeAddress(), unrouteServices(n.config), restoreForwarding(n.config), deleteTable(n.config))
 }
 
 func deleteLink(name string) error {

@@ -27,7 +27,7 @@ type Cluster struct {
 // Top is the root of the checkout, seen from a package's folder below e2e.
 const Top = "../.."
 
-// New makes the ground for a cluster, without starting it: a network namespace that has only loopback, and a kubeconfig of its own.
+// New makes the ground for a cluster, without starting it: a network namespace whose only link leads nowhere, and a kubeconfig of its own.
 func New(prefix string) (*Cluster, error) {
 	bin, err := filepath.Abs(filepath.Join(Top, "bin"))
 	if err != nil {
@@ -42,7 +42,13 @@ func New(prefix string) (*Cluster, error) {
 	}
 	name := prefix + strconv.FormatInt(time.Now().UnixNano()%1e6, 36) + strconv.Itoa(os.Getpid()%1000)
 	c := &Cluster{Name: name, Bin: bin, Kubeconfig: filepath.Join(dir, "kubeconfig"), netns: "t-" + name, dir: dir}
-	for _, args := range [][]string{{"netns", "add", c.netns}, {"-n", c.netns, "link", "set", "lo", "up"}} {
+	for _, args := range [][]string{
+		{"netns", "add", c.netns},
+		{"-n", c.netns, "link", "set", "lo", "up"},
+		{"-n", c.netns, "link", "add", "outside", "type", "veth", "peer", "name", "nowhere"}, // swallows what would leave the node
+		{"-n", c.netns, "address", "add", "172.31.255.1/24", "dev", "outside"},
+		{"-n", c.netns, "link", "set", "outside", "up"}, {"-n", c.netns, "link", "set", "nowhere", "up"},
+	} {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("ip %v: %w: %s", args, err, out)
 		}

@@ -2,6 +2,7 @@ package real
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -244,7 +245,7 @@ func (c *Cluster) everyPodSays(t *testing.T, version string) {
 		for _, p := range c.pods(t, "app=web") {
 			body, err := c.Get(p.Status.PodIP, "/")
 			if err != nil || !strings.Contains(body, "version="+version+" ") {
-				return false, body
+				return false, fmt.Sprintf("%s answers %q (%v)", p.Name, body, err)
 			}
 		}
 		return c.ready(t, "app=web", 3)

@@ -2,7 +2,7 @@
 # Prints what a cluster could leave behind: run it before `up` and after `down`; both must be equal.
 # Processes of others come and go on a busy machine, so only those with our names or files count.
 PATH=$PATH:/usr/sbin:/sbin
-echo "== processes"; ps -eo args= | grep -E 'optimist|containerd-shim|/bin/(apiserver|scheduler|controllers|agent|logger) ' | grep -v -e grep -e snapshot -e '^tail' | sort
+echo "== processes"; ps -eo args= | grep -E 'optimist|containerd-shim|/bin/(apiserver|scheduler|controllers|agent|logger) ' | grep -v -e defunct -e grep -e snapshot -e '^tail' | sort
 echo "== mounts"; cut -d' ' -f5 /proc/self/mountinfo | sort
 echo "== network namespaces"; ls /run/netns 2>/dev/null
 echo "== links"; ip -o link | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | sort
