@@ -18,7 +18,6 @@ type Controller struct {
 	For       *api.Kind   // a key is one of these; nil = Watches alone say what keys mean
 	Owns      []*api.Kind // changes of these lead to the key of their controller
 	Watches   []Watch     // other ways from a change to keys
-	Reads     []*api.Kind // looked at, but no reason to start
 	Writes    []Grant
 	Reconcile func(ctx context.Context, key api.Key) (again time.Duration, err error)
 	Workers   int // 0 = 1

@@ -93,16 +93,6 @@ func (l *Loop) Step(ctx context.Context) bool {
 	return worked
 }
 
-// Next is how long until a key is due; false = not before something changes.
-func (l *Loop) Next(now time.Time) (time.Duration, bool) {
-	l.queue.mu.Lock()
-	defer l.queue.mu.Unlock()
-	if len(l.queue.waiting) == 0 {
-		return 0, false
-	}
-	return max(0, l.queue.waiting[0].due.Sub(now)), true
-}
-
 func (l *Loop) step(ctx context.Context) (wait time.Duration, worked bool) {
 	key, causes, wait, ok := l.queue.take(time.Now())
 	if !ok {
