@@ -19,7 +19,7 @@ type wanted struct {
 // parseArgs understands what get, describe and delete take: `pods`, `pods,svc`, `pod web db`, `pod/web svc/db`, `all`.
 func parseArgs(c *api.Catalogue, args []string) ([]wanted, error) {
 	if len(args) == 0 {
-		return nil, errors.New("Required resource not specified. `ctl api-resources` lists what there is") //nolint: kubectl's words
+		return nil, errors.New("Required resource not specified. `ctl api-resources` lists what there is")
 	}
 	if slices.ContainsFunc(args, func(a string) bool { return strings.Contains(a, "/") }) {
 		return parseSlashes(c, args)

@@ -81,7 +81,7 @@ func (sc *scale) onlyFrom(ctx context.Context, service api.Service, t api.Target
 		return fmt.Errorf("the server answered with a %T instead of a Scale", result.Object)
 	}
 	if now.Spec.Replicas != sc.current {
-		return fmt.Errorf("Expected replicas to be %d, was %d", sc.current, now.Spec.Replicas) //nolint: kubectl's words
+		return fmt.Errorf("Expected replicas to be %d, was %d", sc.current, now.Spec.Replicas)
 	}
 	now.Spec.Replicas = sc.replicas
 	_, err = service.Write(ctx, api.Request{Target: t, Verb: api.VerbUpdate, Body: now, Options: api.Options{Manager: manager}})

@@ -103,7 +103,7 @@ func (s *Scheduler) lead(ctx context.Context) error {
 	s.cfg.Log.Info("scheduling", "lease", LeaseKey, "holder", s.cfg.ID)
 	var g errgroup.Group
 	g.SetLimit(binders)
-	defer g.Wait()
+	defer func() { _ = g.Wait() }() // carryOut keeps its errors: they are retried
 	for ctx.Err() == nil {
 		if err := s.set.Settle(ctx); err != nil {
 			return err

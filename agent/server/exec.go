@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -71,7 +72,7 @@ func input(ctx context.Context, stream api.Stream) incoming {
 func (in incoming) sort(stream api.Stream, w io.Writer) error {
 	for {
 		f, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -92,7 +92,7 @@ func receive(t *testing.T, stream api.Stream) string {
 	var out bytes.Buffer
 	for {
 		f, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out.String()
 		}
 		if err != nil {

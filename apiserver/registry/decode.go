@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (w *write) fieldsMatter() bool { return w.Validation == "" || w.Validation 
 
 // refused says that a body is none of the kind.
 func (w *write) refused(err error) error {
-	if _, worded := err.(*apierrors.StatusError); err == nil || worded {
+	if worded := apierrors.APIStatus(nil); err == nil || errors.As(err, &worded) {
 		return err
 	}
 	return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", w.Name, w.GVK(w.Version).Version, w.Name, err))

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
@@ -88,7 +88,7 @@ func (k *resource) checkKey(key api.Key, nameless bool) error {
 		return apierrors.NewBadRequest("name must be provided")
 	}
 	for _, segment := range []string{key.Namespace, key.Name} {
-		if faults := path.IsValidPathSegmentName(segment); segment != "" && len(faults) > 0 {
+		if faults := content.IsPathSegmentName(segment); segment != "" && len(faults) > 0 {
 			return apierrors.NewBadRequest(fmt.Sprintf("%q cannot be a name: it %s", segment, strings.Join(faults, ", ")))
 		}
 	}

@@ -98,7 +98,7 @@ type session struct {
 }
 
 func (s *session) run(ctx context.Context, initial bool, batches iter.Seq2[store.Batch, error]) {
-	ok := true
+	var ok bool
 	if initial {
 		ok = s.tellInitial()
 	} else if s.replay {

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -278,7 +279,11 @@ func TestContinueAfterCompaction(t *testing.T) {
 	if !apierrors.IsResourceExpired(err) {
 		t.Fatalf("an expired page: %v", err)
 	}
-	rest, err := r.List(t.Context(), target, api.ListOptions{Continue: err.(*apierrors.StatusError).ErrStatus.ListMeta.Continue})
+	var expired apierrors.APIStatus
+	if !errors.As(err, &expired) {
+		t.Fatal(err)
+	}
+	rest, err := r.List(t.Context(), target, api.ListOptions{Continue: expired.Status().ListMeta.Continue})
 	if err != nil || len(rest.Items) != 3 || rest.Items[0].GetName() != "b" {
 		t.Errorf("the rest is %v, %v", rest.Items, err)
 	}

@@ -74,7 +74,7 @@ func (c Config) spawn() error {
 	for c.supervisor() == 0 {
 		select {
 		case err := <-ended:
-			return fmt.Errorf("the supervisor ended at once (%v); see %s", err, c.logFile("supervisor"))
+			return fmt.Errorf("the supervisor ended at once (%w); see %s", err, c.logFile("supervisor"))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -6,8 +6,9 @@ import (
 
 // process is one program of a cluster, as the supervisor starts it.
 type process struct {
-	name string
-	argv []string
+	name   string
+	argv   []string
+	server string // the address of the server that it is a client of; "" = none
 }
 
 // processes lists a cluster's programs in the order in which they start; they stop in the reverse order.
@@ -18,11 +19,11 @@ func (c Config) processes() []process {
 		{name: "containerd", argv: []string{"containerd", "--config", c.path("containerd", "config.toml")}},
 		{name: "apiserver", argv: []string{bin("apiserver"), "--name", c.Name, "--data", c.path("store.db"), "--listen", c.Listen, "--pki", c.pki(),
 			"--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String()}},
-		{name: "scheduler", argv: []string{bin("scheduler"), "--kubeconfig", kubeconfig("scheduler")}},
-		{name: "controllers", argv: []string{bin("controllers"), "--pki", c.pki()}},
+		{name: "scheduler", server: c.Listen, argv: []string{bin("scheduler"), "--kubeconfig", kubeconfig("scheduler")}},
+		{name: "controllers", server: c.Listen, argv: []string{bin("controllers"), "--pki", c.pki()}},
 	}
 	for _, node := range c.Nodes {
-		all = append(all, process{name: "agent-" + node, argv: append([]string{bin("agent"), "--kubeconfig", kubeconfig("node-" + node)}, c.agentFlags(node)...)})
+		all = append(all, process{name: "agent-" + node, server: c.Listen, argv: append([]string{bin("agent"), "--kubeconfig", kubeconfig("node-" + node)}, c.agentFlags(node)...)})
 	}
 	return all
 }

@@ -87,8 +87,8 @@ func (r *running) stop(patience time.Duration) {
 	if !r.alive() || syscall.Kill(r.PID, syscall.SIGTERM) != nil {
 		return
 	}
-	if r.poll(ctx); r.alive() {
+	if _ = r.poll(ctx); r.alive() {
 		_ = syscall.Kill(r.PID, syscall.SIGKILL)
-		r.poll(context.Background())
+		_ = r.poll(context.Background())
 	}
 }

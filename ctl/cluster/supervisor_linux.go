@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -48,13 +49,32 @@ func (c Config) supervise(log *slog.Logger) error {
 	for _, p := range c.processes() {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
-		go func() { s.watch(ctx, p); close(done) }()
+		go func() {
+			defer close(done)
+			if p.server != "" {
+				awaitPort(ctx, p.server)
+			}
+			s.watch(ctx, p)
+		}()
 		ends[p.name] = func() { cancel(); <-done }
 	}
 	how := <-told
 	log.Info("stopping", "signal", how.String())
 	s.shutDown(ends, how == removeSignal)
 	return nil
+}
+
+// awaitPort gives a server a little time to open its port, so that its clients need not begin with complaints.
+func awaitPort(ctx context.Context, addr string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		if c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr); err == nil {
+			c.Close()
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func (s *supervisor) file() string { return s.c.path("processes.json") }

@@ -101,8 +101,11 @@ func (c *Cluster) Up() error {
 		return err
 	}
 	images, err := filepath.Glob(filepath.Join(c.Bin, "images", "*.tar"))
-	if err != nil || len(images) == 0 {
-		return fmt.Errorf("no images in %s/images: run make images first (%v)", c.Bin, err)
+	if err != nil {
+		return err
+	}
+	if len(images) == 0 {
+		return fmt.Errorf("no images in %s/images: run make images first", c.Bin)
 	}
 	for _, image := range images {
 		if _, err := c.Ctl("image", "load", image); err != nil {

@@ -190,11 +190,11 @@ func (s *story) advance(ts *testscript.TestScript, _ bool, args []string) {
 func (s *story) always(ts *testscript.TestScript, _ bool, args []string) {
 	kind, name, _ := strings.Cut(args[0], "/")
 	k := api.Builtin.Find(kind)
-	word, op, bound := args[1], ">=", ""
-	if word, bound, _ = strings.Cut(args[1], ">="); bound == "" {
-		word, bound, _ = strings.Cut(args[1], "<=")
+	op := ">="
+	if !strings.Contains(args[1], op) {
 		op = "<="
 	}
+	word, bound, _ := strings.Cut(args[1], op)
 	limit, err := strconv.Atoi(bound)
 	ts.Check(err)
 	events, err := s.cl.Service().Watch(s.ctx, api.Target{Kind: k, Key: api.Key{Namespace: "default"}}, api.WatchOptions{Initial: true})

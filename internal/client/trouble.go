@@ -2,6 +2,7 @@ package client
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -26,7 +27,7 @@ func (t trouble) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if err == io.EOF { // a watch does not end by itself
+	if errors.Is(err, io.EOF) { // a watch does not end by itself
 		return apierrors.NewServiceUnavailable("the API server at " + t.server + " ended the stream")
 	}
 	if !wire.IsTransport(err) {

@@ -18,7 +18,7 @@ func drain(t *testing.T, s api.Stream) (text, outcome string) {
 	t.Helper()
 	for {
 		f, err := s.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return text, outcome
 		}
 		if err != nil {
@@ -135,7 +135,7 @@ func TestPipe(t *testing.T) {
 		if f, err := far.Recv(); err != nil || string(f.Data) != "in" {
 			t.Errorf("what was sent before the end: %q, %v", f.Data, err)
 		}
-		if _, err := far.Recv(); err != io.EOF {
+		if _, err := far.Recv(); !errors.Is(err, io.EOF) {
 			t.Errorf("after the end: %v", err)
 		}
 		if err := near.Send(api.Frame{}); !errors.Is(err, io.ErrClosedPipe) {

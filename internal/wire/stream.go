@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -30,7 +31,7 @@ func Accepted(s grpc.ClientStream) error {
 	if len(h[accepted]) > 0 {
 		return nil
 	}
-	if err := s.RecvMsg(new(proto.Frame)); err != io.EOF { // the refusal
+	if err := s.RecvMsg(new(proto.Frame)); !errors.Is(err, io.EOF) { // the refusal
 		return err
 	}
 	return apierrors.NewInternalError(fmt.Errorf("the server ended the stream without a word"))

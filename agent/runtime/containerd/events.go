@@ -65,7 +65,7 @@ func (r *Runtime) listen(ctx context.Context, yield func(types.UID, error) bool)
 			if pod := r.changed(ctx, e, killed); pod != "" && !yield(pod, nil) {
 				return true, true
 			}
-		case <-broken:
+		case <-broken: //nolint:errcheck // that it broke says all: State is read again
 			return true, false
 		case <-ctx.Done():
 			return true, true

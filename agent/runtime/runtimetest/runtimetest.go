@@ -282,7 +282,7 @@ func eventsEnd(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan bool)
 	go func() {
-		for range s.Runtime.Events(ctx) {
+		for range s.Runtime.Events(ctx) { //nolint:errcheck // only the end matters here
 		}
 		close(ended)
 	}()

@@ -122,7 +122,7 @@ func TestANodeAnswersOnItsConnection(t *testing.T) {
 	var text string
 	for {
 		f, err := s.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

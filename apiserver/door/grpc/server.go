@@ -50,7 +50,7 @@ func (s *Server) Run(ctx context.Context) error {
 	server := rpc.NewServer(
 		rpc.Creds(credentials{}), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.streams(ctx)),
 		rpc.MaxRecvMsgSize(maxRequest), rpc.MaxConcurrentStreams(maxStreams), rpc.NumStreamWorkers(workers),
-		rpc.ReadBufferSize(buffer), rpc.WriteBufferSize(buffer), rpc.SharedWriteBuffer(true),
+		rpc.ReadBufferSize(buffer), rpc.WriteBufferSize(buffer),
 		rpc.InitialWindowSize(window), rpc.InitialConnWindowSize(4*window),
 		rpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		rpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
