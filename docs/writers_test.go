@@ -154,7 +154,11 @@ func changed(t *testing.T, svc api.Service, target *wire.Target, at api.Revision
 		return nil
 	}
 	key := api.Key{Namespace: target.Namespace, Name: target.Name}
-	before, after := statusAt(t, svc, k, key, at-1), statusAt(t, svc, k, key, at)
+	before, _ := statusAt(t, svc, k, key, at-1)
+	after, exists := statusAt(t, svc, k, key, at)
+	if !exists {
+		return nil // removed
+	}
 	var names []string
 	for name, value := range after {
 		if !bytes.Equal(value, before[name]) {
@@ -165,17 +169,18 @@ func changed(t *testing.T, svc api.Service, target *wire.Target, at api.Revision
 }
 
 // statusAt is an object's status as it was: by field, and by type of condition. What does not exist has an empty one.
-func statusAt(t *testing.T, svc api.Service, k *api.Kind, key api.Key, at api.Revision) map[string]json.RawMessage {
+func statusAt(t *testing.T, svc api.Service, k *api.Kind, key api.Key, at api.Revision) (all map[string]json.RawMessage, exists bool) {
 	t.Helper()
 	res, err := svc.Get(t.Context(), api.Target{Kind: k, Key: key}, api.GetOptions{At: at})
-	if at == 0 || apierrors.IsNotFound(err) {
+	if exists = at > 0 && !apierrors.IsNotFound(err); !exists {
 		res.Object, err = k.New("")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	status := reflect.ValueOf(res.Object).Elem().FieldByName("Status").Interface()
-	fields, all := decoded[map[string]json.RawMessage](t, encoded(t, status)), map[string]json.RawMessage{}
+	fields := decoded[map[string]json.RawMessage](t, encoded(t, status))
+	all = map[string]json.RawMessage{}
 	for name, value := range fields {
 		all["status."+name] = value
 	}
@@ -184,7 +189,7 @@ func statusAt(t *testing.T, svc api.Service, k *api.Kind, key api.Key, at api.Re
 			all[decoded[struct{ Type string }](t, c).Type] = c
 		}
 	}
-	return all
+	return all, exists
 }
 
 func encoded(t *testing.T, v any) []byte {
