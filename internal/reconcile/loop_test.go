@@ -286,7 +286,7 @@ func TestDecisionsAreServedAndBounded(t *testing.T) {
 		var lines []Decision
 		for {
 			f, err := s.Recv()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

@@ -82,7 +82,7 @@ func codeOf(reason metav1.StatusReason) codes.Code {
 // DecodeError makes a gRPC status the API error that it was. A status that gRPC itself made (no connection, message too large) becomes the
 // API error of the same meaning, ends of contexts become the contexts' errors; io.EOF stays.
 func DecodeError(err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	s, ok := status.FromError(err)

@@ -92,7 +92,7 @@ func Serve(s grpc.BidiStreamingServer[proto.Frame, proto.Frame], catalogue *api.
 func inward(s grpc.BidiStreamingServer[proto.Frame, proto.Frame], far api.Stream, cancel func()) {
 	for {
 		p, err := s.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			_ = far.CloseSend() // if it fails, outward hears of it
 			return
 		}
@@ -109,7 +109,7 @@ func inward(s grpc.BidiStreamingServer[proto.Frame, proto.Frame], far api.Stream
 func outward(s grpc.BidiStreamingServer[proto.Frame, proto.Frame], far api.Stream) error {
 	for {
 		f, err := far.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
