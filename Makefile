@@ -23,7 +23,7 @@ build: ## the programs, into bin/
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X optimist/ctl.Version=$(VERSION)" -o $(BIN)/ $(addprefix ./cmd/,$(PROGRAMS))
 
 images: ## the examples' container images, into bin/images
-	@.ci/install test
+	@.ci/install images
 	@$(GO) run ./examples/images -o $(BIN)/images
 
 test: build images ## all tests that CI runs (root; under 25 minutes)
@@ -43,10 +43,13 @@ check: ## formatting, vet, lint, laws, generated files, other systems
 	$(GO) run $(LINT) run ./...
 	GOOS=darwin $(GO) build -o /dev/null ./cmd/ctl
 	$(GO) test -count=1 ./e2e -run 'Laws'
-	$(GO) test ./proto ./controllers -run 'Stale'
+	$(GO) test -count=1 ./proto ./controllers -run Generated
 
-generate: ## everything that is generated (needs protoc)
-	$(GO) generate ./...
+generate: ## everything that is generated (needs protoc: apt install protobuf-compiler)
+	GOBIN=$(CURDIR)/$(BIN) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+	GOBIN=$(CURDIR)/$(BIN) $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+	PATH=$(CURDIR)/$(BIN):$$PATH $(GO) generate ./proto
+	$(GO) test ./controllers -run Generated -update
 
 bench: build images ## measure, with the command of each figure
 	@e2e/bench/run.sh

@@ -2,3 +2,4 @@
 package proto
 
 //go:generate protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative objects.proto
+//go:generate sh -c "sha256sum objects.proto objects.pb.go objects_grpc.pb.go > generated.sum"

@@ -19,7 +19,7 @@ func gatewayOnLo() (netlink.Link, *netlink.Addr, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return lo, &netlink.Addr{IPNet: &net.IPNet{IP: gateway, Mask: net.CIDRMask(32, 32)}, Scope: unix.RT_SCOPE_LINK}, nil
+	return lo, &netlink.Addr{IPNet: &net.IPNet{IP: gateway, Mask: net.CIDRMask(32, 32)}, Scope: unix.RT_SCOPE_UNIVERSE}, nil // others are no source for what leaves by other links
 }
 
 // ensureAddress gives the node an address if it has none but those of loopback.

@@ -261,6 +261,25 @@ func TestRestart(t *testing.T) {
 	teardown(t, &n)
 }
 
+// The node of these tests has only loopback, like a laptop on a train.
+func TestNodeWithoutNetworkReachesItsPods(t *testing.T) {
+	enterNode(t)
+	var n Native
+	setup(t, &n)
+	p1 := namespace(t)
+	a1 := attach(t, &n, "p1", p1)
+	serve(t, p1, a1.String()+":80")
+	if got, err := seenAs(a1.String() + ":80"); err != nil || got != gateway.String() {
+		t.Errorf("the pod saw %q (%v), want the gateway's address", got, err)
+	}
+	teardown(t, &n)
+	for _, a := range must(netlink.AddrList(nil, netlink.FAMILY_V4))(t) {
+		if !a.IP.IsLoopback() {
+			t.Errorf("address left: %v", a)
+		}
+	}
+}
+
 func TestTeardownLeavesNothing(t *testing.T) {
 	enterNode(t)
 	var n Native

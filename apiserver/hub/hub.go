@@ -73,5 +73,5 @@ func absent(component string) string {
 	if node, ok := strings.CutPrefix(component, api.NodePrefix); ok {
 		return fmt.Sprintf("the agent of node %q is not connected to the API server: is it running? (ctl get nodes)", node)
 	}
-	return fmt.Sprintf("%s is not connected to the API server: is it running? (ctl status)", strings.TrimPrefix(component, "system:"))
+	return fmt.Sprintf("%s is not connected to the API server: is it running? (ctl start brings back what has ended)", strings.TrimPrefix(component, "system:"))
 }

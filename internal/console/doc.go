@@ -1,4 +1,4 @@
-// Package console is a component's voice: its log goes to standard error and, bounded, to memory, from where `ctl logs scheduler` fetches it
+// Package console is a component's voice: its log goes to standard error and, bounded, to memory, from where `ctl logs --component scheduler` fetches it
 // over the kept connection. And it has the in-process stream that every Connector answers with.
 //
 //	log, ring := console.New("scheduler")       log ─▶ stderr

@@ -71,7 +71,11 @@ func routes() http.Handler {
 
 func hello(w http.ResponseWriter, r *http.Request) {
 	host, _ := os.Hostname()
-	fmt.Fprintf(w, "host=%s version=%s path=%s\n", host, version, r.URL.Path)
+	fmt.Fprintf(w, "host=%s version=%s path=%s", host, version, r.URL.Path)
+	if greeting := os.Getenv("GREETING"); greeting != "" {
+		fmt.Fprintf(w, " says %q", greeting)
+	}
+	fmt.Fprintln(w)
 	fmt.Printf("%s %s from %s\n", r.Method, r.URL.Path, r.RemoteAddr)
 }
 
