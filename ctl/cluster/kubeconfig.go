@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/user"
@@ -69,10 +71,12 @@ func giveToCaller(path string) error {
 	if os.Geteuid() != 0 || uid == 0 || !within(home, path) {
 		return nil
 	}
-	if err := os.Chown(filepath.Dir(path), uid, gid); err != nil {
-		return err
+	for _, p := range []string{filepath.Dir(path), path} {
+		if err := os.Chown(p, uid, gid); err != nil && !errors.Is(err, fs.ErrNotExist) { // down may have removed an emptied one
+			return err
+		}
 	}
-	return os.Chown(path, uid, gid)
+	return nil
 }
 
 func within(dir, path string) bool {

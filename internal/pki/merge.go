@@ -42,7 +42,7 @@ func (d document) merge(a Access, makeCurrent bool) error {
 }
 
 // RemoveContext takes a context with its cluster and user out of the kubeconfig at path, unless other contexts use them; a current-context that
-// named it becomes empty. Removing what is not there is no error.
+// named it becomes empty, and a file with nothing left in it goes. Removing what is not there is no error.
 func RemoveContext(path, context string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -63,6 +63,13 @@ func edit(path string, change func(document) error) error {
 	if err != nil {
 		return fmt.Errorf("kubeconfig %s: %w; nothing was changed: mend the file or move it away", path, err)
 	}
+	if after == nil { // nothing of anybody is left in it
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		_ = os.Remove(filepath.Dir(path)) // fails, and shall, if there is more in it
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -77,10 +84,24 @@ func editBytes(data []byte, change func(document) error) ([]byte, error) {
 	if len(d) == 0 {
 		d = document{"apiVersion": json.RawMessage(`"v1"`), "kind": json.RawMessage(`"Config"`)}
 	}
-	if err := change(d); err != nil {
+	if err := change(d); err != nil || d.empty() {
 		return nil, err
 	}
 	return yaml.Marshal(d)
+}
+
+// empty reports whether a document says nothing: no entries, no foreign fields.
+func (d document) empty() bool {
+	for field, value := range d {
+		switch string(value) {
+		case "[]", "{}", `""`, "null":
+		default:
+			if field != "apiVersion" && field != "kind" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (d document) set(field string, value any) error {
