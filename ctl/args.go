@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"optimist/ctl/manifest"
 	"optimist/internal/api"
+	"optimist/internal/strict"
 )
 
 // wanted is one kind, with the names that were asked for; none means all of them.
@@ -90,8 +90,8 @@ func findKind(c *api.Catalogue, arg string) (*api.Kind, error) {
 		names = append(append(names, k.Plural, k.Singular), k.Short...)
 	}
 	hint := ""
-	if near := manifest.Nearest(arg, names); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
+	if near := strict.Nearest(arg, names); near != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)", near)
 	}
 	return nil, fmt.Errorf("the server doesn't have a resource type %q%s", arg, hint)
 }

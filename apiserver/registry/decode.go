@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"optimist/internal/api"
+	"optimist/internal/strict"
 )
 
 // decodeBody returns the body of a request as a typed object; into is empty and of the type wanted.
@@ -71,20 +72,27 @@ func (w *write) refused(err error) error {
 // decodeJSON fills an empty object. All faults are reported at once; what becomes of unknown and duplicate
 // fields (and of those that are known already to be loose) is the caller's choice.
 func (w *write) decodeJSON(data []byte, into api.Object, loose ...string) error {
-	faults, err := inspect(data, into)
+	faults, err := strict.Inspect(data, into)
 	if err != nil {
 		return w.refused(err)
 	}
-	faults.loose = append(faults.loose, loose...)
+	loose = append(texts(faults.Loose), loose...)
 	if w.Validation == api.Warn {
-		w.warnings = slices.Concat(w.warnings, faults.loose)
+		w.warnings = slices.Concat(w.warnings, loose)
 	}
-	words := faults.wrong
-	if w.fieldsMatter() && len(faults.loose) > 0 {
-		words = append(words, "strict decoding error: "+strings.Join(faults.loose, ", "))
+	words := texts(faults.Wrong)
+	if w.fieldsMatter() && len(loose) > 0 {
+		words = append(words, "strict decoding error: "+strings.Join(loose, ", "))
 	}
 	if len(words) > 0 {
 		return w.refused(fmt.Errorf("%s", strings.Join(words, "; ")))
 	}
 	return w.refused(kjson.UnmarshalCaseSensitivePreserveInts(data, into))
+}
+
+func texts(faults []strict.Fault) (all []string) {
+	for _, f := range faults {
+		all = append(all, f.Text)
+	}
+	return all
 }

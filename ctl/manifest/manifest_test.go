@@ -37,16 +37,21 @@ func TestParse(t *testing.T) {
 		{"the line is that of the document in the file", config + "---\n" + config + "x: 1\n",
 			`f.yaml:1 (document 1) ConfigMap/a, ! f.yaml:8 (document 2): unknown field "x"`},
 		{"all unknown fields at once", config + "dat: {}\nimmutabel: true\n",
-			`! f.yaml:4: unknown field "dat"; did you mean "data"?, ! f.yaml:5: unknown field "immutabel"; did you mean "immutable"?`},
+			`! f.yaml:4: unknown field "dat" (did you mean "data"?), ! f.yaml:5: unknown field "immutabel" (did you mean "immutable"?)`},
 		{"fields deep in lists", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: a\n    imgae: b\n",
-			`! f.yaml:7: unknown field "spec.containers[0].imgae"; did you mean "image"?`},
-		{"the wrong case", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  Containers: []\n", `! f.yaml:5: unknown field "spec.Containers"; did you mean "containers"?`},
-		{"a list where an object belongs", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n- containers\n", "! f.yaml:4: spec must be an object, not array"},
+			`! f.yaml:7: unknown field "spec.containers[0].imgae" (did you mean "image"?)`},
+		{"a field at the wrong depth names where it belongs", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nreplicas: 3\nspec:\n  containers: []\n",
+			`! f.yaml:4: unknown field "replicas" (a field of that name belongs at spec.replicas or status.replicas), ` +
+				`! f.yaml:6: unknown field "spec.containers" (a field of that name belongs at spec.template.spec.containers)`},
+		{"wrong types all at once, beside unknown fields", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  replicas: three\n  paused: 1\n  zzzzzzzz: 1\n",
+			`! f.yaml:5: spec.replicas: must be an integer, not string ("three"), ! f.yaml:6: spec.paused: must be a boolean, not number (1), ! f.yaml:7: unknown field "spec.zzzzzzzz"`},
+		{"the wrong case", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  Containers: []\n", `! f.yaml:5: unknown field "spec.Containers" (did you mean "containers"?)`},
+		{"a list where an object belongs", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n- containers\n", "! f.yaml:4: spec: must be an object, not a list"},
 		{"a number where a text belongs, in a list", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: a\n    args:\n    - x\n    - 80\n",
-			"! f.yaml:9: spec.containers[0].args[1] must be a string (put it in quotes), not number"},
-		{"a truth where a text belongs", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a: yes\n", "! f.yaml:5: data.a must be a string (put it in quotes), not bool"},
+			"! f.yaml:9: spec.containers[0].args[1]: must be a string, not number (80)"},
+		{"a truth where a text belongs", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a: yes\n", "! f.yaml:5: data.a: must be a string, not bool (true)"},
 		{"a quantity that is none", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, resources: {limits: {cpu: much}}}]}\n",
-			"! f.yaml:1: quantities must match"},
+			"! f.yaml:4: spec.containers[0].resources.limits.cpu: quantities must match"},
 		{"a key twice", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a: b\n  a: c\n", `! f.yaml:6: key "a" already set`},
 		{"a tab", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n\tname: a\n", "! f.yaml:4: found character that cannot start any token"},
 	} {
@@ -63,17 +68,6 @@ func TestParse(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", text, c.want)
 			}
 		})
-	}
-}
-
-func TestNearest(t *testing.T) {
-	words := []string{"replicas", "selector", "template", "paused", "a"}
-	for _, c := range []struct{ word, want string }{
-		{"replcas", "replicas"}, {"relpicas", "replicas"}, {"Selector", "selector"}, {"templates", "template"}, {"containers", ""}, {"", "a"},
-	} {
-		if got := manifest.Nearest(c.word, words); got != c.want {
-			t.Errorf("Nearest(%q) = %q, want %q", c.word, got, c.want)
-		}
 	}
 }
 

@@ -1,7 +1,8 @@
-package registry
+package strict
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ const maxDepth = 8
 // suggest says what the author of an unknown field may have meant: a sibling that is spelled almost alike, or else the places in the kind
 // where a field of that very name belongs. parent is the type that has no such field.
 func suggest(root, parent reflect.Type, name string) string {
-	if near := nearest(parent, name); near != "" {
+	if near := Nearest(name, slices.Collect(maps.Keys(fieldsOf(parent)))); near != "" {
 		return fmt.Sprintf(" (did you mean %q?)", near)
 	}
 	if places := placesOf(root, name); len(places) > 0 {
@@ -22,36 +23,41 @@ func suggest(root, parent reflect.Type, name string) string {
 	return ""
 }
 
-// nearest is the sibling with the fewest edits, if those are few enough to be a slip.
-func nearest(parent reflect.Type, name string) string {
-	best, edits := "", len(name)/3+1
-	for sibling := range fieldsOf(parent) {
-		d := distance(strings.ToLower(name), strings.ToLower(sibling))
-		if d < edits || d == edits && best != "" && sibling < best {
-			best, edits = sibling, d
+// Nearest is the candidate that a slip of the pen most probably meant, or "".
+func Nearest(word string, candidates []string) string {
+	best, edits := "", 1+max(1, len(word)/3)
+	for _, c := range candidates {
+		d := distance(strings.ToLower(word), strings.ToLower(c))
+		if d < edits || d == edits && best != "" && c < best {
+			best, edits = c, d
 		}
 	}
 	return best
 }
 
-// distance is the number of insertions, deletions and substitutions between two words.
+// distance counts the insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			replace := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				replace++
 			}
-			diagonal, row[j+1] = row[j+1], cost
+			rows[i][j] = min(replace, rows[i-1][j]+1, rows[i][j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
 		}
 	}
-	return row[len(b)]
+	return rows[len(a)][len(b)]
 }
 
 // placesOf are the shallowest paths (at most three) in a type that end in a field name.

@@ -1,4 +1,13 @@
-package registry
+// Package strict holds a JSON document against a Go type and names everything that does not fit: fields that the type does not have, what stands
+// there twice, values of the wrong type. encoding/json stops at the first of these, or says nothing at all.
+//
+//	{"spec": {"replcas": 3}}  ×  Deployment  ──▶  spec.replcas: unknown field "spec.replcas" (did you mean "replicas"?)
+//
+// It serves both ends: ctl, which knows the line that a field stands on, and the API server, which trusts nobody. Start reading at Inspect;
+// suggest.go is what a person may have meant.
+//
+// Real Kubernetes: sigs.k8s.io/json finds unknown and duplicate fields, without a hint; kubectl used to check against the OpenAPI schema.
+package strict
 
 import (
 	"bytes"
@@ -11,30 +20,36 @@ import (
 	"sync"
 )
 
-// faults are what a document has wrong when it is held against a Go type.
-type faults struct {
-	loose []string // unknown and duplicate fields: tolerable if the caller says so
-	wrong []string // values of the wrong type
+// Fault is one thing that does not fit.
+type Fault struct {
+	Path string // spec.containers[0].image; "" = the document itself
+	Text string // the whole message, the path in it
 }
 
-// inspect walks a JSON document along the type of `into` and names every fault by its full path. The error is that of a document
+// Faults are what a document has wrong.
+type Faults struct {
+	Loose []Fault // unknown and duplicate fields: tolerable if the caller says so
+	Wrong []Fault // values of the wrong type
+}
+
+// Inspect walks a JSON document along the type of `into` and names every fault by its full path. The error is that of a document
 // which is not JSON.
-func inspect(data []byte, into any) (faults, error) {
+func Inspect(data []byte, into any) (Faults, error) {
 	i := inspector{dec: json.NewDecoder(bytes.NewReader(data)), root: reflect.TypeOf(into)}
 	err := i.value(i.root, "")
 	if _, more := i.dec.Token(); err == nil && more != io.EOF {
 		err = errors.New("there is something after the end of the JSON object")
 	}
 	if err != nil {
-		return faults{}, fmt.Errorf("not a JSON object (byte %d): %w", i.dec.InputOffset(), err)
+		return Faults{}, fmt.Errorf("not a JSON object (byte %d): %w", i.dec.InputOffset(), err)
 	}
-	return i.faults, nil
+	return i.Faults, nil
 }
 
 type inspector struct {
 	dec  *json.Decoder
 	root reflect.Type
-	faults
+	Faults
 }
 
 func (i *inspector) value(t reflect.Type, path string) error {
@@ -63,16 +78,20 @@ func (i *inspector) leaf(t reflect.Type, path string) error {
 		return err
 	}
 	if err := json.Unmarshal(raw, reflect.New(t).Interface()); err != nil {
-		i.wrong = append(i.wrong, wrongLeaf(path, t, raw, err))
+		i.mistyped(path, wrongLeaf(t, raw, err))
 	}
 	return nil
 }
 
-func wrongLeaf(path string, t reflect.Type, raw []byte, err error) string {
+func (i *inspector) mistyped(path, why string) {
+	i.Wrong = append(i.Wrong, Fault{path, orRoot(path) + ": " + why})
+}
+
+func wrongLeaf(t reflect.Type, raw []byte, err error) string {
 	if bad, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("%s: must be %s, not %s (%.40s)", orRoot(path), words(t), bad.Value, raw)
+		return fmt.Sprintf("must be %s, not %s (%.40s)", words(t), bad.Value, raw)
 	}
-	return fmt.Sprintf("%s: %v (%.40s)", orRoot(path), err, raw)
+	return fmt.Sprintf("%v (%.40s)", err, raw)
 }
 
 // opens consumes the token that begins an object or a list; false if there is another value instead, which is skipped.
@@ -84,7 +103,7 @@ func (i *inspector) opens(delim json.Delim, t reflect.Type, path string) (bool, 
 	if token == nil { // null: as if absent
 		return false, nil
 	}
-	i.wrong = append(i.wrong, fmt.Sprintf("%s: must be %s, not %s", orRoot(path), words(t), tokenWords(token)))
+	i.mistyped(path, fmt.Sprintf("must be %s, not %s", words(t), tokenWords(token)))
 	if _, nested := token.(json.Delim); nested {
 		return false, i.skipRest()
 	}
@@ -115,7 +134,7 @@ func (i *inspector) object(t reflect.Type, path string) error {
 func (i *inspector) member(t reflect.Type, path, name string, again bool) error {
 	at := join(path, name)
 	if again {
-		i.loose = append(i.loose, fmt.Sprintf("duplicate field %q", at))
+		i.Loose = append(i.Loose, Fault{at, fmt.Sprintf("duplicate field %q", at)})
 	}
 	if t.Kind() == reflect.Map {
 		return i.value(t.Elem(), at)
@@ -124,7 +143,7 @@ func (i *inspector) member(t reflect.Type, path, name string, again bool) error 
 		return i.value(f, at)
 	}
 	if !again {
-		i.loose = append(i.loose, fmt.Sprintf("unknown field %q", at)+suggest(i.root, t, name))
+		i.Loose = append(i.Loose, Fault{at, fmt.Sprintf("unknown field %q", at) + suggest(i.root, t, name)})
 	}
 	return i.dec.Decode(new(json.RawMessage))
 }
