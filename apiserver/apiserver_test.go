@@ -144,15 +144,21 @@ func TestAnAbsentAgentIsNamed(t *testing.T) {
 	}
 }
 
+// Two servers over one folder by mistake: the second says who has the port, and has touched nothing.
 func TestATakenPortNamesItsHolder(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = listen(l.Addr().String())
-	if err == nil || !strings.Contains(err.Error(), "in use by process "+strconv.Itoa(os.Getpid())+" (") || !strings.Contains(err.Error(), "--listen") {
+	dir := t.TempDir()
+	err = Settings{Cluster: "c", Listen: l.Addr().String(), Data: filepath.Join(dir, "data", "store.db"), PKI: filepath.Join(dir, "pki"),
+		ClusterCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16"}.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "in use by pid "+strconv.Itoa(os.Getpid())+" (") {
 		t.Errorf("got %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("it made %v", left)
 	}
 }
 

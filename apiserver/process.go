@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"optimist/apiserver/auth"
@@ -18,6 +17,7 @@ import (
 	"optimist/apiserver/store/bolt"
 	"optimist/internal/console"
 	"optimist/internal/pki"
+	"optimist/internal/port"
 )
 
 // nodeBits is the size of each node's share of the pods' addresses: 254 pods.
@@ -43,7 +43,7 @@ func (s Settings) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := listen(s.Listen) // first: a second server by mistake shall not touch anything
+	l, err := port.Listen(s.Listen) // first: a second server by mistake shall not touch anything
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (s Settings) bootstrap(addr string, r registry.Ranges) error {
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(addr)
+	host, number, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s Settings) bootstrap(addr string, r registry.Ranges) error {
 	if len(s.Hosts) > 0 {
 		host = s.Hosts[0]
 	}
-	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(host, port), Hosts: s.names(host, r),
+	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(host, number), Hosts: s.names(host, r),
 		Nodes: s.Nodes, Controllers: roles.Controllers()}.Run(s.PKI)
 }
 
@@ -115,13 +115,4 @@ func (s Settings) names(host string, r registry.Ranges) []string {
 	all = append(all, s.Hosts...)
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// listen opens the port, or says who has it.
-func listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is in use by %s; stop that, or choose another port with --listen", addr, holder(addr))
-	}
-	return l, err
 }

@@ -3,7 +3,6 @@ package inprocess
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"os/signal"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"optimist/apiserver/store/bolt"
 	"optimist/internal/console"
 	"optimist/internal/pki"
+	"optimist/internal/port"
 )
 
 // Simulation is a cluster of simulated nodes with its data in a folder: what `ctl up --sim` leaves running.
@@ -29,7 +29,7 @@ func (s Simulation) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	defer stop()
 	log, ring := console.New("simulation")
-	l, err := net.Listen("tcp", s.Listen)
+	l, err := port.Listen(s.Listen)
 	if err != nil {
 		return err
 	}
