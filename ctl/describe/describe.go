@@ -14,7 +14,7 @@ type Cluster struct {
 }
 
 // writer describes one kind. The object belongs to the service: read only.
-type writer func(ctx context.Context, c Cluster, p *page, o api.Object)
+type writer func(ctx context.Context, p *page, o api.Object)
 
 // writers has the kinds that are described in words; others are printed field by field.
 var writers = map[*api.Kind]writer{
@@ -28,20 +28,20 @@ var writers = map[*api.Kind]writer{
 	api.SecretKind:     typed(secret),
 }
 
-func typed[T api.Object](f func(context.Context, Cluster, *page, T)) writer {
-	return func(ctx context.Context, c Cluster, p *page, o api.Object) { f(ctx, c, p, o.(T)) }
+func typed[T api.Object](f func(context.Context, *page, T)) writer {
+	return func(ctx context.Context, p *page, o api.Object) { f(ctx, p, o.(T)) }
 }
 
 // Describe returns the description of an object, with its events.
 func Describe(ctx context.Context, c Cluster, k *api.Kind, o api.Object) string {
-	p := &page{now: c.At}
+	p := &page{Cluster: c}
 	if write := writers[api.Builtin.Kind(k.GroupKind())]; write != nil {
-		write(ctx, c, p, o)
+		write(ctx, p, o)
 	} else {
-		generic(p, k, o)
+		fieldByField(p, k, o)
 	}
 	if !k.Is(api.EventKind) {
-		events(ctx, c, p, k, o)
+		events(ctx, p, k, o)
 	}
 	return p.String()
 }

@@ -3,6 +3,7 @@ package describe
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,152 +13,102 @@ import (
 	"optimist/internal/api"
 )
 
-func node(ctx context.Context, c Cluster, p *page, n *corev1.Node) {
-	p.line("Name:\t%s", n.Name)
-	p.line("Roles:\t%s", roles(n))
-	p.labels("Labels", n.Labels)
-	p.annotations(n.Annotations)
-	p.line("CreationTimestamp:\t%s", date(n.CreationTimestamp))
-	p.taints(n.Spec.Taints)
-	p.line("Unschedulable:\t%t", n.Spec.Unschedulable)
-	p.lease(ctx, c, n.Name)
-	p.nodeConditions(n.Status.Conditions)
-	p.line("Addresses:")
-	p.in(func() {
+func node(ctx context.Context, p *page, n *corev1.Node) {
+	p.rows("Name", n.Name, "Roles", roles(n))
+	p.marks(n.ObjectMeta)
+	p.rows("CreationTimestamp", n.CreationTimestamp)
+	var taints []string
+	for _, t := range n.Spec.Taints {
+		taints = append(taints, t.ToString())
+	}
+	p.list("Taints", taints)
+	p.rows("Unschedulable", n.Spec.Unschedulable)
+	p.in("Lease:", func() { p.lease(ctx, n.Name) })
+	if len(n.Status.Conditions) > 0 {
+		table(p, "Conditions:", "Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage", n.Status.Conditions, func(c corev1.NodeCondition) []string {
+			return []string{string(c.Type), string(c.Status), date(c.LastHeartbeatTime), date(c.LastTransitionTime), c.Reason, c.Message}
+		})
+	}
+	p.in("Addresses:", func() {
 		for _, a := range n.Status.Addresses {
-			p.line("%s:\t%s", a.Type, a.Address)
+			p.rows(string(a.Type), a.Address)
 		}
 	})
 	p.resources("Capacity", n.Status.Capacity)
 	p.resources("Allocatable", n.Status.Allocatable)
-	p.systemInfo(n.Status.NodeInfo)
-	if n.Spec.PodCIDR != "" {
-		p.line("PodCIDR:\t%s", n.Spec.PodCIDR)
-		p.line("PodCIDRs:\t%s", strings.Join(n.Spec.PodCIDRs, ","))
-	}
-	p.podsOn(ctx, c, n)
+	p.in("System Info:", func() {
+		i := n.Status.NodeInfo
+		p.rows("Machine ID", i.MachineID, "System UUID", i.SystemUUID, "Boot ID", i.BootID, "Kernel Version", i.KernelVersion,
+			"OS Image", i.OSImage, "Operating System", i.OperatingSystem, "Architecture", i.Architecture,
+			"Container Runtime Version", i.ContainerRuntimeVersion, "Kubelet Version", i.KubeletVersion)
+	})
+	p.rows("PodCIDR?", n.Spec.PodCIDR, "PodCIDRs?", strings.Join(n.Spec.PodCIDRs, ","))
+	p.podsOn(ctx, n)
 }
 
-const rolePrefix = "node-role.kubernetes.io/"
-
-func roles(n *corev1.Node) string {
+func roles(n *corev1.Node) []string {
 	var all []string
 	for label := range n.Labels {
-		if role, ok := strings.CutPrefix(label, rolePrefix); ok {
+		if role, ok := strings.CutPrefix(label, "node-role.kubernetes.io/"); ok {
 			all = append(all, role)
 		}
 	}
-	return listOrNone(all)
-}
-
-func (p *page) taints(all []corev1.Taint) {
-	if len(all) == 0 {
-		p.line("Taints:\t<none>")
-	}
-	for i, t := range all {
-		head := ""
-		if i == 0 {
-			head = "Taints:"
-		}
-		p.line("%s\t%s", head, t.ToString())
-	}
+	slices.Sort(all)
+	return all
 }
 
 // lease tells when the node's agent was heard of last.
-func (p *page) lease(ctx context.Context, c Cluster, name string) {
-	p.line("Lease:")
-	p.in(func() {
-		l, err := api.Leases.Get(ctx, c, api.Key{Namespace: corev1.NamespaceNodeLease, Name: name})
-		if err != nil {
-			p.line("Failed to get lease: %s", err)
-			return
-		}
-		p.line("HolderIdentity:\t%s", valueOr(l.Spec.HolderIdentity, "<unset>"))
-		p.line("AcquireTime:\t<unset>")
-		renewed := "<unset>"
-		if l.Spec.RenewTime != nil {
-			renewed = l.Spec.RenewTime.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700")
-		}
-		p.line("RenewTime:\t%s", renewed)
-	})
-}
-
-func (p *page) nodeConditions(all []corev1.NodeCondition) {
-	if len(all) == 0 {
+func (p *page) lease(ctx context.Context, name string) {
+	l, err := api.Leases.Get(ctx, p, api.Key{Namespace: corev1.NamespaceNodeLease, Name: name})
+	if err != nil {
+		p.line("Failed to get lease: %s", err)
 		return
 	}
-	var rows [][]string
-	for _, c := range all {
-		rows = append(rows, []string{string(c.Type), string(c.Status), date(c.LastHeartbeatTime), date(c.LastTransitionTime), c.Reason, c.Message})
+	renewed := "<unset>"
+	if l.Spec.RenewTime != nil {
+		renewed = l.Spec.RenewTime.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700")
 	}
-	p.line("Conditions:")
-	p.in(func() {
-		p.table([]string{"Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message"}, rows)
-	})
-}
-
-func (p *page) systemInfo(i corev1.NodeSystemInfo) {
-	p.line("System Info:")
-	p.in(func() {
-		for _, row := range [][2]string{
-			{"Machine ID", i.MachineID}, {"System UUID", i.SystemUUID}, {"Boot ID", i.BootID}, {"Kernel Version", i.KernelVersion},
-			{"OS Image", i.OSImage}, {"Operating System", i.OperatingSystem}, {"Architecture", i.Architecture},
-			{"Container Runtime Version", i.ContainerRuntimeVersion}, {"Kubelet Version", i.KubeletVersion},
-		} {
-			p.line("%s:\t%s", row[0], row[1])
-		}
-	})
+	p.rows("HolderIdentity", valueOr(l.Spec.HolderIdentity, "<unset>"), "AcquireTime", "<unset>", "RenewTime", renewed)
 }
 
 // podsOn lists what runs on a node and what that may use.
-func (p *page) podsOn(ctx context.Context, c Cluster, n *corev1.Node) {
-	all, err := api.Pods.List(ctx, c, "", api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", n.Name)})
+func (p *page) podsOn(ctx context.Context, n *corev1.Node) {
+	all, err := api.Pods.List(ctx, p, "", api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", n.Name)})
 	if err != nil {
 		return
 	}
-	var total usage
-	var rows [][]string
-	for _, pod := range all {
-		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-			continue
-		}
-		u := usageOf(pod)
-		total.add(u)
-		rows = append(rows, append(append([]string{pod.Namespace, pod.Name}, u.cells(n.Status.Allocatable)...), p.ago(pod.CreationTimestamp)))
-	}
-	p.line("Non-terminated Pods:\t(%d in total)", len(rows))
-	p.in(func() {
-		p.table([]string{"Namespace", "Name", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age"}, rows)
+	all = slices.DeleteFunc(all, func(o *corev1.Pod) bool {
+		return o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed
 	})
-	p.line("Allocated resources:")
-	p.in(func() {
+	total := make(usage, 4)
+	table(p, fmt.Sprintf("Non-terminated Pods:\t(%d in total)", len(all)), "Namespace\tName\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge", all,
+		func(o *corev1.Pod) []string {
+			own := make(usage, 4)
+			for _, c := range o.Spec.Containers {
+				own.add(c.Resources)
+				total.add(c.Resources)
+			}
+			return slices.Concat([]string{o.Namespace, o.Name}, own.of(n.Status.Allocatable), []string{p.since(o.CreationTimestamp.Time)})
+		})
+	p.in("Allocated resources:", func() {
 		p.line("(Total limits may be over 100 percent, i.e., overcommitted.)")
-		cells := total.cells(n.Status.Allocatable)
-		p.table([]string{"Resource", "Requests", "Limits"}, [][]string{{"cpu", cells[0], cells[1]}, {"memory", cells[2], cells[3]}})
+		cells := total.of(n.Status.Allocatable)
+		p.grid("Resource\tRequests\tLimits", [][]string{{"cpu", cells[0], cells[1]}, {"memory", cells[2], cells[3]}})
 	})
 }
 
-// usage is what pods ask for and what they may take at most.
-type usage struct{ cpu, cpuLimit, memory, memoryLimit resource.Quantity }
+// usage is what pods ask for and what they may take at most: of cpu, then of memory.
+type usage []resource.Quantity
 
-func (u *usage) add(o usage) {
-	u.cpu.Add(o.cpu)
-	u.cpuLimit.Add(o.cpuLimit)
-	u.memory.Add(o.memory)
-	u.memoryLimit.Add(o.memoryLimit)
-}
-
-func usageOf(pod *corev1.Pod) usage {
-	var u usage
-	for _, c := range pod.Spec.Containers {
-		r := c.Resources
-		u.add(usage{*r.Requests.Cpu(), *r.Limits.Cpu(), *r.Requests.Memory(), *r.Limits.Memory()})
+func (u usage) add(r corev1.ResourceRequirements) {
+	for i, q := range []*resource.Quantity{r.Requests.Cpu(), r.Limits.Cpu(), r.Requests.Memory(), r.Limits.Memory()} {
+		u[i].Add(*q)
 	}
-	return u
 }
 
-func (u usage) cells(of corev1.ResourceList) []string {
-	return []string{share(u.cpu, *of.Cpu()), share(u.cpuLimit, *of.Cpu()), share(u.memory, *of.Memory()), share(u.memoryLimit, *of.Memory())}
+// of tells the usage with its share of what there is.
+func (u usage) of(all corev1.ResourceList) []string {
+	return []string{share(u[0], *all.Cpu()), share(u[1], *all.Cpu()), share(u[2], *all.Memory()), share(u[3], *all.Memory())}
 }
 
 func share(part, whole resource.Quantity) string {

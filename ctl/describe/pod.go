@@ -3,100 +3,64 @@ package describe
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func pod(_ context.Context, _ Cluster, p *page, o *corev1.Pod) {
-	p.podHead(o)
-	p.podStatus(o)
-	p.controller(o)
-	p.containers("Init Containers", o.Spec.InitContainers, o.Status.InitContainerStatuses)
-	p.containers("Containers", o.Spec.Containers, o.Status.ContainerStatuses)
-	p.podConditions(o.Status.Conditions)
-	p.volumes(o.Spec.Volumes)
-	p.line("QoS Class:\t%s", orNone(string(o.Status.QOSClass)))
-	p.line("Node-Selectors:\t%s", orNone(pairsOf(o.Spec.NodeSelector)))
-	p.tolerations(o.Spec.Tolerations)
-}
-
-func (p *page) podHead(o *corev1.Pod) {
-	p.line("Name:\t%s", o.Name)
-	p.line("Namespace:\t%s", o.Namespace)
-	p.line("Priority:\t%d", valueOr(o.Spec.Priority, 0))
-	if o.Spec.PriorityClassName != "" {
-		p.line("Priority Class Name:\t%s", o.Spec.PriorityClassName)
-	}
-	if o.Spec.ServiceAccountName != "" {
-		p.line("Service Account:\t%s", o.Spec.ServiceAccountName)
-	}
+func pod(_ context.Context, p *page, o *corev1.Pod) {
 	node := o.Spec.NodeName
 	if node != "" {
 		node += "/" + o.Status.HostIP
 	}
-	p.line("Node:\t%s", orNone(node))
-	if o.Status.StartTime != nil {
-		p.line("Start Time:\t%s", date(*o.Status.StartTime))
+	p.rows("Name", o.Name, "Namespace", o.Namespace, "Priority", valueOr(o.Spec.Priority, 0), "Priority Class Name?", o.Spec.PriorityClassName,
+		"Service Account?", o.Spec.ServiceAccountName, "Node", orNone(node), "Start Time?", o.Status.StartTime)
+	p.marks(o.ObjectMeta)
+	p.podStatus(o)
+	p.rows("Controlled By?", controller(o))
+	p.containers("Init Containers", o.Spec.InitContainers, o.Status.InitContainerStatuses)
+	p.containers("Containers", o.Spec.Containers, o.Status.ContainerStatuses)
+	if len(o.Status.Conditions) > 0 {
+		p.in("Conditions:", func() {
+			p.line("Type\tStatus")
+			for _, c := range o.Status.Conditions {
+				p.line("%s \t%s ", c.Type, c.Status)
+			}
+		})
 	}
-	p.labels("Labels", o.Labels)
-	p.annotations(o.Annotations)
+	p.volumes(o.Spec.Volumes)
+	p.rows("QoS Class", orNone(string(o.Status.QOSClass)))
+	p.placement(o.Spec, ",")
 }
 
 func (p *page) podStatus(o *corev1.Pod) {
 	if o.DeletionTimestamp == nil {
-		p.line("Status:\t%s", o.Status.Phase)
+		p.rows("Status", o.Status.Phase)
 	} else {
-		p.line("Status:\tTerminating (lasts %s)", p.ago(*o.DeletionTimestamp))
-		p.line("Termination Grace Period:\t%ds", valueOr(o.DeletionGracePeriodSeconds, 0))
+		p.rows("Status", fmt.Sprintf("Terminating (lasts %s)", p.since(o.DeletionTimestamp.Time)),
+			"Termination Grace Period", fmt.Sprintf("%ds", valueOr(o.DeletionGracePeriodSeconds, 0)))
 	}
-	if o.Status.Reason != "" {
-		p.line("Reason:\t%s", o.Status.Reason)
-	}
-	if o.Status.Message != "" {
-		p.line("Message:\t%s", o.Status.Message)
-	}
-	p.line("IP:\t%s", o.Status.PodIP)
-	if len(o.Status.PodIPs) == 0 {
-		p.line("IPs:\t<none>")
-		return
-	}
-	p.line("IPs:")
-	p.in(func() {
-		for _, ip := range o.Status.PodIPs {
-			p.line("IP:\t%s", ip.IP)
-		}
-	})
+	p.rows("Reason?", o.Status.Reason, "Message?", o.Status.Message, "IP", o.Status.PodIP)
+	p.parts("IPs", len(o.Status.PodIPs), func(i int) { p.rows("IP", o.Status.PodIPs[i].IP) })
 }
 
-func (p *page) podConditions(conditions []corev1.PodCondition) {
-	if len(conditions) == 0 {
-		return
+func controller(o metav1.Object) string {
+	if owner := metav1.GetControllerOf(o); owner != nil {
+		return owner.Kind + "/" + owner.Name
 	}
-	p.line("Conditions:")
-	p.in(func() {
-		p.line("Type\tStatus")
-		for _, c := range conditions {
-			p.line("%s \t%s ", c.Type, c.Status)
-		}
-	})
+	return ""
 }
 
-func (p *page) tolerations(all []corev1.Toleration) {
-	if len(all) == 0 {
-		p.line("Tolerations:\t<none>")
-		return
+// placement tells which nodes a pod may run on.
+func (p *page) placement(s corev1.PodSpec, between string) {
+	p.rows("Node-Selectors", orNone(strings.Join(pairs(s.NodeSelector, "="), between)))
+	var all []string
+	for _, t := range slices.SortedStableFunc(slices.Values(s.Tolerations), func(a, b corev1.Toleration) int { return strings.Compare(a.Key, b.Key) }) {
+		all = append(all, toleration(t))
 	}
-	byKey := slices.SortedStableFunc(slices.Values(all), func(a, b corev1.Toleration) int { return strings.Compare(a.Key, b.Key) })
-	for i, t := range byKey {
-		head := ""
-		if i == 0 {
-			head = "Tolerations:"
-		}
-		p.line("%s\t%s", head, toleration(t))
-	}
+	p.list("Tolerations", all)
 }
 
 func toleration(t corev1.Toleration) string {
@@ -108,10 +72,7 @@ func toleration(t corev1.Toleration) string {
 		text += ":" + string(t.Effect)
 	}
 	if t.Operator == corev1.TolerationOpExists && t.Value == "" {
-		if t.Key != "" || t.Effect != "" {
-			text += " "
-		}
-		text += "op=Exists"
+		text = strings.TrimPrefix(text+" op=Exists", " ")
 	}
 	if t.TolerationSeconds != nil {
 		text += fmt.Sprintf(" for %ds", *t.TolerationSeconds)
@@ -119,10 +80,53 @@ func toleration(t corev1.Toleration) string {
 	return text
 }
 
-func pairsOf(set map[string]string) string {
-	var pairs []string
-	for _, key := range slices.Sorted(maps.Keys(set)) {
-		pairs = append(pairs, key+"="+set[key])
+func (p *page) volumes(all []corev1.Volume) {
+	if len(all) == 0 {
+		p.rows("Volumes", "<none>")
+		return
 	}
-	return strings.Join(pairs, ",")
+	p.line("Volumes:")
+	for _, v := range all {
+		p.item(v.Name, func() { p.volume(v.VolumeSource) })
+	}
+}
+
+// volume describes the sources that this version mounts; others are only named.
+func (p *page) volume(v corev1.VolumeSource) {
+	switch {
+	case v.EmptyDir != nil:
+		size := "<unset>"
+		if v.EmptyDir.SizeLimit != nil {
+			size = v.EmptyDir.SizeLimit.String()
+		}
+		p.rows("Type", "EmptyDir (a temporary directory that shares a pod's lifetime)", "Medium", v.EmptyDir.Medium, "SizeLimit", size)
+	case v.HostPath != nil:
+		p.rows("Type", "HostPath (bare host directory volume)", "Path", v.HostPath.Path, "HostPathType", valueOr(v.HostPath.Type, ""))
+	case v.ConfigMap != nil:
+		p.rows("Type", "ConfigMap (a volume populated by a ConfigMap)", "Name", v.ConfigMap.Name, "Optional", valueOr(v.ConfigMap.Optional, false))
+	case v.Secret != nil:
+		p.rows("Type", "Secret (a volume populated by a Secret)", "SecretName", v.Secret.SecretName, "Optional", valueOr(v.Secret.Optional, false))
+	case v.Projected != nil:
+		p.rows("Type", "Projected (a volume that contains injected data from multiple sources)")
+		for _, s := range v.Projected.Sources {
+			p.projection(s)
+		}
+	case v.DownwardAPI != nil:
+		p.rows("Type", "DownwardAPI (a volume populated by information about the pod)")
+	default:
+		p.rows("Type", "<unknown>")
+	}
+}
+
+func (p *page) projection(s corev1.VolumeProjection) {
+	switch {
+	case s.ConfigMap != nil:
+		p.rows("ConfigMapName", s.ConfigMap.Name)
+	case s.Secret != nil:
+		p.rows("SecretName", s.Secret.Name)
+	case s.DownwardAPI != nil:
+		p.rows("DownwardAPI", true)
+	case s.ServiceAccountToken != nil:
+		p.rows("TokenExpirationSeconds", valueOr(s.ServiceAccountToken.ExpirationSeconds, 0))
+	}
 }

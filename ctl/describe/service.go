@@ -14,54 +14,31 @@ import (
 	"optimist/internal/api"
 )
 
-func service(ctx context.Context, c Cluster, p *page, s *corev1.Service) {
-	p.head(s)
-	p.line("Selector:\t%s", printer.Labels(s.Spec.Selector))
-	p.line("Type:\t%s", s.Spec.Type)
-	if s.Spec.IPFamilyPolicy != nil {
-		p.line("IP Family Policy:\t%s", *s.Spec.IPFamilyPolicy)
-	}
-	if len(s.Spec.IPFamilies) > 0 {
-		p.line("IP Families:\t%s", joinOf(s.Spec.IPFamilies))
-	}
-	p.line("IP:\t%s", s.Spec.ClusterIP)
-	p.line("IPs:\t%s", listOrNone(s.Spec.ClusterIPs))
-	if len(s.Spec.ExternalIPs) > 0 {
-		p.line("External IPs:\t%s", strings.Join(s.Spec.ExternalIPs, ","))
-	}
-	if s.Spec.ExternalName != "" {
-		p.line("External Name:\t%s", s.Spec.ExternalName)
-	}
-	all := slicesOf(ctx, c, s)
-	for _, port := range s.Spec.Ports {
+func service(ctx context.Context, p *page, s *corev1.Service) {
+	p.rows("Name", s.Name, "Namespace", s.Namespace)
+	p.marks(s.ObjectMeta)
+	x := s.Spec
+	p.rows("Selector", printer.Labels(x.Selector), "Type", x.Type, "IP Family Policy?", valueOr(x.IPFamilyPolicy, ""), "IP Families?", joined(x.IPFamilies),
+		"IP", x.ClusterIP, "IPs", x.ClusterIPs, "External IPs?", joined(x.ExternalIPs), "External Name?", x.ExternalName)
+	all, _ := api.EndpointSlices.List(ctx, p, s.Namespace, api.ListOptions{ // without them the Service can still be described
+		Selector: labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: s.Name})})
+	for _, port := range x.Ports {
 		p.servicePort(port, all)
 	}
-	p.line("Session Affinity:\t%s", s.Spec.SessionAffinity)
-	if s.Spec.ExternalTrafficPolicy != "" {
-		p.line("External Traffic Policy:\t%s", s.Spec.ExternalTrafficPolicy)
-	}
-	if s.Spec.InternalTrafficPolicy != nil {
-		p.line("Internal Traffic Policy:\t%s", *s.Spec.InternalTrafficPolicy)
-	}
+	p.rows("Session Affinity", x.SessionAffinity, "External Traffic Policy?", x.ExternalTrafficPolicy,
+		"Internal Traffic Policy?", valueOr(x.InternalTrafficPolicy, ""))
 }
 
 func (p *page) servicePort(port corev1.ServicePort, all []*discoveryv1.EndpointSlice) {
-	name := or(port.Name, "<unset>")
-	p.line("Port:\t%s\t%d/%s", name, port.Port, port.Protocol)
-	p.line("TargetPort:\t%s/%s", port.TargetPort.String(), port.Protocol)
+	name := port.Name
+	if name == "" {
+		name = "<unset>"
+	}
+	p.rows("Port", fmt.Sprintf("%s\t%d/%s", name, port.Port, port.Protocol), "TargetPort", fmt.Sprintf("%s/%s", port.TargetPort.String(), port.Protocol))
 	if port.NodePort != 0 {
-		p.line("NodePort:\t%s\t%d/%s", name, port.NodePort, port.Protocol)
+		p.rows("NodePort", fmt.Sprintf("%s\t%d/%s", name, port.NodePort, port.Protocol))
 	}
-	p.line("Endpoints:\t%s", endpoints(port.Name, all))
-}
-
-func slicesOf(ctx context.Context, c Cluster, s *corev1.Service) []*discoveryv1.EndpointSlice {
-	selector := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: s.Name})
-	all, err := api.EndpointSlices.List(ctx, c, s.Namespace, api.ListOptions{Selector: selector})
-	if err != nil {
-		return nil
-	}
-	return all
+	p.rows("Endpoints", endpoints(port.Name, all))
 }
 
 const maxEndpoints = 3
@@ -78,9 +55,9 @@ func endpoints(port string, all []*discoveryv1.EndpointSlice) string {
 	}
 	slices.Sort(found)
 	if over := len(found) - maxEndpoints; over > 0 {
-		return fmt.Sprintf("%s + %d more...", strings.Join(found[:maxEndpoints], ","), over)
+		return fmt.Sprintf("%s + %d more...", joined(found[:maxEndpoints]), over)
 	}
-	return strings.Join(found, ",")
+	return joined(found)
 }
 
 func addresses(slice *discoveryv1.EndpointSlice, port int32) []string {
@@ -95,10 +72,6 @@ func addresses(slice *discoveryv1.EndpointSlice, port int32) []string {
 	return found
 }
 
-func joinOf[S ~string](all []S) string {
-	var words []string
-	for _, s := range all {
-		words = append(words, string(s))
-	}
-	return strings.Join(words, ",")
+func joined[S any](all []S) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(all), "[]"), " ", ",")
 }
