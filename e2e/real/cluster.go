@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,7 +51,7 @@ func New(prefix string) (*Cluster, error) {
 		{"-n", c.netns, "link", "set", "outside", "up"}, {"-n", c.netns, "link", "set", "nowhere", "up"},
 	} {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("ip %v: %w: %s", args, err, out)
+			return nil, errors.Join(fmt.Errorf("ip %v: %w: %s", args, err, out), c.Close())
 		}
 	}
 	return c, nil

@@ -1,11 +1,13 @@
 package real
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,17 +38,20 @@ func up(t *testing.T) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := snapshot(t)
+	before := c.traces(t)
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := exec.Command("bash", "-c", "tail -n 20 "+c.Root()+"/logs/*.log").CombinedOutput()
 			t.Logf("%s", logs)
 		}
-		if err := c.Close(); err != nil {
+		if _, err := c.Ctl("down", "--yes", "--name", c.Name); err != nil {
 			t.Error(err)
 		}
-		if after := snapshot(t); !t.Failed() && without(after, c.netns) != without(before, c.netns) {
-			t.Errorf("something was left behind:\n%s\nbefore:\n%s", after, before)
+		if after := c.traces(t); !slices.Equal(after, before) {
+			t.Errorf("something was left behind:\n%s\nbefore:\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 	if err := c.Up(); err != nil {
@@ -55,25 +60,26 @@ func up(t *testing.T) *Cluster {
 	return c
 }
 
-// snapshot is the state of the machine as far as clusters could change it.
-func snapshot(t *testing.T) string {
+// traces is what the machine shows of this cluster: everything of its network namespace, and elsewhere whatever bears its name (other tests
+// may run beside this one).
+func (c *Cluster) traces(t *testing.T) (lines []string) {
 	t.Helper()
-	out, err := exec.Command("./snapshot.sh").CombinedOutput()
+	out, err := c.Command(context.Background(), "./snapshot.sh").CombinedOutput()
 	if err != nil {
 		t.Fatal(err, string(out))
 	}
-	return string(out)
-}
-
-// without drops the lines that belong to the ground of the test, which is there before and gone after.
-func without(snapshot, netns string) string {
-	var keep []string
-	for _, line := range strings.Split(snapshot, "\n") {
-		if !strings.Contains(line, netns) && !strings.Contains(line, "/run/netns") && line != "/run" {
-			keep = append(keep, line)
+	section := ""
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "== "); ok {
+			section = name
+		}
+		network := slices.Contains([]string{"links", "routes", "nft", "forwarding"}, section)
+		if network || strings.Contains(line, c.Name) && !strings.Contains(line, c.netns) {
+			lines = append(lines, line)
 		}
 	}
-	return strings.Join(keep, "\n")
+	return lines
 }
 
 func (c *Cluster) must(t *testing.T, args ...string) string {

@@ -7,6 +7,8 @@ finish() {
 	code=$?
 	if [ "$code" != 0 ]; then
 		tail -n 15 /var/lib/optimist/*/logs/*.log 2>/dev/null || true
+		ip address; ip route; ip neigh; nft list ruleset
+		sysctl -a 2>/dev/null | grep -E 'rp_filter|ip_forward'
 		echo "VMTEST FAILED ($code)"
 	fi
 	sync
