@@ -19,6 +19,10 @@ import (
 // other end of the wire.
 var gateway = net.IPv4(169, 254, 1, 1).To4()
 
+// nodeEnd is the hardware address of the node's end of every wire. It is given at creation, for udev replaces an address that the kernel
+// has drawn by one of its own, and the pod would go on sending to the first.
+var nodeEnd = net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee}
+
 // wire is a veth pair from the node's namespace to a pod's.
 type wire struct {
 	name    string // of the node's end
@@ -53,7 +57,7 @@ func (w wire) connect() error {
 	if err != nil {
 		return err
 	}
-	if err := w.inside(pod, eth0, outer.Attrs().HardwareAddr); err != nil {
+	if err := w.inside(pod, eth0); err != nil {
 		return fmt.Errorf("inside the pod: %w", err)
 	}
 	return w.outside(outer, eth0.Attrs().HardwareAddr)
@@ -71,7 +75,7 @@ func (w wire) whole(pod *netlink.Handle) bool {
 // add makes both ends at once, the pod's in its namespace from the start. The node's end carries the pod's uid as its alias.
 func (w wire) add(inside netns.NsHandle) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.Alias = w.name, defaultMTU(), string(w.pod)
+	attrs.Name, attrs.MTU, attrs.Alias, attrs.HardwareAddr = w.name, defaultMTU(), string(w.pod), nodeEnd
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(inside), PeerMTU: uint32(attrs.MTU)}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return nil, fmt.Errorf("add veth pair %s: %w", w.name, err)
@@ -83,7 +87,7 @@ func (w wire) add(inside netns.NsHandle) (netlink.Link, error) {
 	return link, netlink.LinkSetAlias(link, string(w.pod))
 }
 
-func (w wire) inside(pod *netlink.Handle, eth0 netlink.Link, outer net.HardwareAddr) error {
+func (w wire) inside(pod *netlink.Handle, eth0 netlink.Link) error {
 	index := eth0.Attrs().Index
 	if err := pod.AddrReplace(eth0, &netlink.Addr{IPNet: host(w.address.AsSlice())}); err != nil {
 		return err
@@ -91,7 +95,7 @@ func (w wire) inside(pod *netlink.Handle, eth0 netlink.Link, outer net.HardwareA
 	if err := pod.LinkSetUp(eth0); err != nil {
 		return err
 	}
-	if err := pod.NeighSet(neighbour(index, gateway, outer)); err != nil {
+	if err := pod.NeighSet(neighbour(index, gateway, nodeEnd)); err != nil {
 		return err
 	}
 	if err := pod.RouteReplace(&netlink.Route{LinkIndex: index, Dst: host(gateway), Scope: netlink.SCOPE_LINK}); err != nil {
