@@ -88,12 +88,10 @@ func (s *sender) close() error {
 	return s.stream.CloseSend()
 }
 
-const chunk = 32 << 10
-
 // pump sends all of a reader as standard input, then its end. It returns the bytes of every frame to progress (nil = nobody asks).
 func (s *sender) pump(in io.Reader, progress func(int)) error {
 	for {
-		buffer := make([]byte, chunk) // anew each time: a stream may keep what it was given
+		buffer := make([]byte, api.FrameSize) // anew each time: a stream may keep what it was given
 		n, err := in.Read(buffer)
 		if n > 0 {
 			if err := s.send(api.ChannelStdin, buffer[:n]); err != nil {

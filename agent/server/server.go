@@ -106,13 +106,11 @@ type output struct {
 	channel api.Channel
 }
 
-const largest = 32 << 10 // bytes of one frame
-
 // Write copies, because a frame belongs to its receiver.
 func (o output) Write(p []byte) (int, error) {
 	sent := 0
 	for sent < len(p) {
-		piece := append([]byte(nil), p[sent:min(len(p), sent+largest)]...)
+		piece := append([]byte(nil), p[sent:min(len(p), sent+api.FrameSize)]...)
 		if err := o.stream.Send(api.Frame{Channel: o.channel, Data: piece}); err != nil {
 			return sent, err
 		}

@@ -40,6 +40,10 @@ type Frame struct {
 	Data    []byte
 }
 
+// FrameSize is the most bytes that a sender puts into a frame: with what stands around them they fit into the 32 KB for which gRPC keeps
+// buffers; its next size is 1 MB.
+const FrameSize = 31 << 10
+
 // Channel says what a frame's bytes are.
 type Channel byte
 

@@ -14,9 +14,6 @@ import (
 	"optimist/internal/api"
 )
 
-// piece is the most that one frame carries.
-const piece = 32 << 10
-
 // Connect serves the ring as a log: tailLines (default all) and follow, as for a container's.
 func (r *Ring) Connect(ctx context.Context, params url.Values) (api.Stream, error) {
 	tail, err := tailLines(params)
@@ -68,7 +65,7 @@ func (r *Ring) copyTo(ctx context.Context, s api.Stream, from int, follow bool) 
 
 func sendAll(s api.Stream, text []byte) error {
 	for len(text) > 0 {
-		n := min(len(text), piece)
+		n := min(len(text), api.FrameSize)
 		if err := s.Send(api.Frame{Channel: api.ChannelStdout, Data: text[:n]}); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ const (
 type Recorder struct {
 	svc             api.Service
 	component, host string
-	queue           chan said
+	queue           chan *said // pointers: the queue is long and almost always empty
 	dropped         atomic.Int64
 
 	// owned by Run
@@ -52,13 +52,13 @@ type sentence struct {
 
 // NewRecorder returns a recorder; host may be "".
 func NewRecorder(svc api.Service, component, host string) *Recorder {
-	return &Recorder{svc: svc, component: component, host: host, queue: make(chan said, maxQueued), known: map[sentence]*corev1.Event{}}
+	return &Recorder{svc: svc, component: component, host: host, queue: make(chan *said, maxQueued), known: map[sentence]*corev1.Event{}}
 }
 
 // Event says something about an object; eventType is corev1.EventTypeNormal or EventTypeWarning. It never blocks: what does not fit is dropped.
 func (r *Recorder) Event(ctx context.Context, about api.Object, eventType, reason, message string) {
 	ref := reference(about)
-	s := said{
+	s := &said{
 		sentence: sentence{about.GetUID(), ref.Kind, ref.Namespace, ref.Name, eventType, reason, message},
 		about:    ref, when: time.Now(), causes: api.CausesFrom(ctx),
 	}
@@ -85,7 +85,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 }
 
 // record tries a few times while the server cannot be reached, then forgets the Event.
-func (r *Recorder) record(ctx context.Context, s said) {
+func (r *Recorder) record(ctx context.Context, s *said) {
 	for range tries {
 		err := r.write(ctx, s)
 		if err == nil || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err) {
@@ -100,7 +100,7 @@ func (r *Recorder) record(ctx context.Context, s said) {
 	r.dropped.Add(1)
 }
 
-func (r *Recorder) write(ctx context.Context, s said) error {
+func (r *Recorder) write(ctx context.Context, s *said) error {
 	if e := r.known[s.sentence]; e != nil {
 		err := r.again(ctx, e, s.when)
 		if !apierrors.IsNotFound(err) {
@@ -145,7 +145,7 @@ func (r *Recorder) remember(s sentence, e *corev1.Event) {
 	}
 }
 
-func (r *Recorder) compose(s said) *corev1.Event {
+func (r *Recorder) compose(s *said) *corev1.Event {
 	r.last = max(r.last+1, s.when.UnixNano())
 	when := metav1.NewTime(s.when)
 	namespace := s.namespace
