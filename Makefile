@@ -55,12 +55,14 @@ generate: ## everything that is generated (needs protoc: apt install protobuf-co
 bench: build images ## measure, with the command of each figure
 	@$(GO) run ./e2e/bench
 
+# Tests are the files that end in _test.go, the suites (storetest, runtimetest, apitest …) and all of e2e.
+TESTS := _test\.go$$|test/|^e2e/
 size: ## hand-written lines of each part
-	@for part in apiserver scheduler controllers agent ctl internal cmd proto e2e examples; do \
-		printf '%-12s %6d  + %6d of tests\n' $$part \
-			$$(git ls-files "$$part/*.go" | grep -v -e _test.go -e '\.pb\.go' | xargs -r cat | wc -l) \
-			$$(git ls-files "$$part/*_test.go" | xargs -r cat | wc -l); done
-	@echo "without tests: $$(git ls-files '*.go' | grep -v -e _test.go -e '\.pb\.go' -e '^e2e/' | xargs cat | wc -l) of 40000"
+	@lines() { git ls-files '*.go' | grep -v '\.pb\.go$$' | grep "^$$1/" | grep $$2 -E '$(TESTS)' | xargs -r cat | wc -l; }; \
+	total=0; for part in internal apiserver scheduler controllers agent ctl cmd proto examples e2e; do \
+		code=$$(lines $$part -v); total=$$((total + code)); \
+		printf '%-12s %6d  + %6d of tests\n' $$part $$code $$(lines $$part -h); done; \
+	echo "without tests: $$total of 40000"
 
 vmtest: build images ## the demo in a virtual machine (systemd, cgroup v2)
 	@.ci/install vm || echo "vmtest needs QEMU"
