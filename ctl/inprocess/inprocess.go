@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -51,6 +52,7 @@ type Config struct {
 	TLS      *tls.Config
 	Ranges   registry.Ranges
 	Nodes    []Node
+	Copies   int // of the scheduler and of the controllers, of which one each leads; 0 = 1
 	Log      *slog.Logger
 	Ring     *console.Ring // may be nil
 }
@@ -59,6 +61,7 @@ type Config struct {
 type Cluster struct {
 	cfg    Config
 	server *apiserver.Server
+	links  map[string]*link // by the name of the part
 
 	mu    sync.Mutex // guards parts
 	parts map[string]*part
@@ -77,7 +80,11 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{cfg: cfg, server: server, parts: map[string]*part{}}, nil
+	c := &Cluster{cfg: cfg, server: server, links: map[string]*link{}, parts: map[string]*part{}}
+	for _, name := range c.Names() {
+		c.links[name] = newLink()
+	}
+	return c, nil
 }
 
 // Controllers are the names of all controllers: whom certificates are needed for.
@@ -94,9 +101,12 @@ func (c *Cluster) Service() api.Service {
 	return c.server.Service(api.User{Name: "kubernetes-admin", Groups: []string{api.GroupMasters}})
 }
 
-// Names are the parts, in the order in which they start.
+// Names are the parts, in the order in which they start. Further copies are called scheduler/2, controllers/2 …
 func (c *Cluster) Names() []string {
 	names := []string{"apiserver", "scheduler", "controllers"}
+	for i := 2; i <= c.cfg.Copies; i++ {
+		names = append(names, fmt.Sprintf("scheduler/%d", i), fmt.Sprintf("controllers/%d", i))
+	}
 	for _, n := range c.cfg.Nodes {
 		names = append(names, "node/"+n.Name)
 	}
@@ -156,6 +166,30 @@ func (c *Cluster) Stop(name string) error {
 	return p.err
 }
 
+// Cut takes a running part's connection to the API server away, until Join.
+func (c *Cluster) Cut(name string) error {
+	l := c.links[name]
+	if l == nil {
+		return c.unknown(name)
+	}
+	l.cut()
+	return nil
+}
+
+// Join gives a part back what Cut has taken.
+func (c *Cluster) Join(name string) error {
+	l := c.links[name]
+	if l == nil {
+		return c.unknown(name)
+	}
+	l.join()
+	return nil
+}
+
+func (c *Cluster) unknown(name string) error {
+	return fmt.Errorf("there is no %s; there are %v", name, c.Names())
+}
+
 func (c *Cluster) failure(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,18 +198,22 @@ func (c *Cluster) failure(name string) error {
 
 // component makes a part anew: what it knew before, it has to learn again.
 func (c *Cluster) component(name string) (func(context.Context) error, error) {
+	link := c.links[name]
+	if link == nil {
+		return nil, c.unknown(name)
+	}
 	log := c.cfg.Log.With("component", name)
 	as := func(user string, groups ...string) api.Service {
-		return c.server.Service(api.User{Name: user, Groups: groups})
+		return link.over(c.server.Service(api.User{Name: user, Groups: groups}))
 	}
-	switch name {
+	switch kind, _, _ := strings.Cut(name, "/"); kind {
 	case "apiserver":
 		return c.server.Run, nil
 	case "scheduler":
-		s := scheduler.New(scheduler.Config{Service: as(api.UserScheduler), ID: "inprocess", Log: log, Console: c.cfg.Ring})
+		s := scheduler.New(scheduler.Config{Service: as(api.UserScheduler), ID: name, Log: log, Console: c.cfg.Ring})
 		return c.reachable(api.UserScheduler, s, s.Run), nil
 	case "controllers":
-		m := controllers.New(controllers.Config{Service: func(user string) api.Service { return as(user) }, ID: "inprocess", Log: log, Console: c.cfg.Ring})
+		m := controllers.New(controllers.Config{Service: func(user string) api.Service { return as(user) }, ID: name, Log: log, Console: c.cfg.Ring})
 		return c.reachable(api.UserControllers, m, m.Run), nil
 	}
 	for _, n := range c.cfg.Nodes {
@@ -185,7 +223,7 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 			return c.reachable(api.NodePrefix+n.Name, a, a.Run), nil
 		}
 	}
-	return nil, fmt.Errorf("there is no %s; there are %v", name, c.Names())
+	return nil, c.unknown(name)
 }
 
 // reachable runs a component that others may Connect to while it runs.

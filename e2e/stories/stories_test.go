@@ -2,7 +2,7 @@
 //
 // A story is a .txtar file: lines of commands, then the files that they use. Beside testscript's own commands:
 //
-//	cluster N [cpu=C]             start a cluster of N simulated nodes (n1, n2, …) of C cores each
+//	cluster N [cpu=C] [copies=K]  start a cluster of N simulated nodes (n1, n2, …) of C cores each, with K schedulers and controllers
 //	ctl ARGS…                     a ctl command line, as a person would type it; `! ctl …` must fail
 //	says TEXT                     the last ctl command printed this
 //	expect KIND/NAME WORD=VALUE…  is so now, or within a second; words are listed in words_test.go
@@ -10,7 +10,8 @@
 //	gone KIND/NAME                does not exist
 //	always KIND/NAME WORD>=N      holds from here to the end of the story (also <=)
 //	advance DURATION              let time pass
-//	stop PART, start PART         kill a part and start it again: apiserver, scheduler, controllers, node/n1 …
+//	stop PART, start PART         kill a part and start it again: apiserver, scheduler, controllers, node/n1, scheduler/2 …
+//	cut PART, join PART           take a part's connection to the API server away and give it back; it does not know why nobody answers
 package stories
 
 import (
@@ -54,7 +55,7 @@ func TestStories(t *testing.T) {
 					Setup: func(e *testscript.Env) error { s.dir = e.WorkDir; e.Defer(s.end); return nil },
 					Cmds: map[string]func(*testscript.TestScript, bool, []string){
 						"cluster": s.cluster, "ctl": s.ctl, "says": s.says, "expect": s.expect, "gone": s.gone,
-						"always": s.always, "advance": s.advance, "stop": s.stop, "start": s.start,
+						"always": s.always, "advance": s.advance, "stop": s.stop, "start": s.start, "cut": s.cut, "join": s.join,
 					},
 				})
 			})
@@ -86,9 +87,15 @@ type story struct {
 func (s *story) cluster(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	cpu := "4"
+	cpu, copies := "4", 1
 	for _, a := range args[1:] {
-		cpu = strings.TrimPrefix(a, "cpu=")
+		switch word, value, _ := strings.Cut(a, "="); word {
+		case "cpu":
+			cpu = value
+		case "copies":
+			copies, err = strconv.Atoi(value)
+			ts.Check(err)
+		}
 	}
 	var nodes []inprocess.Node
 	for i := range n {
@@ -97,7 +104,7 @@ func (s *story) cluster(ts *testscript.TestScript, _ bool, args []string) {
 			Capacity: corev1.ResourceList{"cpu": resource.MustParse(cpu), "memory": resource.MustParse("8Gi"), "pods": resource.MustParse("110")}})
 	}
 	s.log = &syncBuffer{}
-	s.cl, err = inprocess.New(inprocess.Config{Store: memory.New(), Nodes: nodes,
+	s.cl, err = inprocess.New(inprocess.Config{Store: memory.New(), Nodes: nodes, Copies: copies,
 		Log:    slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Ranges: registry.Ranges{ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16"), NodeBits: 24}})
 	ts.Check(err)
@@ -225,6 +232,9 @@ func (s *story) start(ts *testscript.TestScript, _ bool, args []string) {
 	_, err := s.cl.Start(s.ctx, args[0])
 	ts.Check(err)
 }
+
+func (s *story) cut(ts *testscript.TestScript, _ bool, args []string)  { ts.Check(s.cl.Cut(args[0])) }
+func (s *story) join(ts *testscript.TestScript, _ bool, args []string) { ts.Check(s.cl.Join(args[0])) }
 
 // syncBuffer keeps what the parts log, for when a story fails.
 type syncBuffer struct {

@@ -1,0 +1,113 @@
+package inprocess
+
+import (
+	"context"
+	"iter"
+	"net/url"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"optimist/internal/api"
+)
+
+// link stands for the connection between one part and the API server. While it is cut the part lives on, but reaches nobody.
+type link struct {
+	mu   sync.Mutex // guards what follows
+	up   context.Context
+	down context.CancelFunc
+}
+
+func newLink() *link {
+	l := &link{}
+	l.join()
+	return l
+}
+
+func (l *link) join() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.up == nil || l.up.Err() != nil {
+		l.up, l.down = context.WithCancel(context.Background())
+	}
+}
+
+func (l *link) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down()
+}
+
+// state is the connection as it is now: its context ends when the link is cut.
+func (l *link) state() (context.Context, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.up.Err() != nil {
+		return nil, apierrors.NewServiceUnavailable("the connection to the API server is cut")
+	}
+	return l.up, nil
+}
+
+// over is svc as reached through the link.
+func (l *link) over(svc api.Service) api.Service { return linked{svc, l} }
+
+// linked refuses calls while the link is cut. Calls that have begun are answered; watches end.
+type linked struct {
+	api.Service
+	link *link
+}
+
+func (s linked) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
+	if _, err := s.link.state(); err != nil {
+		return api.Result{}, err
+	}
+	return s.Service.Get(ctx, t, o)
+}
+
+func (s linked) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
+	if _, err := s.link.state(); err != nil {
+		return api.List{}, err
+	}
+	return s.Service.List(ctx, t, o)
+}
+
+func (s linked) Write(ctx context.Context, r api.Request) (api.Result, error) {
+	if _, err := s.link.state(); err != nil {
+		return api.Result{}, err
+	}
+	return s.Service.Write(ctx, r)
+}
+
+func (s linked) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	if _, err := s.link.state(); err != nil {
+		return nil, err
+	}
+	return s.Service.Connect(ctx, t, params)
+}
+
+func (s linked) Now(ctx context.Context) (api.Revision, error) {
+	if _, err := s.link.state(); err != nil {
+		return 0, err
+	}
+	return s.Service.Now(ctx)
+}
+
+func (s linked) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
+	up, err := s.link.state()
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(ctx)
+	unhook := context.AfterFunc(up, end)
+	batches, err := s.Service.Watch(ctx, t, o)
+	if err != nil {
+		unhook()
+		end()
+		return nil, err
+	}
+	return func(yield func([]api.Event, error) bool) {
+		defer end()
+		defer unhook()
+		batches(yield)
+	}, nil
+}
