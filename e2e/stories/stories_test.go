@@ -42,6 +42,7 @@ import (
 )
 
 func TestStories(t *testing.T) {
+	t.Setenv("OPTIMIST_DETECT_MUTATIONS", "1")
 	files, err := filepath.Glob("*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no stories:", err)
