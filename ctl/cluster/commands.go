@@ -61,7 +61,7 @@ func upCommand(controllers []string) *cobra.Command {
 		if w.Nodes > 1 && !w.Sim {
 			return fmt.Errorf("--nodes %d: real clusters of several nodes come with a later version; add --sim for simulated ones", w.Nodes)
 		}
-		return Up(w, cmd.OutOrStdout())
+		return Up(cmd.Context(), w, cmd.OutOrStdout())
 	}
 	return cmd
 }
@@ -71,7 +71,7 @@ func startCommand(controllers []string) *cobra.Command {
 	name := nameFlag(cmd)
 	wait := cmd.Flags().Duration("wait", time.Minute, "how long to wait until it is ready")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return Start(*name, kubeconfigOf(cmd), controllers, *wait, cmd.OutOrStdout())
+		return Start(cmd.Context(), Wish{Name: *name, Kubeconfig: kubeconfigOf(cmd), Wait: *wait, controllers: controllers}, cmd.OutOrStdout())
 	}
 	return cmd
 }
@@ -105,16 +105,16 @@ func superviseCommand(simulate Simulate) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+		if !c.Sim {
+			return c.supervise(log)
+		}
 		lock, err := c.lock()
 		if err != nil {
 			return err
 		}
 		defer lock.Close()
-		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-		if c.Sim {
-			return simulate(c, log)
-		}
-		return c.supervise(log)
+		return simulate(c, log)
 	}
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // DefaultName is the cluster that commands mean when --name is not given.
@@ -33,10 +34,13 @@ type Config struct {
 
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$`)
 
+// rootsRoot is where root's clusters are.
+const rootsRoot = "/var/lib/optimist"
+
 // base is the folder of all clusters of this user.
 func base() (root, run string) {
 	if os.Geteuid() == 0 {
-		return "/var/lib/optimist", "/run/optimist"
+		return rootsRoot, "/run/optimist"
 	}
 	data := os.Getenv("XDG_DATA_HOME")
 	if data == "" {
@@ -65,17 +69,69 @@ func Load(name string) (Config, error) {
 	if err != nil {
 		return c, err
 	}
+	return c.read()
+}
+
+func (c Config) read() (Config, error) {
+	name := c.Name
 	data, err := os.ReadFile(c.path("cluster.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("cluster %q: %w here (make one: ctl up --name %s)", name, ErrNone, name)
+		return c, fmt.Errorf("cluster %q: %w here (make one: ctl up --name %s%s)", name, ErrNone, name, ofRoot(name))
 	}
 	if err != nil {
 		return c, err
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
-		return c, fmt.Errorf("%s: %w (remove the cluster with ctl down --name %s)", c.path("cluster.json"), err, name)
+		return c, c.unreadable(err)
 	}
-	return c, nil
+	return c, c.complete()
+}
+
+// ofRoot reminds a user that root has a cluster of that name.
+func ofRoot(name string) string {
+	if _, err := os.Lstat(filepath.Join(rootsRoot, name)); os.Geteuid() != 0 && !errors.Is(err, fs.ErrNotExist) {
+		return "; perhaps you mean root's: use sudo"
+	}
+	return ""
+}
+
+func (c Config) unreadable(err error) error {
+	return fmt.Errorf("%s cannot be used: %w (restore the file, or remove the cluster: ctl down --name %s)", c.path("cluster.json"), err, c.Name)
+}
+
+// complete reports what cluster.json lacks.
+func (c Config) complete() error {
+	var lacks []string
+	for what, there := range map[string]bool{"nodes": len(c.Nodes) > 0, "listen": c.Listen != "", "clusterCIDR": c.ClusterCIDR.IsValid(), "serviceCIDR": c.ServiceCIDR.IsValid(),
+		"name (that of the folder)": c.Name == filepath.Base(c.Root)} {
+		if !there {
+			lacks = append(lacks, what)
+		}
+	}
+	if len(lacks) == 0 {
+		return nil
+	}
+	slices.Sort(lacks)
+	c.Name = filepath.Base(c.Root)
+	return c.unreadable(fmt.Errorf("it lacks %s", strings.Join(lacks, ", ")))
+}
+
+// recovered is what can be told of a cluster without its cluster.json: enough to remove it.
+func (c Config) recovered() Config {
+	c.Name = filepath.Base(c.Root)
+	_, err := os.Stat(c.path("containerd"))
+	c.Sim = err != nil
+	c.Nodes = nil
+	agents, _ := filepath.Glob(c.path("agent-*"))
+	for _, dir := range agents {
+		c.Nodes = append(c.Nodes, strings.TrimPrefix(filepath.Base(dir), "agent-"))
+	}
+	if len(c.Nodes) == 0 {
+		c.Nodes = nodeNames(1)
+	}
+	c.Listen = "127.0.0.1:0"
+	c.ClusterCIDR, c.ServiceCIDR = defaultRanges()[0][0], defaultRanges()[0][1]
+	return c
 }
 
 // List returns the clusters of this user by name. Folders that hold none are passed over.
@@ -109,6 +165,9 @@ func (c Config) logFile(p string) string { return c.path("logs", p+".log") }
 func (c Config) socket() string          { return filepath.Join(c.Run, "containerd.sock") }
 func (c Config) exists() bool            { _, err := os.Stat(c.path("cluster.json")); return err == nil }
 
+// begun reports whether there is at least a folder of the cluster.
+func (c Config) begun() bool { _, err := os.Stat(c.Root); return c.Root != "" && err == nil }
+
 // agentRoot is where a node's agent keeps what outlives it.
 func (c Config) agentRoot(node string) string { return c.path("agent-" + node) }
 
@@ -129,29 +188,4 @@ func writeFile(path string, data []byte) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// defaultRanges are tried in this order, so that clusters side by side do not meet.
-func defaultRanges() (ranges [][2]netip.Prefix) {
-	for i := range byte(10) {
-		ranges = append(ranges, [2]netip.Prefix{
-			netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244 + i, 0, 0}), 16),
-			netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 96 + i, 0, 0}), 16),
-		})
-	}
-	return ranges
-}
-
-// freeRanges returns the first pair of default ranges that no other cluster here and none of the machine's routes uses.
-func freeRanges(others []Config, routes []netip.Prefix) (pods, services netip.Prefix, err error) {
-	used := slices.Clone(routes)
-	for _, o := range others {
-		used = append(used, o.ClusterCIDR, o.ServiceCIDR)
-	}
-	for _, r := range defaultRanges() {
-		if !slices.ContainsFunc(used, func(u netip.Prefix) bool { return u.Overlaps(r[0]) || u.Overlaps(r[1]) }) {
-			return r[0], r[1], nil
-		}
-	}
-	return pods, services, errors.New("every default address range is in use here; name free ones with --cluster-cidr and --service-cidr")
 }

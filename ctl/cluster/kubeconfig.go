@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -43,35 +44,58 @@ func userKubeconfig() string {
 	return filepath.Join(home, ".kube", "config")
 }
 
+// kubeconfig is the file to enter the cluster in.
+func (w Wish) kubeconfig() string {
+	if w.Kubeconfig != "" {
+		return w.Kubeconfig
+	}
+	return userKubeconfig()
+}
+
+// checkKubeconfig finds out whether the cluster can be entered in the user's kubeconfig, before anything is made.
+func (w Wish) checkKubeconfig() error {
+	if err := pki.CanMerge(w.kubeconfig(), w.Name); err != nil {
+		return fmt.Errorf("%w; or name another file with --kubeconfig", err)
+	}
+	return nil
+}
+
+// published reports whether a kubeconfig leads to this cluster.
+func (c Config) published(path string) bool {
+	access, err := pki.LoadKubeconfig(path, c.Name)
+	own, ownErr := pki.LoadKubeconfig(c.kubeconfig(), "")
+	return err == nil && ownErr == nil && access.Server == own.Server && bytes.Equal(access.CA, own.CA) && bytes.Equal(access.Cert, own.Cert)
+}
+
 // publish enters the cluster in the caller's kubeconfig and makes it the current one there.
 func (c Config) publish(path string, out io.Writer) error {
-	if path == "" {
-		path = userKubeconfig()
-	}
 	access, err := pki.LoadKubeconfig(c.kubeconfig(), "")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
+	_, err = os.Stat(filepath.Dir(path))
+	made := err != nil
 	if err := pki.MergeKubeconfig(path, access, true); err != nil {
 		return err
 	}
-	if err := giveToCaller(path); err != nil {
+	if err := giveToCaller(path, made); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "cluster %q is up at https://%s; context %q is in %s\n", c.Name, c.Listen, c.Name, path)
 	return nil
 }
 
-// giveToCaller makes a file in the caller's home, and the folder that was perhaps made for it, the caller's own.
-func giveToCaller(path string) error {
+// giveToCaller makes a file in the caller's home, and the folder if it was made for it, the caller's own.
+func giveToCaller(path string, folder bool) error {
 	home, uid, gid := caller()
 	if os.Geteuid() != 0 || uid == 0 || !within(home, path) {
 		return nil
 	}
-	for _, p := range []string{filepath.Dir(path), path} {
+	paths := []string{path}
+	if folder {
+		paths = append(paths, filepath.Dir(path))
+	}
+	for _, p := range paths {
 		if err := os.Chown(p, uid, gid); err != nil && !errors.Is(err, fs.ErrNotExist) { // down may have removed an emptied one
 			return err
 		}

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,7 +21,7 @@ func (c Config) lock() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for tries := 0; syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil; tries++ {
+	for tries := 0; !tryLock(f); tries++ {
 		if tries == 50 { // half a second: longer than anyone needs to look who holds it
 			f.Close()
 			return nil, fmt.Errorf("cluster %q has a supervisor already (pid %d)", c.Name, c.supervisor())
@@ -43,7 +42,7 @@ func (c Config) supervisor() int {
 		return 0
 	}
 	defer f.Close()
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
+	if tryShared(f) {
 		return 0
 	}
 	data, _ := os.ReadFile(c.lockFile())
@@ -65,7 +64,7 @@ func (c Config) spawn() error {
 	cmd := exec.Command(self, "supervise", "--name", c.Name)
 	cmd.Dir = c.Root
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = detached()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -74,7 +73,7 @@ func (c Config) spawn() error {
 	for c.supervisor() == 0 {
 		select {
 		case err := <-ended:
-			return fmt.Errorf("the supervisor ended at once (%w); see %s", err, c.logFile("supervisor"))
+			return fmt.Errorf("the supervisor ended at once (%w)%s", err, lastLines(c.logFile("supervisor"), 1))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -87,7 +86,7 @@ func (c Config) signal(sig syscall.Signal, patience time.Duration) error {
 	if pid == 0 {
 		return nil
 	}
-	if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := kill(pid, sig); err != nil {
 		return fmt.Errorf("tell the supervisor (pid %d) to end: %w", pid, err)
 	}
 	for end := time.Now().Add(patience); c.supervisor() == pid; time.Sleep(10 * time.Millisecond) {

@@ -7,13 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // Containers are a thing of Linux; elsewhere a cluster is simulated.
 var errLinux = errors.New("real containers need Linux; this machine can run a simulated cluster: ctl up --sim")
-
-const removeSignal = syscall.SIGUSR1
 
 func (c Config) supervise(*slog.Logger) error { return errLinux }
 func (c Config) leftovers() []int             { return nil }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -22,15 +23,28 @@ type check struct {
 }
 
 func (c Config) checks() []check {
-	checks := []check{
+	var checks []check
+	if !c.Sim {
+		checks = append(checks, check{"containerd", func(context.Context, api.Service) bool { return accepts("unix", c.socket()) }})
+	}
+	checks = append(checks, []check{
 		{"apiserver", func(ctx context.Context, svc api.Service) bool { _, err := svc.Now(ctx); return err == nil }},
 		{"scheduler", leads("optimist-scheduler")},
 		{"controllers", leads("optimist-controllers")},
-	}
+	}...)
 	for _, node := range c.Nodes {
 		checks = append(checks, check{"agent-" + node, nodeReady(node)})
 	}
 	return checks
+}
+
+func accepts(network, addr string) bool {
+	conn, err := net.Dial(network, addr)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // leads asks whether a component holds its Lease now: one of an earlier life has not been renewed lately.
@@ -61,25 +75,42 @@ func nodeReady(name string) func(context.Context, api.Service) bool {
 	}
 }
 
-// awaitReady tells of each part as it becomes ready.
-func (c Config) awaitReady(began time.Time, limit time.Duration, out io.Writer) error {
+// cannotRun is the error of a part that dies again and again: waiting longer is in vain.
+type cannotRun struct{ error }
+
+// awaitReady tells of each part as it becomes ready. It gives up when the time has passed or a part dies again and again.
+func (c Config) awaitReady(ctx context.Context, limit time.Duration, out io.Writer) error {
 	svc, err := c.client()
 	if err != nil {
 		return err
 	}
 	defer svc.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	began := time.Now()
+	patient, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for _, check := range c.checks() {
-		for !check.ok(ctx, svc) {
-			if ctx.Err() != nil {
-				return fmt.Errorf("%s was not ready within %s%s", check.name, limit, lastLines(c.logFile(check.name), 5))
+		for !check.ok(patient, svc) {
+			switch err := c.failure(check.name); {
+			case ctx.Err() != nil:
+				return fmt.Errorf("interrupted while waiting for %s", check.name)
+			case err != nil:
+				return cannotRun{err}
+			case patient.Err() != nil:
+				return fmt.Errorf("%s was not ready within %s%s", check.name, limit, lastLines(c.logOf(check.name), 5))
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
 		fmt.Fprintf(out, " ✓ %-14s %.1fs\n", check.name, time.Since(began).Seconds())
 	}
 	return nil
+}
+
+// logOf is where a part says what is the matter; a simulated cluster has but one process.
+func (c Config) logOf(part string) string {
+	if c.Sim {
+		part = "supervisor"
+	}
+	return c.logFile(part)
 }
 
 // client speaks to the cluster as its administrator.
@@ -111,5 +142,5 @@ func lastLines(path string, n int) string {
 		return ""
 	}
 	lines := strings.Split(string(bytes.TrimSpace(data)), "\n")
-	return fmt.Sprintf("; the end of %s:\n  %s", path, strings.Join(lines[max(0, len(lines)-n):], "\n  "))
+	return fmt.Sprintf("; %s ends with:\n  %s", path, strings.Join(lines[max(0, len(lines)-n):], "\n  "))
 }

@@ -13,15 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// running identifies a process for good: a pid alone may be given to another process, after a reboot surely is.
-type running struct {
-	PID   int
-	Start string // in clock ticks after Boot, from /proc/PID/stat
-	Boot  string // the kernel's id of this boot
-
-	cmd *exec.Cmd // when it is our child; nil when it was adopted
-}
-
 func runningOf(cmd *exec.Cmd) *running {
 	return &running{PID: cmd.Process.Pid, Start: startOf(cmd.Process.Pid), Boot: bootID(), cmd: cmd}
 }

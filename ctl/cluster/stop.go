@@ -38,40 +38,54 @@ func Stop(name string, out io.Writer) error {
 	return nil
 }
 
-// Down removes a cluster with everything that up has made.
+// Down removes a cluster with everything that up has made. It needs nothing of it to be alive, or whole.
 func Down(name, kubeconfig string, out io.Writer) error {
 	c, err := Load(name)
-	if err != nil && (errors.Is(err, ErrNone) || c.Root == "") {
+	switch {
+	case errors.Is(err, ErrNone) && c.begun(): // whoever made it was killed early
+		c = c.recovered()
+	case errors.Is(err, ErrNone) || c.Root == "":
 		return err
+	case err != nil:
+		fmt.Fprintf(out, "%v\nremoving what can be found\n", err)
+		c = c.recovered()
 	}
-	broken := err != nil // cluster.json is unreadable: all that can be done is to sweep
-	if !broken && !c.Sim {
-		if err := checkMachine(); err == nil && c.supervisor() == 0 {
-			if c.Bin, err = programs(); err != nil {
-				return err
-			}
-			if err := errors.Join(c.mkdirs(), c.save(), c.spawn()); err != nil {
-				fmt.Fprintln(out, "the cluster's own end fails, sweeping instead:", err)
-			}
-		}
-	}
-	if err := c.signal(removeSignal, stopPatience); err != nil {
-		return err
-	}
+	c.endOrderly(out)
 	if err := c.sweep(); err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "cluster %q is gone\n", name)
 	if kubeconfig == "" {
 		kubeconfig = userKubeconfig()
 	}
 	if err := pki.RemoveContext(kubeconfig, name); err != nil {
 		return err
 	}
-	if err := giveToCaller(kubeconfig); err != nil && !broken {
-		return err
+	return giveToCaller(kubeconfig, false)
+}
+
+// endOrderly has the supervisor, a new one if need be, end processes and pods and take the network away.
+func (c Config) endOrderly(out io.Writer) {
+	err := error(nil)
+	if c.supervisor() == 0 && !c.Sim && checkMachine() == nil {
+		if c.Bin, err = programs(); err == nil {
+			err = errors.Join(c.mkdirs(), c.create(), c.spawn())
+		}
 	}
-	fmt.Fprintf(out, "cluster %q is gone\n", name)
-	return nil
+	if err == nil {
+		err = c.signal(pickSignal(c.Sim), stopPatience)
+	}
+	if err != nil {
+		fmt.Fprintln(out, "the cluster's own end fails, sweeping instead:", err)
+	}
+}
+
+// pickSignal is how to tell a supervisor that nothing shall stay. A simulated cluster has nothing but its folder.
+func pickSignal(sim bool) syscall.Signal {
+	if sim {
+		return syscall.SIGTERM
+	}
+	return removeSignal
 }
 
 // confirm asks a person; anything but yes is no.

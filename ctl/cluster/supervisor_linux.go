@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"os"
@@ -19,10 +18,9 @@ const (
 	maxRestart   = 5 * time.Second        // up to this,
 	settled      = 10 * time.Second       // and forgotten after running for so long
 	patience     = 10 * time.Second       // from SIGTERM to SIGKILL
-)
 
-// removeSignal tells a supervisor to end and to take the pods and their network away; SIGTERM keeps what is on disk.
-const removeSignal = syscall.SIGUSR1
+	cleanPatience = 90 * time.Second // for the pods' own graceful end; less than what stop and down wait for the supervisor
+)
 
 // supervisor watches over a cluster's processes. It is the only one to start them; what it knows of them is in processes.json, so that
 // the next supervisor can go on where this one was killed.
@@ -34,28 +32,23 @@ type supervisor struct {
 	running map[string]running
 }
 
-// supervise runs until it is told to end. The signal decides what stays.
+// supervise runs until it is told to end. The signal decides what stays. It listens for signals before it takes the lock, for who sees
+// the lock taken may send one.
 func (c Config) supervise(log *slog.Logger) error {
-	s := &supervisor{c: c, log: log, running: map[string]running{}}
-	if data, err := os.ReadFile(s.file()); err == nil {
-		if err := json.Unmarshal(data, &s.running); err != nil {
-			log.Warn("processes.json is unreadable, nothing can be adopted", "err", err)
-		}
-	}
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGTERM, syscall.SIGINT, removeSignal)
+	lock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	s := &supervisor{c: c, log: log, running: c.recorded()}
 
 	ends := map[string]func(){}
 	for _, p := range c.processes() {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			if p.server != "" {
-				awaitPort(ctx, p.server)
-			}
-			s.watch(ctx, p)
-		}()
+		go func() { defer close(done); s.watch(ctx, p) }()
 		ends[p.name] = func() { cancel(); <-done }
 	}
 	how := <-told
@@ -77,42 +70,67 @@ func awaitPort(ctx context.Context, addr string) {
 	}
 }
 
-func (s *supervisor) file() string { return s.c.path("processes.json") }
-
-// watch keeps one process running until ctx ends, then stops it.
+// watch keeps one process running until ctx ends, then stops it. What runs already is adopted, also when all shall end: it has to be stopped.
 func (s *supervisor) watch(ctx context.Context, p process) {
-	delay := firstRestart
-	for ctx.Err() == nil {
+	r := s.adopted(p)
+	if r == nil && p.server != "" {
+		awaitPort(ctx, p.server)
+	}
+	delay, deaths := firstRestart, 0
+	for {
 		began := time.Now()
-		r, err := s.adoptOrStart(p)
-		if err != nil {
-			s.log.Error("cannot start", "process", p.name, "err", err)
-		} else if err := r.wait(ctx); ctx.Err() == nil {
-			s.log.Warn("process ended, restarting it", "process", p.name, "pid", r.PID, "how", err)
-		} else {
-			r.stop(patience)
-			s.record(p.name, running{})
+		how := s.once(ctx, p, r)
+		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > settled {
-			delay = firstRestart
+			delay, deaths = firstRestart, 0
 		}
+		deaths++
+		s.record(p.name, running{Deaths: deaths, How: how.Error(), Supervisor: os.Getpid()})
 		select {
 		case <-ctx.Done():
+			return
 		case <-time.After(delay):
 		}
-		delay = min(2*delay, maxRestart)
+		r, delay = nil, min(2*delay, maxRestart)
 	}
 }
 
-// adoptOrStart returns the process as it runs already, or a new one.
-func (s *supervisor) adoptOrStart(p process) (*running, error) {
+// once is one life of a process, from its start (unless it was adopted) to its end.
+func (s *supervisor) once(ctx context.Context, p process, r *running) error {
+	if r == nil {
+		var err error
+		if r, err = s.start(ctx, p); err != nil {
+			s.log.Error("cannot start", "process", p.name, "err", err)
+			return err
+		}
+	}
+	how := r.wait(ctx)
+	if ctx.Err() == nil {
+		s.log.Warn("process ended, restarting it", "process", p.name, "pid", r.PID, "how", how)
+		return how
+	}
+	r.stop(patience)
+	s.record(p.name, running{})
+	return ctx.Err()
+}
+
+// adopted returns the process as it runs already, nil if it does not.
+func (s *supervisor) adopted(p process) *running {
 	s.mu.Lock()
 	known := s.running[p.name]
 	s.mu.Unlock()
-	if known.alive() {
-		s.log.Info("adopted", "process", p.name, "pid", known.PID)
-		return &known, nil
+	if !known.alive() {
+		return nil
+	}
+	s.log.Info("adopted", "process", p.name, "pid", known.PID)
+	return &known
+}
+
+func (s *supervisor) start(ctx context.Context, p process) (*running, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	out, err := openLog(s.c.logFile(p.name))
 	if err != nil {
@@ -147,14 +165,10 @@ func openLog(path string) (*os.File, error) {
 func (s *supervisor) record(name string, r running) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running[name] = r; r.PID == 0 {
+	if s.running[name] = r; r == (running{}) {
 		delete(s.running, name)
 	}
-	data, err := json.Marshal(s.running)
-	if err == nil {
-		err = writeFile(s.file(), data)
-	}
-	if err != nil {
+	if err := s.c.noteRunning(s.running); err != nil {
 		s.log.Warn("cannot note which processes run", "err", err)
 	}
 }
@@ -183,11 +197,13 @@ func (s *supervisor) cleanNodes(remove bool) {
 			s.log.Error("cannot open the agent's log", "node", node, "err", err)
 			continue
 		}
-		cmd := exec.Command(s.c.Bin+"/agent", append([]string{"--cleanup", mode}, s.c.agentFlags(node)...)...)
+		ctx, cancel := context.WithTimeout(context.Background(), cleanPatience)
+		cmd := exec.CommandContext(ctx, s.c.Bin+"/agent", append([]string{"--cleanup", mode}, s.c.agentFlags(node)...)...)
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Run(); err != nil {
 			s.log.Error("the node could not be cleaned up", "node", node, "err", err, "log", out.Name())
 		}
+		cancel()
 		out.Close()
 	}
 }

@@ -1,14 +1,15 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"optimist/internal/port"
@@ -27,49 +28,109 @@ type Wish struct {
 }
 
 // Up makes the cluster, or starts it if it exists, and returns when it is Ready.
-func Up(w Wish, out io.Writer) error {
+func Up(ctx context.Context, w Wish, out io.Writer) error {
 	c, err := locate(w.Name)
 	if err != nil {
 		return err
+	}
+	if c.exists() {
+		return Start(ctx, w, out)
 	}
 	if !w.Sim {
 		if err := checkMachine(); err != nil {
 			return err
 		}
 	}
-	if c.exists() {
-		return Start(w.Name, w.Kubeconfig, w.controllers, w.Wait, out)
-	}
-	if c, err = w.plan(c); err != nil {
+	if err := errors.Join(checkSystem(), w.checkKubeconfig()); err != nil {
 		return err
 	}
-	if err := c.create(); err != nil {
-		return errors.Join(err, c.sweep())
+	if c, err = w.make(c); err != nil {
+		return err
 	}
-	if err := c.start(w.Kubeconfig, w.Wait, out); err != nil {
-		return fmt.Errorf("%w\n(the cluster stays as it is: look at %s, then ctl down --name %s)", err, c.path("logs"), c.Name)
-	}
-	return nil
+	return c.start(ctx, w, out)
 }
 
-// Start starts a stopped cluster, or adopts what a killed supervisor left running.
-func Start(name, kubeconfig string, controllers []string, wait time.Duration, out io.Writer) error {
-	c, err := Load(name)
+// make plans a cluster and writes its folder. Others who do the same wait, lest two clusters choose one port.
+func (w Wish) make(c Config) (Config, error) {
+	if err := c.mkdirs(); err != nil {
+		return c, err
+	}
+	base, err := os.Open(filepath.Dir(c.Root))
+	if err != nil {
+		return c, err
+	}
+	defer base.Close()
+	if err := awaitLock(base); err != nil {
+		return c, fmt.Errorf("lock %s: %w", base.Name(), err)
+	}
+	if c.exists() { // somebody was faster
+		return Load(w.Name)
+	}
+	if c, err = w.plan(c); err == nil {
+		err = c.create()
+	}
+	if err != nil {
+		return c, errors.Join(err, c.sweep())
+	}
+	return c, nil
+}
+
+// Start starts a stopped cluster, or adopts what a killed supervisor left running. One that runs it only waits for.
+func Start(ctx context.Context, w Wish, out io.Writer) error {
+	c, err := Load(w.Name)
 	if err != nil {
 		return err
 	}
+	w.tellIgnored(c, out)
+	if err := w.checkKubeconfig(); err != nil {
+		return err
+	}
 	if c.supervisor() != 0 {
-		fmt.Fprintf(out, "cluster %q runs already at https://%s; nothing to do\n", c.Name, c.Listen)
-		return nil
+		return c.running(ctx, w, out)
+	}
+	if !c.Sim {
+		if err := checkMachine(); err != nil {
+			return err
+		}
 	}
 	if c.Bin, err = programs(); err != nil { // ctl may have moved since
 		return err
 	}
-	c.controllers = controllers
+	c.controllers = w.controllers
 	if err := errors.Join(c.mkdirs(), c.save()); err != nil {
 		return err
 	}
-	return c.start(kubeconfig, wait, out)
+	return c.start(ctx, w, out)
+}
+
+// running is what becomes of up and start when the cluster runs already: it should be ready, and the user should know how to reach it.
+func (c Config) running(ctx context.Context, w Wish, out io.Writer) error {
+	fmt.Fprintf(out, "cluster %q runs already at https://%s; nothing to do\n", c.Name, c.Listen)
+	if err := c.awaitReady(ctx, w.Wait, io.Discard); err != nil {
+		return fmt.Errorf("%w\n(it runs, but is not ready; start it anew: ctl stop --name %s, ctl start --name %s)", err, c.Name, c.Name)
+	}
+	if c.published(w.kubeconfig()) {
+		return nil
+	}
+	return c.publish(w.kubeconfig(), out) // whoever began this was killed before they could say so
+}
+
+// tellIgnored names the flags that would have made another cluster than the one that is there.
+func (w Wish) tellIgnored(c Config, out io.Writer) {
+	for _, f := range []struct {
+		given, differs bool
+		flag, is       string
+	}{
+		{w.Sim, !c.Sim, "--sim", "it has real containers"},
+		{w.Nodes > 1, w.Nodes != len(c.Nodes), "--nodes", strconv.Itoa(len(c.Nodes))},
+		{w.Port != 0, w.Port != 0 && c.Listen != w.address(w.Port), "--port", c.Listen},
+		{w.ClusterCIDR != "", w.ClusterCIDR != c.ClusterCIDR.String(), "--cluster-cidr", c.ClusterCIDR.String()},
+		{w.ServiceCIDR != "", w.ServiceCIDR != c.ServiceCIDR.String(), "--service-cidr", c.ServiceCIDR.String()},
+	} {
+		if f.given && f.differs {
+			fmt.Fprintf(out, "%s changes nothing: cluster %q was made with another value (%s); ctl down removes it\n", f.flag, c.Name, f.is)
+		}
+	}
 }
 
 // plan decides what was left open: name of the nodes, port, ranges.
@@ -83,7 +144,11 @@ func (w Wish) plan(c Config) (Config, error) {
 	if c.Listen, err = w.listen(List()); err != nil {
 		return c, err
 	}
-	c.ClusterCIDR, c.ServiceCIDR, err = w.ranges(List(), routes())
+	var used []taken
+	if !w.Sim { // addresses of simulated pods go nowhere, so they cannot meet others
+		used = takenHere(List(), routes())
+	}
+	c.ClusterCIDR, c.ServiceCIDR, err = w.ranges(used)
 	return c, err
 }
 
@@ -97,7 +162,15 @@ func nodeNames(n int) (names []string) {
 // listen takes the port that was asked for, or the first free one from 6443 on that no other cluster has a claim to.
 func (w Wish) listen(others []Config) (string, error) {
 	if w.Port != 0 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(w.Port))
+		if w.Port < 1 || w.Port > 65535 {
+			return "", fmt.Errorf("--port %d: want 1 to 65535", w.Port)
+		}
+		addr := w.address(w.Port)
+		for _, o := range others {
+			if o.Listen == addr {
+				return "", fmt.Errorf("--port %d belongs to cluster %q: choose another, or leave it to ctl", w.Port, o.Name)
+			}
+		}
 		if err := tryListen(addr); err != nil {
 			return "", fmt.Errorf("--port %d: %w", w.Port, err)
 		}
@@ -108,7 +181,7 @@ func (w Wish) listen(others []Config) (string, error) {
 		claimed[o.Listen] = true
 	}
 	for p := 6443; p < 6543; p++ {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
+		addr := w.address(p)
 		if !claimed[addr] && tryListen(addr) == nil {
 			return addr, nil
 		}
@@ -116,44 +189,14 @@ func (w Wish) listen(others []Config) (string, error) {
 	return "", errors.New("ports 6443 to 6542 are all in use; name a free one with --port")
 }
 
+func (w Wish) address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
 func tryListen(addr string) error {
 	l, err := port.Listen(addr)
 	if err != nil {
 		return err
 	}
 	return l.Close()
-}
-
-func (w Wish) ranges(others []Config, routes []netip.Prefix) (pods, services netip.Prefix, err error) {
-	if w.ClusterCIDR == "" && w.ServiceCIDR == "" {
-		if w.Sim { // addresses of simulated pods go nowhere, so they cannot meet others
-			r := defaultRanges()[0]
-			return r[0], r[1], nil
-		}
-		return freeRanges(others, routes)
-	}
-	defaults := defaultRanges()[0]
-	if pods, err = prefix("--cluster-cidr", w.ClusterCIDR, defaults[0]); err != nil {
-		return
-	}
-	if services, err = prefix("--service-cidr", w.ServiceCIDR, defaults[1]); err != nil {
-		return
-	}
-	if pods.Overlaps(services) {
-		err = fmt.Errorf("--cluster-cidr %s and --service-cidr %s overlap", pods, services)
-	}
-	return
-}
-
-func prefix(flag, value string, otherwise netip.Prefix) (netip.Prefix, error) {
-	if value == "" {
-		return otherwise, nil
-	}
-	p, err := netip.ParsePrefix(value)
-	if err != nil || !p.Addr().Is4() || p.Bits() > 24 || p != p.Masked() {
-		return p, fmt.Errorf("%s %q: want an IPv4 range of at least a /24 that begins on its own boundary, like %s", flag, value, otherwise)
-	}
-	return p, nil
 }
 
 // create writes the cluster's folder; cluster.json, which makes it a cluster, comes last.
@@ -170,11 +213,10 @@ func (c Config) create() error {
 	return c.save()
 }
 
-// start makes sure of the certificates, starts the supervisor and waits until the cluster is Ready.
-func (c Config) start(kubeconfig string, wait time.Duration, out io.Writer) error {
-	began := time.Now()
+// start makes sure of the certificates, starts the supervisor and waits until the cluster is Ready. What cannot run at all is stopped again.
+func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 	if err := tryListen(c.Listen); err != nil && !c.answers() {
-		return err
+		return fmt.Errorf("cluster %q cannot have its port back: %w", c.Name, err)
 	}
 	if err := c.credentials().Run(c.pki()); err != nil {
 		return err
@@ -182,8 +224,13 @@ func (c Config) start(kubeconfig string, wait time.Duration, out io.Writer) erro
 	if err := c.spawn(); err != nil {
 		return err
 	}
-	if err := c.awaitReady(began, wait, out); err != nil {
-		return err
+	err := c.awaitReady(ctx, w.Wait, out)
+	var hopeless cannotRun
+	switch {
+	case errors.As(err, &hopeless):
+		return errors.Join(err, c.signal(syscall.SIGTERM, stopPatience), fmt.Errorf("(cluster %q is stopped again; its data stays in %s)", c.Name, c.Root))
+	case err != nil:
+		return fmt.Errorf("%w\n(it goes on running; look at %s, then ctl start, ctl stop or ctl down --name %s)", err, c.path("logs"), c.Name)
 	}
-	return c.publish(kubeconfig, out)
+	return c.publish(w.kubeconfig(), out)
 }

@@ -26,7 +26,7 @@ type Simulation struct {
 
 // Run runs the simulation until the process is told to end.
 func (s Simulation) Run() error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	log, ring := console.New("simulation")
 	l, err := port.Listen(s.Listen)

@@ -123,6 +123,9 @@ func noContext(k kubeconfig, context string) error {
 	for _, e := range k.Contexts {
 		have = append(have, e.Name)
 	}
+	if len(have) == 0 {
+		return errors.New("there is no cluster in it: make one (ctl up), or name another file with --kubeconfig")
+	}
 	if context == "" {
 		return fmt.Errorf("no context is set: choose one of %q with --context", have)
 	}

@@ -26,11 +26,47 @@ const (
 // the current one if asked, or if there was none. Everything else in the file stays. The user's entry is named after the context
 // too, so that two clusters' administrators do not meet.
 func MergeKubeconfig(path string, a Access, makeCurrent bool) error {
-	a.User = a.User + "@" + a.Context
+	a.User = userOf(a.Context)
 	return edit(path, func(d document) error { return d.merge(a, makeCurrent) })
 }
 
+// CanMerge reports why MergeKubeconfig would fail for a context of this name.
+func CanMerge(path, context string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := editBytes(data, func(d document) error { return d.free(context) }); err != nil {
+		return unmended(path, err)
+	}
+	return nil
+}
+
+// free reports whether the names that a context of ours would have are not somebody else's.
+func (d document) free(context string) error {
+	all, err := d.list(contexts)
+	if err != nil {
+		return err
+	}
+	for _, raw := range all {
+		var e contextEntry
+		if json.Unmarshal(raw, &e) == nil && (e.Name == context || e.Context.Cluster == context) && e.Context.User != userOf(context) {
+			return fmt.Errorf("its context %q leads to another cluster %q: choose another --name", e.Name, context)
+		}
+	}
+	return nil
+}
+
+// userOf names the entry of a context's administrator, so that those of two clusters do not meet.
+func userOf(context string) string { return AdminUser + "@" + context }
+
 func (d document) merge(a Access, makeCurrent bool) error {
+	if err := d.free(a.Context); err != nil {
+		return err
+	}
 	c, u, x := a.entries()
 	if err := errors.Join(d.put(clusters, c.Name, c), d.put(users, u.Name, u), d.put(contexts, x.Name, x)); err != nil {
 		return err
@@ -41,13 +77,22 @@ func (d document) merge(a Access, makeCurrent bool) error {
 	return nil
 }
 
-// RemoveContext takes a context with its cluster and user out of the kubeconfig at path, unless other contexts use them; a current-context that
-// named it becomes empty, and a file with nothing left in it goes. Removing what is not there is no error.
+// RemoveContext takes a context that MergeKubeconfig has written, with its cluster and user, out of the kubeconfig at path, unless other contexts
+// use them; a current-context that named it becomes empty, and a file with nothing left in it goes. Removing what is not there is no error.
 func RemoveContext(path, context string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return edit(path, func(d document) error { return d.remove(context) })
+	return edit(path, func(d document) error {
+		if d.free(context) != nil {
+			return nil // somebody else's
+		}
+		return d.remove(context)
+	})
+}
+
+func unmended(path string, err error) error {
+	return fmt.Errorf("kubeconfig %s: %w; nothing in it was changed: mend the file or move it away", path, err)
 }
 
 // edit changes a kubeconfig as a whole. A link is followed: people keep this file elsewhere.
@@ -61,7 +106,7 @@ func edit(path string, change func(document) error) error {
 	}
 	after, err := editBytes(data, change)
 	if err != nil {
-		return fmt.Errorf("kubeconfig %s: %w; nothing was changed: mend the file or move it away", path, err)
+		return unmended(path, err)
 	}
 	if after == nil { // nothing of anybody is left in it
 		if err := os.Remove(path); err != nil {

@@ -3,8 +3,10 @@ package pki
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -141,16 +143,51 @@ func TestSharedEntriesSurviveRemoval(t *testing.T) {
 	if !bytes.Equal(read(t, path), before) {
 		t.Error("a broken file was changed")
 	}
-	shared := write(t, `{contexts: [{name: a, context: {cluster: c, user: u}}, {name: b, context: {cluster: c, user: v}}],
-clusters: [{name: c, cluster: {server: "https://x:1"}}], users: [{name: u, user: {}}, {name: v, user: {}}]}`)
-	if err := RemoveContext(shared, "a"); err != nil {
+	shared := write(t, "")
+	if err := MergeKubeconfig(shared, ours, true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ParseKubeconfig(read(t, shared), "b"); err != nil {
-		t.Errorf("context b lost what it shared with a: %v", err)
+	second := bytes.Replace(read(t, shared), []byte("contexts:\n"), []byte("contexts:\n- {name: dev, context: {cluster: one, user: kubernetes-admin@one, namespace: dev}}\n"), 1)
+	if err := os.WriteFile(shared, second, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if bytes.Contains(read(t, shared), []byte("name: u\n")) {
-		t.Errorf("a's user is still there:\n%s", read(t, shared))
+	if err := errors.Join(MergeKubeconfig(shared, ours, true), RemoveContext(shared, "one")); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := ParseKubeconfig(read(t, shared), "dev"); err != nil || a.Server != ours.Server {
+		t.Errorf("context dev lost what it shared with ours: %v", err)
+	}
+	if _, err := ParseKubeconfig(read(t, shared), "one"); err == nil {
+		t.Error("the context is still there")
+	}
+}
+
+// A cluster of ours may have the name of somebody else's: that one's entries are neither replaced nor removed.
+func TestForeignEntriesOfOurNameStay(t *testing.T) {
+	for name, file := range map[string]string{
+		"a context": `{contexts: [{name: one, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: "https://x:1"}}], users: [{name: u, user: {}}]}`,
+		"a cluster": `{contexts: [{name: u@one, context: {cluster: one, user: u}}], clusters: [{name: one, cluster: {server: "https://x:1"}}], users: [{name: u, user: {}}]}`,
+	} {
+		path := write(t, file)
+		for _, err := range []error{CanMerge(path, "one"), MergeKubeconfig(path, ours, true)} {
+			if err == nil || !strings.Contains(err.Error(), "--name") || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s of our name: %v", name, err)
+			}
+		}
+		if err := RemoveContext(path, "one"); err != nil {
+			t.Error(err)
+		}
+		if got, want := asJSON(t, read(t, path)), asJSON(t, []byte(file)); got != want {
+			t.Errorf("%s of our name: got %s\nwant %s", name, got, want)
+		}
+	}
+	for _, broken := range []string{"contexts: 7", "clusters: [", "\x00"} {
+		if CanMerge(write(t, broken), "one") == nil {
+			t.Errorf("%q can be merged into", broken)
+		}
+	}
+	if err := CanMerge(filepath.Join(t.TempDir(), "none"), "one"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -146,7 +146,7 @@ func TestTroubleWithKubeconfigs(t *testing.T) {
 		name, content, context, says string
 	}{
 		{"a garbled file", "]", "", "cannot be read"},
-		{"an empty file", "", "", "no context is set"},
+		{"an empty file", "", "", "make one (ctl up)"},
 		{"a context that is not there", string(good), "two", `there is no context "two", but ["one"]`},
 		{"a server without TLS", strings.Replace(string(good), "https", "http", 1), "", "must be https://host:port"},
 		{"a user without certificate", strings.Replace(string(good), "client-certificate-data", "token", 1), "", "has no client certificate"},
