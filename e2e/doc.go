@@ -1,6 +1,7 @@
 // Package e2e tests Optimist as a whole.
 //
 //	laws_test.go   the import laws: who may use whom
+//	scale_test.go  a thousand pods on a hundred nodes in one process: a benchmark
 //	causes_test.go what is written follows from something; once all is settled nothing is written
 //	stories/       what a cluster does, told in fake time: read them first
 //	real/          real containers, kill -9, the demo (needs root)
