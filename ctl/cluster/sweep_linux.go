@@ -34,6 +34,7 @@ func (c Config) sweep() error {
 		}
 	}
 	c.removeCgroups()
+	c.removeRuntimeFolders()
 	for _, dir := range []string{c.Run, c.Root} {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
@@ -97,6 +98,18 @@ func (c Config) mounts() []string {
 		}
 	}
 	return points
+}
+
+// removeRuntimeFolders removes what runc and the shims keep outside of our folders, where all containerds of a machine keep it. The folders
+// themselves go only if nothing of anybody is in them; whoever needs them makes them again.
+func (c Config) removeRuntimeFolders() {
+	const shared = "/run/containerd"
+	for _, node := range c.Nodes {
+		_ = os.RemoveAll(filepath.Join(shared, "runc", c.cgroup(node))) // runc's folder is named after the containerd namespace
+	}
+	for _, dir := range []string{"runc", "s", ""} {
+		_ = os.Remove(filepath.Join(shared, dir))
+	}
 }
 
 // removeCgroups removes the cluster's cgroups in every hierarchy, deepest first; a cgroup is removed by removing its folder.
