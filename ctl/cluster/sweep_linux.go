@@ -104,6 +104,13 @@ func (c Config) mounts() []string {
 // themselves go only if nothing of anybody is in them; whoever needs them makes them again.
 func (c Config) removeRuntimeFolders() {
 	const shared = "/run/containerd"
+	addresses, _ := filepath.Glob(filepath.Join(c.Run, "containerd", "io.containerd.runtime.v2.task", "*", "*", "address"))
+	for _, file := range addresses { // of shims that had to be killed
+		address, _ := os.ReadFile(file)
+		if socket, ok := strings.CutPrefix(string(address), "unix://"+shared+"/s/"); ok && filepath.IsLocal(socket) {
+			_ = os.Remove(filepath.Join(shared, "s", socket))
+		}
+	}
 	for _, node := range c.Nodes {
 		_ = os.RemoveAll(filepath.Join(shared, "runc", c.cgroup(node))) // runc's folder is named after the containerd namespace
 	}

@@ -11,5 +11,7 @@ echo "== nft"; command -v nft >/dev/null && nft list tables
 echo "== forwarding"; cat /proc/sys/net/ipv4/ip_forward
 echo "== cgroups"; find /sys/fs/cgroup -type d -name '*optimist*' 2>/dev/null
 echo "== files"; ls -d /var/lib/optimist /run/optimist /run/containerd/runc /run/containerd/s /etc/cni/net.d "$HOME/.kube/config" 2>/dev/null
+echo "== runtime"; ls -d /run/containerd/runc/*optimist* 2>/dev/null
+echo "== sockets"; ls /run/containerd/s 2>/dev/null | wc -l
 echo "== loop and shm"; ls /dev/shm; ls /tmp | grep -i optimist
 exit 0
