@@ -79,13 +79,12 @@ func nodeReady(name string) func(context.Context, api.Service) bool {
 type cannotRun struct{ error }
 
 // awaitReady tells of each part as it becomes ready. It gives up when the time has passed or a part dies again and again.
-func (c Config) awaitReady(ctx context.Context, limit time.Duration, out io.Writer) error {
+func (c Config) awaitReady(ctx context.Context, began time.Time, limit time.Duration, out io.Writer) error {
 	svc, err := c.client()
 	if err != nil {
 		return err
 	}
 	defer svc.Close()
-	began := time.Now()
 	patient, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for _, check := range c.checks() {

@@ -106,7 +106,7 @@ func Start(ctx context.Context, w Wish, out io.Writer) error {
 // running is what becomes of up and start when the cluster runs already: it should be ready, and the user should know how to reach it.
 func (c Config) running(ctx context.Context, w Wish, out io.Writer) error {
 	fmt.Fprintf(out, "cluster %q runs already at https://%s; nothing to do\n", c.Name, c.Listen)
-	if err := c.awaitReady(ctx, w.Wait, io.Discard); err != nil {
+	if err := c.awaitReady(ctx, time.Now(), w.Wait, io.Discard); err != nil {
 		return fmt.Errorf("%w\n(it runs, but is not ready; start it anew: ctl stop --name %s, ctl start --name %s)", err, c.Name, c.Name)
 	}
 	if c.published(w.kubeconfig()) {
@@ -215,6 +215,7 @@ func (c Config) create() error {
 
 // start makes sure of the certificates, starts the supervisor and waits until the cluster is Ready. What cannot run at all is stopped again.
 func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
+	began := time.Now()
 	if err := tryListen(c.Listen); err != nil && !c.answers() {
 		return fmt.Errorf("cluster %q cannot have its port back: %w", c.Name, err)
 	}
@@ -224,7 +225,7 @@ func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 	if err := c.spawn(); err != nil {
 		return err
 	}
-	err := c.awaitReady(ctx, w.Wait, out)
+	err := c.awaitReady(ctx, began, w.Wait, out)
 	var hopeless cannotRun
 	switch {
 	case errors.As(err, &hopeless):
