@@ -31,8 +31,10 @@ const Name = corev1.DefaultSchedulerName
 // LeaseKey is the Lease whose holder schedules.
 var LeaseKey = api.Key{Namespace: metav1.NamespaceSystem, Name: "optimist-scheduler"}
 
-// binders bounds the writes that are under way at once.
-const binders = 16
+const (
+	binders = 16          // bounds the writes that are under way at once
+	pause   = time.Second // after the API server could not be asked how far it is
+)
 
 // Config is what a scheduler needs.
 type Config struct {
@@ -106,7 +108,8 @@ func (s *Scheduler) lead(ctx context.Context) error {
 	defer func() { _ = g.Wait() }() // carryOut keeps its errors: they are retried
 	for ctx.Err() == nil {
 		if err := s.set.Settle(ctx); err != nil {
-			return err
+			s.breathe(ctx, err)
+			continue
 		}
 		it, pod, d := s.decideNext()
 		if it == nil {
@@ -116,6 +119,18 @@ func (s *Scheduler) lead(ctx context.Context) error {
 		g.Go(func() error { s.carryOut(ctx, it, pod, d); return nil })
 	}
 	return ctx.Err()
+}
+
+// breathe waits a moment: whether we still lead is the lease's business, not that of one failed call.
+func (s *Scheduler) breathe(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.cfg.Log.Warn("cannot ask the API server how far it is, will retry", "retry", pause, "err", err)
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+	}
 }
 
 // One decides on one pod and carries the decision out; false if no pod is due. It is the synchronous core of the loop (law 11).

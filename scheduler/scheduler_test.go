@@ -1,0 +1,100 @@
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"optimist/apiserver/registry"
+	"optimist/apiserver/registry/kinds"
+	"optimist/apiserver/store/memory"
+	"optimist/internal/api"
+	"optimist/internal/api/apitest"
+)
+
+// flaky is an API server that sometimes does not say what its newest revision is.
+type flaky struct {
+	api.Service
+	failing atomic.Bool
+}
+
+func (f *flaky) Now(ctx context.Context) (api.Revision, error) {
+	if f.failing.Load() {
+		return 0, apierrors.NewServiceUnavailable("try again")
+	}
+	return f.Service.Now(ctx)
+}
+
+// Write takes the fence from ctx, as a client does.
+func (f *flaky) Write(ctx context.Context, r api.Request) (api.Result, error) {
+	r.Fence = api.FenceFrom(ctx)
+	return f.Service.Write(ctx, r)
+}
+
+// A server that is out of reach for a moment must end neither the scheduler nor its leadership.
+func TestLeaderOutlivesAnAbsentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, err := registry.New(memory.New(), registry.Options{Rules: kinds.All()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		svc := &flaky{Service: reg}
+		s := New(Config{Service: svc, ID: "one", Log: slog.New(slog.DiscardHandler)})
+		background(t, reg.Run)
+		time.Sleep(time.Second)
+		svc.failing.Store(true)
+		background(t, s.Run)
+
+		create(t, svc, `{apiVersion: v1, kind: Node, metadata: {name: n1}}`)
+		room := []byte(`{"status":{"allocatable":{"cpu":"4","memory":"8Gi","pods":"10"}}}`)
+		if _, err := api.Nodes.Patch(t.Context(), svc, api.Key{Name: "n1"}, "status", "application/merge-patch+json", room); err != nil {
+			t.Fatal(err)
+		}
+		create(t, svc, `{apiVersion: v1, kind: Pod, metadata: {namespace: default, name: web}, spec: {containers: [{name: c, image: web}]}}`)
+		if node := nodeAfter(t, svc, 30*time.Second); node != "" {
+			t.Errorf("bound to %s by a scheduler that cannot know whether it has seen everything", node)
+		}
+		svc.failing.Store(false)
+		if node := nodeAfter(t, svc, 2*time.Second); node != "n1" {
+			t.Errorf("two seconds after the server's return the pod is on %q", node)
+		}
+	})
+}
+
+func create(t *testing.T, svc api.Service, text string) {
+	t.Helper()
+	o := apitest.Object(t, text)
+	target := api.Target{Kind: api.Builtin.Of(o), Key: api.KeyOf(o)}
+	if _, err := svc.Write(t.Context(), api.Request{Target: target, Verb: api.VerbCreate, Body: o}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func nodeAfter(t *testing.T, svc api.Service, d time.Duration) string {
+	t.Helper()
+	time.Sleep(d)
+	p, err := api.Pods.Get(t.Context(), svc, api.Key{Namespace: corev1.NamespaceDefault, Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Spec.NodeName
+}
+
+// background runs a part until the test's end.
+func background(t *testing.T, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+}
