@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"golang.org/x/sync/errgroup"
 
 	"optimist/internal/api"
@@ -27,7 +25,8 @@ func (s *Set) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// follow watches one kind: again at once when history was compacted away, else after a pause that doubles until something is told.
+// follow watches one kind, each time again after a pause, which doubles until something is told: a server that tells a whole list and ends
+// the watch is no reason to list without end.
 func (s *Set) follow(ctx context.Context, c *cache) error {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		told, err := s.once(ctx, c)
@@ -37,9 +36,6 @@ func (s *Set) follow(ctx context.Context, c *cache) error {
 		c.lost(err)
 		if told {
 			pause = firstPause
-		}
-		if apierrors.IsResourceExpired(err) && told {
-			continue
 		}
 		s.log().Warn("watch ended, will begin again", "kind", c.kind.String(), "pause", pause, "err", err)
 		select {

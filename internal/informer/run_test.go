@@ -118,12 +118,30 @@ func TestAfterCompactionItListsAgainAndNoticesWhatIsGone(t *testing.T) {
 		})
 		s.tell(listed(5, "a", "b"))
 		s.tell(apierrors.NewResourceExpired("too old"))
+		time.Sleep(firstPause)
+		synctest.Wait()
 		if len(s.opened) != 2 || !s.opened[1].Initial || s.opened[1].NotOlderThan != 5 {
-			t.Fatalf("it should list again at once, not older than 5: %+v", s.opened)
+			t.Fatalf("it should list again, not older than 5: %+v", s.opened)
 		}
 		s.tell(listed(9, "a"))
 		if got := names(r); !slices.Equal(got, []string{"a"}) || !slices.Equal(deleted, []string{"b"}) {
 			t.Fatal(got, deleted)
+		}
+	})
+}
+
+func TestListsThatExpireAtOnceDoNotSpin(t *testing.T) {
+	running(t, func(t *testing.T, s *scripted, set *Set, r Reader[*corev1.ConfigMap]) {
+		for range 3 {
+			s.tell(listed(5, "a"))
+			s.tell(apierrors.NewResourceExpired("the cache has begun anew"))
+			time.Sleep(firstPause)
+			synctest.Wait()
+		}
+		for i := 1; i < len(s.at); i++ {
+			if pause := s.at[i].Sub(s.at[i-1]); pause < firstPause {
+				t.Errorf("watch %d began %v after the one before", i, pause)
+			}
 		}
 	})
 }
