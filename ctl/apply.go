@@ -2,6 +2,8 @@ package ctl
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -17,18 +19,19 @@ import (
 // manager is the name under which ctl's own writes are known.
 const manager = "ctl"
 
-type apply struct {
+// writing is what apply and create share: both bring documents to the server.
+type writing struct {
 	*session
 	documents
-	dry      dryRun
-	output   string
-	service  api.Service
-	warnings *warnings
+	output string
 }
 
+// bring does it with one document, and tells what it did: created, configured or unchanged. With an error it tells what it was doing.
+type bring func(c *cobra.Command, t api.Target, d manifest.Document) (api.Result, string, error)
+
 func applyCommand(s *session) *cobra.Command {
-	a := &apply{session: s}
-	c := &cobra.Command{
+	w := &writing{session: s}
+	return w.command(w.apply, &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Create or change objects so that they are as a file says",
 		Long: `Create or change objects so that they are as a file says.
@@ -36,121 +39,128 @@ func applyCommand(s *session) *cobra.Command {
 Each document stands alone: good ones are applied, bad ones are reported with file and line. Fields that the file no longer names but did the
 last time are removed; fields that others have set stay.`,
 		Example: "  ctl apply -f web.yaml\n  ctl apply -R -f manifests/\n  cat web.yaml | ctl apply -f -",
-		Args:    exactly(0, "no arguments, only -f"),
-		RunE:    a.run,
-	}
-	a.documents.flags(c)
-	a.validateFlag(c)
-	a.dry.flag(c)
-	c.Flags().StringVarP(&a.output, "output", "o", "", "Print the result: name, yaml or json")
+	})
+}
+
+func createCommand(s *session) *cobra.Command {
+	w := &writing{session: s}
+	return w.command(w.create, &cobra.Command{
+		Use:     "create -f FILE",
+		Short:   "Create objects that must not exist yet",
+		Example: "  ctl create -f job.yaml\n  cat job.yaml | ctl create -f -",
+	})
+}
+
+func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {
+	w.documents.flags(c)
+	f := c.Flags()
+	f.StringVar(&w.validate, "validate", "strict", `What to do about unknown fields: "strict" (or true) refuses them, "warn", "ignore" (or false)`)
+	f.Lookup("validate").NoOptDefVal = "strict"
+	f.StringVarP(&w.output, "output", "o", "", "Print the result: name, yaml or json")
+	c.Args = exactly(0, "no arguments, only -f")
+	c.RunE = func(c *cobra.Command, _ []string) error { return w.run(c, do) }
 	return c
 }
 
-func (a *apply) run(c *cobra.Command, _ []string) error {
-	if len(a.files) == 0 {
+func (w *writing) run(c *cobra.Command, do bring) error {
+	if len(w.files) == 0 {
 		return usage(c, "must specify -f")
 	}
-	if err := a.dry.check(c); err != nil {
+	if err := errors.Join(checkDry(w.dry), checkFormat(w.output)); err != nil {
 		return err
 	}
-	if err := checkResultFormat(a.output); err != nil {
-		return err
+	found, wrong := w.read(c)
+	if len(found)+len(wrong) == 0 {
+		return fmt.Errorf("no objects passed to %s", c.Name())
 	}
-	a.warnings = newWarnings(c.ErrOrStderr())
-	service, err := a.connect()
-	if err != nil {
-		return err
-	}
-	a.service = service
-	found, faults := a.read(c, a.warnings)
-	if len(found)+len(faults) == 0 {
-		return plain{fmt.Errorf("error: no objects passed to apply")}
-	}
-	return each(found, faults, func(d manifest.Document) error { return a.one(c, d) })
+	return each(found, wrong, func(d manifest.Document) error { return w.one(c, d, do) })
 }
 
-// one applies one document.
-func (a *apply) one(c *cobra.Command, d manifest.Document) error {
-	target, err := a.place(d)
+func (w *writing) one(c *cobra.Command, d manifest.Document, do bring) error {
+	target, err := w.place(d)
 	if err != nil {
 		return err
 	}
-	if target.Key.Name == "" {
-		return &manifest.Fault{Source: d.Source, Err: fmt.Errorf("cannot use generate name with apply; use `ctl create -f`")}
+	result, did, err := do(c, target, d)
+	switch {
+	case unreachable(err): // what is the matter with the whole server is nobody's document
+		return err
+	case err != nil:
+		return &sourced{doing: did, source: d.Source.String(), err: err}
+	}
+	w.tell(c, result.Warnings...)
+	item := printer.Item{Kind: d.Kind, Object: result.Object}
+	if w.output != "" {
+		return printer.Object(c.OutOrStdout(), w.output, item, false)
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])
+	return err
+}
+
+func (w *writing) create(c *cobra.Command, t api.Target, d manifest.Document) (api.Result, string, error) {
+	data, err := d.Object.MarshalJSON()
+	if err != nil {
+		return api.Result{}, "encoding", err
+	}
+	return w.send(c.Context(), t, data)
+}
+
+func (w *writing) send(ctx context.Context, t api.Target, data []byte) (api.Result, string, error) {
+	if w.dry == "client" {
+		object, err := t.Kind.New(t.Version)
+		if err == nil {
+			err = json.Unmarshal(data, object)
+		}
+		return api.Result{Object: object}, "created", err
+	}
+	return w.write(ctx, api.Request{Target: t, Verb: api.VerbCreate, Raw: &api.Raw{MediaType: "application/json", Data: data}}, "creating", "created")
+}
+
+func (w *writing) write(ctx context.Context, r api.Request, doing, did string) (api.Result, string, error) {
+	r.Options = api.Options{Manager: manager, DryRun: w.dry == "server", Validation: validations[w.validate]}
+	result, err := w.Write(ctx, r)
+	if err != nil {
+		did = doing
+	}
+	return result, did, err
+}
+
+func (w *writing) apply(c *cobra.Command, t api.Target, d manifest.Document) (api.Result, string, error) {
+	if t.Key.Name == "" {
+		return api.Result{}, "applying", errors.New("cannot use generate name with apply; use `ctl create -f`")
 	}
 	modified, err := stamp(d.Object)
 	if err != nil {
-		return &manifest.Fault{Source: d.Source, Err: err}
+		return api.Result{}, "applying", err
 	}
-	result, did, err := a.bring(c.Context(), target, modified)
-	if err != nil {
-		return from(did, d.Source, err)
-	}
-	a.warnings.all(result.Warnings)
-	return printResult(c.OutOrStdout(), a.output, printer.Item{Kind: d.Kind, Object: result.Object}, did+a.dry.suffix())
-}
-
-// bring makes the object on the server as the document says, and tells what it did: created, configured or unchanged. With an error it
-// tells what it was doing.
-func (a *apply) bring(ctx context.Context, t api.Target, modified []byte) (api.Result, string, error) {
-	current, err := a.service.Get(ctx, t, api.GetOptions{})
+	current, err := w.Get(c.Context(), t, api.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		result, err := a.create(ctx, t, modified)
-		return result, pick(err, "creating", "created"), err
+		return w.send(c.Context(), t, modified)
 	}
 	if err != nil {
-		return api.Result{}, "retrieving", err
+		return current, "retrieving", err
 	}
-	patch, err := a.compare(t, modified, current.Object)
+	patch, err := w.compare(c, t, modified, current.Object)
 	switch {
 	case err != nil:
-		return api.Result{}, "applying", err
+		return current, "applying", err
 	case string(patch) == "{}":
 		return current, "unchanged", nil
-	case a.dry == "client":
+	case w.dry == "client":
 		return current, "configured", nil
 	}
-	result, err := a.service.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch,
-		Patch: &api.Patch{Type: types.StrategicMergePatchType, Data: patch}, Options: a.options()})
-	return result, pick(err, "applying patch", "configured"), err
+	return w.write(c.Context(), api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.StrategicMergePatchType, Data: patch}},
+		"applying patch", "configured")
 }
 
-func (a *apply) create(ctx context.Context, t api.Target, data []byte) (api.Result, error) {
-	if a.dry == "client" {
-		object, err := decoded(t, data)
-		return api.Result{Object: object}, err
-	}
-	return a.service.Write(ctx, api.Request{Target: t, Verb: api.VerbCreate,
-		Raw: &api.Raw{MediaType: "application/json", Data: data}, Options: a.options()})
-}
-
-func (a *apply) compare(t api.Target, modified []byte, current api.Object) ([]byte, error) {
+func (w *writing) compare(c *cobra.Command, t api.Target, modified []byte, current api.Object) ([]byte, error) {
 	original, ok := current.GetAnnotations()[corev1.LastAppliedConfigAnnotation]
 	if !ok {
-		a.warnings.tell(fmt.Sprintf("resource %s/%s is missing the %s annotation which is required by ctl apply. ctl apply should only be used on resources created declaratively by ctl apply. The missing annotation will be patched automatically.",
+		w.tell(c, fmt.Sprintf("resource %s/%s is missing the %s annotation which is required by ctl apply. ctl apply should only be used on resources created declaratively by ctl apply. The missing annotation will be patched automatically.",
 			t.Kind.Plural, t.Key.Name, corev1.LastAppliedConfigAnnotation))
 	}
 	if current.GetDeletionTimestamp() != nil {
-		a.warnings.tell(fmt.Sprintf("Detected changes to resource %s which is currently being deleted.", t.Key.Name))
+		w.tell(c, fmt.Sprintf("Detected changes to resource %s which is currently being deleted.", t.Key.Name))
 	}
 	return threeWay(t.Kind, t.Version, []byte(original), modified, current)
-}
-
-func (a *apply) options() api.Options {
-	return api.Options{Manager: manager, DryRun: a.dry == "server", Validation: validations[a.validate]}
-}
-
-func pick(err error, failed, done string) string {
-	if err != nil {
-		return failed
-	}
-	return done
-}
-
-// from says which document an error of the server is about. What is the matter with the whole server is nobody's document.
-func from(doing string, source manifest.Source, err error) error {
-	if unreachable(err) {
-		return err
-	}
-	return &sourced{doing: doing, source: source.String(), err: err}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"optimist/internal/api"
 	"optimist/internal/strict"
 )
@@ -17,16 +19,15 @@ type wanted struct {
 }
 
 // parseArgs understands what get, describe and delete take: `pods`, `pods,svc`, `pod web db`, `pod/web svc/db`, `all`.
-func parseArgs(c *api.Catalogue, args []string) ([]wanted, error) {
+func parseArgs(args []string) (all []wanted, err error) {
 	if len(args) == 0 {
 		return nil, errors.New("Required resource not specified. `ctl api-resources` lists what there is")
 	}
 	if slices.ContainsFunc(args, func(a string) bool { return strings.Contains(a, "/") }) {
-		return parseSlashes(c, args)
+		return parseSlashes(args)
 	}
-	var all []wanted
 	for _, arg := range strings.Split(args[0], ",") {
-		kinds, err := findKinds(c, arg)
+		kinds, err := findKinds(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -38,56 +39,42 @@ func parseArgs(c *api.Catalogue, args []string) ([]wanted, error) {
 }
 
 // parseSlashes reads kind/name arguments, gathering neighbours of the same kind.
-func parseSlashes(c *api.Catalogue, args []string) ([]wanted, error) {
-	var all []wanted
+func parseSlashes(args []string) (all []wanted, err error) {
 	for _, arg := range args {
-		kind, name, err := parseSlash(c, arg)
+		kindName, name, ok := strings.Cut(arg, "/")
+		if !ok {
+			return nil, errors.New("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'ctl get resource/<resource_name>' instead of 'ctl get resource resource/<resource_name>'")
+		}
+		if name == "" || strings.Contains(name, "/") {
+			return nil, fmt.Errorf("arguments in resource/name form must have a single resource and name, not %q", arg)
+		}
+		kinds, err := findKinds(kindName)
 		if err != nil {
 			return nil, err
 		}
-		if n := len(all); n > 0 && all[n-1].kind.Is(kind) {
+		if n := len(all); n > 0 && all[n-1].kind == kinds[0] {
 			all[n-1].names = append(all[n-1].names, name)
 			continue
 		}
-		all = append(all, wanted{kind, []string{name}})
+		all = append(all, wanted{kinds[0], []string{name}})
 	}
 	return all, nil
 }
 
-func parseSlash(c *api.Catalogue, arg string) (*api.Kind, string, error) {
-	kindName, name, ok := strings.Cut(arg, "/")
-	if !ok {
-		return nil, "", errors.New("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'ctl get resource/<resource_name>' instead of 'ctl get resource resource/<resource_name>'")
+// findKinds finds a kind by any of its names, or those of a category: "all".
+func findKinds(arg string) (kinds []*api.Kind, err error) {
+	if k := api.Builtin.Find(arg); k != nil {
+		return []*api.Kind{k}, nil
 	}
-	if name == "" || strings.Contains(name, "/") {
-		return nil, "", fmt.Errorf("arguments in resource/name form must have a single resource and name, not %q", arg)
-	}
-	kind, err := findKind(c, kindName)
-	return kind, name, err
-}
-
-// findKinds is findKind that also knows categories: "all".
-func findKinds(c *api.Catalogue, arg string) ([]*api.Kind, error) {
-	var kinds []*api.Kind
-	for _, k := range c.All() {
+	var names []string
+	for _, k := range api.Builtin.All() {
 		if slices.Contains(k.Categories, arg) {
 			kinds = append(kinds, k)
 		}
+		names = append(append(names, k.Plural, k.Singular), k.Short...)
 	}
 	if len(kinds) > 0 {
 		return kinds, nil
-	}
-	k, err := findKind(c, arg)
-	return []*api.Kind{k}, err
-}
-
-func findKind(c *api.Catalogue, arg string) (*api.Kind, error) {
-	if k := c.Find(arg); k != nil {
-		return k, nil
-	}
-	var names []string
-	for _, k := range c.All() {
-		names = append(append(names, k.Plural, k.Singular), k.Short...)
 	}
 	hint := ""
 	if near := strict.Nearest(arg, names); near != "" {
@@ -96,17 +83,28 @@ func findKind(c *api.Catalogue, arg string) (*api.Kind, error) {
 	return nil, fmt.Errorf("the server doesn't have a resource type %q%s", arg, hint)
 }
 
-// one parses `deployment/web` or `deployment web`; a lone name is of the kind given, unless that is nil.
-func one(c *api.Catalogue, otherwise *api.Kind, args []string) (*api.Kind, string, error) {
-	if len(args) == 1 && !strings.Contains(args[0], "/") && otherwise != nil {
-		return otherwise, args[0], nil
-	}
-	all, err := parseArgs(c, args)
+// named returns the objects that arguments name one by one.
+func (s *session) named(c *cobra.Command, args []string) ([]api.Target, error) {
+	wants, err := parseArgs(args)
 	if err != nil {
-		return nil, "", err
+		return nil, usageError(c, err)
 	}
-	if len(all) != 1 || len(all[0].names) != 1 {
-		return nil, "", errors.New("expected exactly one object, as TYPE/NAME or TYPE NAME")
+	var all []api.Target
+	for _, w := range wants {
+		for _, name := range w.names {
+			all = append(all, s.target(w.kind, name))
+		}
 	}
-	return all[0].kind, all[0].names[0], nil
+	return all, nil
+}
+
+// each does something with every item and gathers what went wrong. A server that cannot be reached ends it, for it would be the same with the next.
+func each[T any](items []T, f faults, do func(T) error) error {
+	for _, item := range items {
+		err := do(item)
+		if f.add(err); unreachable(err) {
+			break
+		}
+	}
+	return f.err()
 }

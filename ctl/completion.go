@@ -1,14 +1,16 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"optimist/ctl/kubeconfig"
 	"optimist/internal/api"
+	"optimist/internal/pki"
 )
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
@@ -41,77 +43,54 @@ func complete(c *cobra.Command, flag string, f completer) {
 	}
 }
 
+// beginning keeps the words that begin as what was typed.
+func beginning(words []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, typed) }), cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeObjects completes kinds first, then names of that kind, and kind/name as one word.
 func (s *session) completeObjects(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if kindName, _, ok := strings.Cut(typed, "/"); ok {
-		k := api.Builtin.Find(kindName)
-		if k == nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return s.names(c, k, kindName+"/", typed), cobra.ShellCompDirectiveNoFileComp
+	if kind, _, ok := strings.Cut(typed, "/"); ok {
+		return beginning(s.names(c, api.Builtin.Find(kind), kind+"/"), typed)
 	}
 	if len(args) > 0 {
-		if k := api.Builtin.Find(args[0]); k != nil {
-			return s.names(c, k, "", typed), cobra.ShellCompDirectiveNoFileComp
-		}
-		return nil, cobra.ShellCompDirectiveNoFileComp
+		return beginning(s.names(c, api.Builtin.Find(args[0]), ""), typed)
 	}
 	var kinds []string
 	for _, k := range api.Builtin.All() {
-		if !k.Virtual && strings.HasPrefix(k.Plural, typed) {
+		if !k.Virtual {
 			kinds = append(kinds, k.Plural)
 		}
 	}
-	return kinds, cobra.ShellCompDirectiveNoFileComp
+	return beginning(kinds, typed)
 }
 
-// completeNames completes the names of one kind, once.
+// completeNames completes the names of one kind.
 func (s *session) completeNames(k *api.Kind) completer {
-	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 && c.Flags().Lookup("namespace") == nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return s.names(c, k, "", typed), cobra.ShellCompDirectiveNoFileComp
+	return func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return beginning(s.names(c, k, ""), typed)
 	}
 }
 
-// names asks the server. A shell waits for the answer, so it does not wait long.
-func (s *session) names(c *cobra.Command, k *api.Kind, prefix, typed string) []string {
-	service, err := s.connect()
-	if err != nil {
+// names asks the server. A shell waits for the answer, so it does not wait long, and hears of no errors.
+func (s *session) names(c *cobra.Command, k *api.Kind, prefix string) (names []string) {
+	if k == nil || s.connect() != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(commandContext(c), 2*time.Second)
+	ctx, cancel := context.WithTimeout(cmp.Or(c.Context(), context.Background()), 2*time.Second) // cobra has no context while it completes
 	defer cancel()
-	list, err := service.List(ctx, s.target(k, ""), api.ListOptions{Limit: 500})
-	if err != nil {
-		return nil
-	}
-	var names []string
+	list, _ := s.List(ctx, s.target(k, ""), api.ListOptions{Limit: page})
 	for _, o := range list.Items {
-		if name := prefix + o.GetName(); strings.HasPrefix(name, typed) {
-			names = append(names, name)
-		}
+		names = append(names, prefix+o.GetName())
 	}
 	return names
 }
 
-// commandContext is the command's context; cobra leaves it nil while completing.
-func commandContext(c *cobra.Command) context.Context {
-	if ctx := c.Context(); ctx != nil {
-		return ctx
-	}
-	return context.Background()
-}
-
-func (s *session) completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	config, err := kubeconfig.Read(s.file())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
+func (s *session) completeContexts(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	all, _ := pki.ReadContexts(s.file())
 	var names []string
-	for _, x := range config.Contexts {
+	for _, x := range all.All {
 		names = append(names, x.Name)
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return beginning(names, typed)
 }

@@ -41,43 +41,35 @@ func New(extra ...*cobra.Command) *cobra.Command { return tree(&session{}, extra
 
 // Over returns the same tree over a Service that is already there: a cluster in this process.
 func Over(service api.Service, extra ...*cobra.Command) *cobra.Command {
-	return tree(&session{service: service}, extra)
+	return tree(&session{Service: service}, extra)
 }
 
 func tree(s *session, extra []*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
-		Use:                "ctl",
-		Short:              "ctl controls an Optimist cluster",
-		Long:               "ctl controls an Optimist cluster. Its commands, flags and outputs are those of kubectl.",
-		SilenceUsage:       true,
-		SilenceErrors:      true,
-		DisableSuggestions: false,
+		Use:           "ctl",
+		Short:         "ctl controls an Optimist cluster",
+		Long:          "ctl controls an Optimist cluster. Its commands, flags and outputs are those of kubectl.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(usageError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	s.flags(root)
-	addGroups(root)
-	addTo(root, "objects", getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s))
-	addTo(root, "look", logsCommand(s), execCommand(s), attachCommand(s))
-	addTo(root, "cluster", imageCommand(s))
-	addTo(root, "settings", configCommand(s), versionCommand(s), apiResourcesCommand(s), completionCommand())
-	addTo(root, "cluster", extra...)
-	return root
-}
-
-func addGroups(root *cobra.Command) {
-	root.AddGroup(
-		&cobra.Group{ID: "objects", Title: "Objects:"},
-		&cobra.Group{ID: "look", Title: "Running containers:"},
-		&cobra.Group{ID: "cluster", Title: "The cluster itself:"},
-		&cobra.Group{ID: "settings", Title: "Settings and help:"},
-	)
-	root.SetHelpCommandGroupID("settings")
-}
-
-func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {
-	for _, c := range commands {
-		c.GroupID = group
-		root.AddCommand(c)
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s))},
+		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
+		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s)), extra...)},
+		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), completionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, c := range group.commands {
+			c.GroupID = group.id
+			root.AddCommand(c)
+		}
 	}
+	root.SetHelpCommandGroupID("settings")
+	return root
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,12 +33,12 @@ const (
 )
 
 // decisions is the last section of a description: what was decided about the object, and why. It is left out when nobody can be asked.
-func (d *description) decisions(ctx context.Context, k *api.Kind, o api.Object) string {
+func (s *session) decisions(ctx context.Context, k *api.Kind, o api.Object) string {
 	ctx, cancel := context.WithTimeout(ctx, askedFor)
 	defer cancel()
 	var all []decision
 	for _, component := range []string{"scheduler", "controllers"} {
-		all = append(all, d.ask(ctx, component, k.Singular+"/"+api.KeyOf(o).String())...)
+		all = append(all, s.ask(ctx, component, k.Singular+"/"+api.KeyOf(o).String())...)
 	}
 	if len(all) == 0 {
 		return ""
@@ -48,14 +47,10 @@ func (d *description) decisions(ctx context.Context, k *api.Kind, o api.Object) 
 	return printDecisions(all[max(0, len(all)-maxDecisions):], time.Now())
 }
 
-func (d *description) ask(ctx context.Context, component, object string) []decision {
+func (s *session) ask(ctx context.Context, component, object string) []decision {
 	target := api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: component}, Sub: "decisions"}
-	stream, err := d.service.Connect(ctx, target, url.Values{"object": {object}})
-	if err != nil {
-		return nil
-	}
 	var answer bytes.Buffer
-	if drain(stream, &answer, io.Discard) != nil {
+	if s.listen(ctx, target, url.Values{"object": {object}}, &answer) != nil {
 		return nil
 	}
 	var all []decision

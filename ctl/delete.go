@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,23 +17,16 @@ import (
 )
 
 type deletion struct {
-	*session
-	documents
 	selection
-	dry            dryRun
-	every          bool
-	grace          int64
-	now, force     bool
-	cascade        string
-	wait           bool
-	timeout        time.Duration
-	ignoreNotFound bool
-	output         string
-	service        api.Service
+	documents
+	every, now, force, wait bool
+	grace                   int64
+	cascade, output         string
+	timeout                 time.Duration
 }
 
 func deleteCommand(s *session) *cobra.Command {
-	d := &deletion{session: s}
+	d := &deletion{selection: selection{session: s}}
 	c := &cobra.Command{
 		Use:               "delete TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | -f FILE",
 		Short:             "Delete objects and wait until they are gone",
@@ -42,7 +36,7 @@ func deleteCommand(s *session) *cobra.Command {
 	}
 	d.documents.flags(c)
 	d.selection.flags(c)
-	d.dry.flag(c)
+	d.ignoreFlag(c)
 	f := c.Flags()
 	f.BoolVar(&d.every, "all", false, "Delete all objects of the kind in the namespace")
 	f.Int64Var(&d.grace, "grace-period", -1, "Seconds to end in peace; negative means the object's own, 0 (with --force) none at all")
@@ -52,7 +46,6 @@ func deleteCommand(s *session) *cobra.Command {
 	f.Lookup("cascade").NoOptDefVal = "background"
 	f.BoolVar(&d.wait, "wait", true, "Wait until the objects are gone")
 	f.DurationVar(&d.timeout, "timeout", 0, "How long to wait; 0 waits as long as it takes")
-	f.BoolVar(&d.ignoreNotFound, "ignore-not-found", false, "A missing object is no error")
 	f.StringVarP(&d.output, "output", "o", "", `"name" prints only names`)
 	return c
 }
@@ -66,25 +59,17 @@ func (d *deletion) run(c *cobra.Command, args []string) error {
 	if err := d.settle(c); err != nil {
 		return err
 	}
-	service, err := d.connect()
-	if err != nil {
-		return err
-	}
-	d.service = service
-	targets, faults := d.targets(c, args)
-	if len(targets) == 0 && len(faults) == 0 && !d.ignoreNotFound {
+	targets, wrong := d.targets(c, args)
+	if len(targets)+len(wrong) == 0 && !d.ignoreNotFound {
 		fmt.Fprintln(c.OutOrStdout(), "No resources found")
 	}
-	return d.all(c, targets, faults)
+	return d.remove(c, targets, wrong)
 }
 
 // settle checks the flags and brings them to their final form.
 func (d *deletion) settle(c *cobra.Command) error {
 	if _, ok := propagation[d.cascade]; !ok {
 		return usage(c, `invalid cascade value (%s). Must be "background", "foreground", or "orphan"`, d.cascade)
-	}
-	if d.output != "" && d.output != "name" {
-		return usage(c, "unexpected -o output mode: %v. We only support '-o name'", d.output)
 	}
 	switch {
 	case d.now:
@@ -97,126 +82,123 @@ func (d *deletion) settle(c *cobra.Command) error {
 		return usage(c, "--force and --grace-period greater than 0 cannot be specified together")
 	}
 	if d.force && d.grace == 0 {
-		newWarnings(c.ErrOrStderr()).tell("Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.")
+		d.tell(c, "Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.")
 	}
-	return d.dry.check(c)
+	return cmp.Or(checkDry(d.dry), oneOf("unexpected -o output mode: %v. We only support '-o name'", d.output, "", "name"))
 }
 
 // targets are the objects to delete, by file, by name or by selector.
-func (d *deletion) targets(c *cobra.Command, args []string) ([]api.Target, []error) {
+func (d *deletion) targets(c *cobra.Command, args []string) (all []api.Target, wrong faults) {
 	if len(d.files) > 0 {
 		return d.fromFiles(c, args)
 	}
-	wants, err := parseArgs(api.Builtin, args)
+	wants, err := d.parse(c, args)
 	if err != nil {
-		return nil, []error{usageError(c, err)}
+		return nil, faults{err}
 	}
-	if err := d.check(wants); err != nil {
-		return nil, []error{err}
-	}
-	var targets []api.Target
-	var faults []error
 	for _, w := range wants {
 		t, err := d.ofKind(c.Context(), w)
-		targets, faults = append(targets, t...), append(faults, errList(err)...)
+		all = append(all, t...)
+		wrong.add(err)
 	}
-	return targets, faults
+	return all, wrong
 }
 
-func (d *deletion) fromFiles(c *cobra.Command, args []string) ([]api.Target, []error) {
+func (d *deletion) fromFiles(c *cobra.Command, args []string) (all []api.Target, wrong faults) {
 	if len(args) > 0 {
-		return nil, []error{usage(c, "when paths are provided as input, you may not specify resource arguments as well")}
+		return nil, faults{usage(c, "when paths are provided as input, you may not specify resource arguments as well")}
 	}
-	found, faults := d.read(c, newWarnings(c.ErrOrStderr()))
-	var targets []api.Target
-	for _, doc := range found {
-		t, err := d.place(doc)
-		if err != nil {
-			faults = append(faults, err)
-			continue
+	found, wrong := d.read(c)
+	for _, document := range found {
+		t, err := d.place(document)
+		if wrong.add(err); err == nil {
+			all = append(all, t)
 		}
-		targets = append(targets, t)
 	}
-	return targets, faults
+	return all, wrong
 }
 
-func (d *deletion) ofKind(ctx context.Context, w wanted) ([]api.Target, error) {
-	var targets []api.Target
+func (d *deletion) ofKind(ctx context.Context, w wanted) (all []api.Target, err error) {
 	for _, name := range w.names {
-		targets = append(targets, d.target(w.kind, name))
+		all = append(all, d.target(w.kind, name))
 	}
 	switch {
 	case len(w.names) > 0 && d.every:
 		return nil, errors.New("setting 'all' parameter but found a non empty selector or names")
 	case len(w.names) > 0:
-		return targets, nil
-	case !d.every && !d.selects():
+		return all, nil
+	case !d.every && d.label+d.field == "":
 		return nil, errors.New("resource(s) were provided, but no name was specified; say which, or --all")
 	}
-	list, err := d.service.List(ctx, d.where(d.session, w.kind), d.options(api.Full))
+	list, wrong := d.list(ctx, w, api.Full)
 	for _, o := range list.Items {
-		targets = append(targets, api.Target{Kind: w.kind, Key: api.KeyOf(o)})
+		all = append(all, api.Target{Kind: w.kind, Key: api.KeyOf(o)})
 	}
-	return targets, err
+	return all, wrong.err()
 }
 
-// all asks for every deletion before it waits for the first to be through.
-func (d *deletion) all(c *cobra.Command, targets []api.Target, faults []error) error {
-	type asked struct {
-		api.Target
-		uid types.UID
-	}
-	var waiting []asked
-	for _, t := range targets {
+// remove asks for every deletion before it waits for the first to be through. The time to wait is that for all.
+func (d *deletion) remove(c *cobra.Command, targets []api.Target, wrong faults) error {
+	uids := map[api.Target]types.UID{}
+	var asked []api.Target
+	_ = each(targets, nil, func(t api.Target) error {
 		uid, err := d.ask(c.Context(), t)
-		if err != nil {
-			if !d.ignoreNotFound || !apierrors.IsNotFound(err) {
-				faults = append(faults, err)
-			}
-			if unreachable(err) {
-				break
-			}
-			continue
+		if err == nil {
+			d.report(c, t)
+			asked, uids[t] = append(asked, t), uid
+		} else if !d.ignoreNotFound || !apierrors.IsNotFound(err) {
+			wrong.add(err)
 		}
-		d.tell(c, t)
-		waiting = append(waiting, asked{t, uid})
+		return err
+	})
+	if !d.wait || d.dry != "none" {
+		return wrong.err()
 	}
-	if !d.wait || d.dry.suffix() != "" {
-		return joined(faults)
+	end := time.Now().Add(d.timeout)
+	for _, t := range asked {
+		timeout := time.Duration(0)
+		if d.timeout > 0 {
+			timeout = max(1, time.Until(end))
+		}
+		err := d.gone(c.Context(), timeout, t, uids[t])
+		if errors.Is(err, errTimeout) {
+			err = fmt.Errorf("%w on %s/%s", err, t.Kind.Plural, t.Key.Name)
+		}
+		wrong.add(err)
 	}
-	ctx, cancel := d.deadline(c.Context())
-	defer cancel()
-	for _, w := range waiting {
-		faults = append(faults, errList(gone(ctx, d.service, w.Target, w.uid))...)
-	}
-	return joined(faults)
-}
-
-func (d *deletion) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	if d.timeout <= 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, d.timeout)
+	return wrong.err()
 }
 
 // ask deletes one object and returns the uid that it had.
 func (d *deletion) ask(ctx context.Context, t api.Target) (types.UID, error) {
 	if d.dry == "client" {
-		_, err := d.service.Get(ctx, t, api.GetOptions{})
+		_, err := d.Get(ctx, t, api.GetOptions{})
 		return "", err
 	}
 	o := api.Options{Manager: manager, Propagation: propagation[d.cascade], DryRun: d.dry == "server"}
 	if d.grace >= 0 {
 		o.Grace = &d.grace
 	}
-	result, err := d.service.Write(ctx, api.Request{Target: t, Verb: api.VerbDelete, Options: o})
+	result, err := d.Write(ctx, api.Request{Target: t, Verb: api.VerbDelete, Options: o})
 	if err != nil || result.Object == nil {
 		return "", err
 	}
 	return result.Object.GetUID(), nil
 }
 
-func (d *deletion) tell(c *cobra.Command, t api.Target) {
+// gone waits until the object with that uid ("" = any) exists no more. One that was created anew under the name does not count.
+func (s *session) gone(ctx context.Context, timeout time.Duration, t api.Target, uid types.UID) error {
+	there := false
+	name := t.Key.Name
+	t.Key.Name = ""
+	return s.watch(ctx, timeout, t, api.WatchOptions{Initial: true, Fields: byName(name)}, func(e api.Event) (bool, error) {
+		same := e.Object != nil && (uid == "" || e.Object.GetUID() == uid)
+		there = there || same
+		return e.InitialEnd && !there || same && e.Type == api.Deleted, nil
+	})
+}
+
+func (d *deletion) report(c *cobra.Command, t api.Target) {
 	if d.output == "name" {
 		fmt.Fprintln(c.OutOrStdout(), printer.Named(t.Kind, t.Key.Name))
 		return
@@ -225,9 +207,8 @@ func (d *deletion) tell(c *cobra.Command, t api.Target) {
 	if d.force && d.grace == 0 {
 		how = "force deleted"
 	}
-	where := ""
 	if t.Kind.Namespaced {
-		where = fmt.Sprintf(" from %s namespace", t.Key.Namespace)
+		how += fmt.Sprintf(" from %s namespace", t.Key.Namespace)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s %q %s%s%s\n", printer.Singular(t.Kind), t.Key.Name, how, where, d.dry.suffix())
+	fmt.Fprintf(c.OutOrStdout(), "%s %q %s%s\n", printer.Singular(t.Kind), t.Key.Name, how, dryRuns[d.dry])
 }

@@ -3,6 +3,7 @@ package ctl
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,91 +14,56 @@ import (
 	"optimist/internal/api"
 )
 
-type description struct {
-	*session
-	selection
-	service api.Service
-}
-
 func describeCommand(s *session) *cobra.Command {
-	d := &description{session: s}
+	d := &selection{session: s}
 	c := &cobra.Command{
 		Use:               "describe TYPE [NAME…] | TYPE/NAME…",
 		Short:             "Tell all about objects: fields, what belongs to them, events, decisions",
 		Example:           "  ctl describe pod web-1\n  ctl describe deploy/web\n  ctl describe nodes",
 		ValidArgsFunction: s.completeObjects,
-		RunE:              d.run,
+		RunE:              d.describe,
 	}
-	d.selection.flags(c)
+	d.flags(c)
 	return c
 }
 
-func (d *description) run(c *cobra.Command, args []string) error {
-	wants, err := parseArgs(api.Builtin, args)
+func (s *selection) describe(c *cobra.Command, args []string) error {
+	wants, err := s.parse(c, args)
 	if err != nil {
-		return usageError(c, err)
-	}
-	if err := d.check(wants); err != nil {
 		return err
 	}
-	if d.service, err = d.connect(); err != nil {
-		return err
-	}
-	var faults []error
-	first := true
+	var all faults
+	between := ""
 	for _, w := range wants {
-		objects, errs := d.objects(c.Context(), w)
-		faults = append(faults, errs...)
+		objects, errs := s.byPrefix(c.Context(), w)
+		all.add(errs...)
 		for _, o := range objects {
-			if !first {
-				fmt.Fprint(c.OutOrStdout(), "\n\n")
-			}
-			first = false
-			cluster := describe.Cluster{Service: d.service, At: time.Now()}
-			fmt.Fprint(c.OutOrStdout(), describe.Describe(c.Context(), cluster, w.kind, o)+d.decisions(c.Context(), w.kind, o))
+			text := describe.Describe(c.Context(), describe.Cluster{Service: s, At: time.Now()}, w.kind, o)
+			fmt.Fprint(c.OutOrStdout(), between+text+s.decisions(c.Context(), w.kind, o))
+			between = "\n\n"
 		}
 	}
-	if first && len(faults) == 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "No resources found in %s namespace.\n", d.ns())
+	if between == "" && len(all) == 0 {
+		fmt.Fprintln(c.ErrOrStderr(), s.nothing(wants))
 	}
-	return joined(faults)
+	return all.err()
 }
 
-func (d *description) objects(ctx context.Context, w wanted) ([]api.Object, []error) {
+// byPrefix finds what is wanted, or else all whose names begin so: pods have names that nobody types to their end.
+func (s *selection) byPrefix(ctx context.Context, w wanted) (all []api.Object, f faults) {
 	if len(w.names) == 0 {
-		list, err := d.service.List(ctx, d.where(d.session, w.kind), d.options(api.Full))
-		return list.Items, errList(err)
+		list, errs := s.list(ctx, w, api.Full)
+		return list.Items, errs
 	}
-	var all []api.Object
-	var faults []error
 	for _, name := range w.names {
-		found, err := d.named(ctx, w.kind, name)
-		all, faults = append(all, found...), append(faults, errList(err)...)
-	}
-	return all, faults
-}
-
-// named finds an object, or all whose names begin so: pods have names that nobody types to their end.
-func (d *description) named(ctx context.Context, k *api.Kind, name string) ([]api.Object, error) {
-	result, err := d.service.Get(ctx, d.target(k, name), api.GetOptions{})
-	if err == nil {
-		return []api.Object{result.Object}, nil
-	}
-	if !apierrors.IsNotFound(err) {
-		return nil, err
-	}
-	list, listErr := d.service.List(ctx, d.target(k, ""), api.ListOptions{})
-	if listErr != nil {
-		return nil, err
-	}
-	var found []api.Object
-	for _, o := range list.Items {
-		if strings.HasPrefix(o.GetName(), name) {
-			found = append(found, o)
+		list, errs := s.list(ctx, wanted{w.kind, []string{name}}, api.Full)
+		if apierrors.IsNotFound(errs.err()) {
+			list, _ = s.list(ctx, wanted{kind: w.kind}, api.Full) // the error there is already
+			list.Items = slices.DeleteFunc(list.Items, func(o api.Object) bool { return !strings.HasPrefix(o.GetName(), name) })
+		}
+		if all = append(all, list.Items...); len(list.Items) == 0 {
+			f.add(errs...)
 		}
 	}
-	if len(found) == 0 {
-		return nil, err
-	}
-	return found, nil
+	return all, f
 }

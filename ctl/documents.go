@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,35 +9,46 @@ import (
 	"optimist/internal/api"
 )
 
-// documents are the flags of commands that read manifests.
+// documents are the flags of commands that read manifests or act without commit.
 type documents struct {
+	warnings
 	files     []string
 	recursive bool
 	validate  string
+	dry       string // none, client (ask, but send nothing that writes) or server (all but the commit)
 }
 
 func (d *documents) flags(c *cobra.Command) {
+	d.warnings = warnings{}
 	f := c.Flags()
 	f.StringSliceVarP(&d.files, "filename", "f", nil, "Files or folders that hold the objects; - reads standard input")
 	f.BoolVarP(&d.recursive, "recursive", "R", false, "Read folders with everything below them")
+	dryFlag(c, &d.dry)
 }
 
-func (d *documents) validateFlag(c *cobra.Command) {
-	c.Flags().StringVar(&d.validate, "validate", "strict", `What to do about unknown fields: "strict" (or true) refuses them, "warn", "ignore" (or false)`)
-	c.Flags().Lookup("validate").NoOptDefVal = "strict"
+func dryFlag(c *cobra.Command, value *string) {
+	c.Flags().StringVar(value, "dry-run", "none", `"none", "client" (send no write) or "server" (the server does all but store it)`)
+	c.Flags().Lookup("dry-run").NoOptDefVal = "client"
+}
+
+// dryRuns has what is told of actions under each value of --dry-run.
+var dryRuns = map[string]string{"none": "", "client": " (dry run)", "server": " (server dry run)"}
+
+func checkDry(value string) error {
+	return oneOf(`invalid dry-run value (%s). Must be "none", "server", or "client"`, value, "none", "client", "server")
 }
 
 var validations = map[string]api.FieldValidation{
 	"": api.Strict, "strict": api.Strict, "true": api.Strict, "warn": api.Warn, "ignore": api.Ignore, "false": api.Ignore,
 }
 
-func (d *documents) read(c *cobra.Command, w *warnings) ([]manifest.Document, []error) {
+func (d *documents) read(c *cobra.Command) ([]manifest.Document, []error) {
 	validation, ok := validations[d.validate]
 	if !ok {
 		return nil, []error{usage(c, `invalid --validate value %q: use strict, warn or ignore`, d.validate)}
 	}
 	return manifest.Read(d.files, manifest.Options{
-		Catalogue: api.Builtin, Recursive: d.recursive, Stdin: c.InOrStdin(), Validation: validation, Warn: w.tell,
+		Catalogue: api.Builtin, Recursive: d.recursive, Stdin: c.InOrStdin(), Validation: validation, Warn: func(text string) { d.tell(c, text) },
 	})
 }
 
@@ -54,61 +64,4 @@ func (s *session) place(d manifest.Document) (api.Target, error) {
 			"the namespace from the provided object %q does not match the namespace %q. You must pass '--namespace=%s' to perform this operation", own, s.namespace, own)}
 	}
 	return api.Target{Kind: d.Kind, Version: d.Version, Key: api.KeyOf(d.Object)}, nil
-}
-
-// each does something with every document and gathers what went wrong; the faults of reading come first. A server that cannot be reached
-// ends it, for it would be the same with the next.
-func each(documents []manifest.Document, faults []error, do func(manifest.Document) error) error {
-	for _, d := range documents {
-		err := do(d)
-		if err != nil {
-			faults = append(faults, err)
-		}
-		if unreachable(err) {
-			break
-		}
-	}
-	return joined(faults)
-}
-
-// joined is errors.Join that leaves a single error as it is, and says only once that nobody answers.
-func joined(errs []error) error {
-	var kept []error
-	silent := false
-	for _, err := range errs {
-		if !unreachable(err) || !silent {
-			kept = append(kept, err)
-		}
-		silent = silent || unreachable(err)
-	}
-	if len(kept) == 1 {
-		return kept[0]
-	}
-	return errors.Join(kept...)
-}
-
-// dryRun is the flag of that name: none, client (ask, but send nothing that writes) or server (all but the commit).
-type dryRun string
-
-func (d *dryRun) flag(c *cobra.Command) {
-	c.Flags().StringVar((*string)(d), "dry-run", "none", `"none", "client" (send no write) or "server" (the server does all but store it)`)
-	c.Flags().Lookup("dry-run").NoOptDefVal = "client"
-}
-
-func (d dryRun) check(c *cobra.Command) error {
-	switch d {
-	case "", "none", "client", "server":
-		return nil
-	}
-	return usage(c, `invalid dry-run value (%s). Must be "none", "server", or "client"`, string(d))
-}
-
-func (d dryRun) suffix() string {
-	switch d {
-	case "client":
-		return " (dry run)"
-	case "server":
-		return " (server dry run)"
-	}
-	return ""
 }

@@ -3,6 +3,7 @@ package ctl
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -140,5 +141,45 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// oneOf checks a flag that has few values.
+func oneOf(complaint, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf(complaint, value)
+}
+
 // unreachable reports that there is no server to talk to (or it cannot serve): trying the next object is in vain.
 func unreachable(err error) bool { return apierrors.IsServiceUnavailable(err) }
+
+// faults are what went wrong while the rest went on.
+type faults []error
+
+// add drops nil, and says only once that nobody answers.
+func (f *faults) add(errs ...error) {
+	for _, err := range errs {
+		if err != nil && !(unreachable(err) && slices.ContainsFunc(*f, unreachable)) {
+			*f = append(*f, err)
+		}
+	}
+}
+
+// err is errors.Join that leaves a single error as it is.
+func (f faults) err() error {
+	if len(f) == 1 {
+		return f[0]
+	}
+	return errors.Join(f...)
+}
+
+// warnings prints each warning once, however many objects it came with.
+type warnings map[string]bool
+
+func (w warnings) tell(c *cobra.Command, texts ...string) {
+	for _, text := range texts {
+		if !w[text] {
+			fmt.Fprintln(c.ErrOrStderr(), "Warning: "+text)
+		}
+		w[text] = true
+	}
+}

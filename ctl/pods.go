@@ -2,7 +2,7 @@ package ctl
 
 import (
 	"cmp"
-	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,20 +17,34 @@ import (
 )
 
 // onePod finds the pod that logs, exec and attach are about: by name, or the best that a Deployment, ReplicaSet or Service selects.
-func (s *session) onePod(c *cobra.Command, service api.Service, args []string) (*corev1.Pod, error) {
-	kind, name, err := one(api.Builtin, api.PodKind, args)
-	if err != nil {
-		return nil, usageError(c, err)
+func (s *session) onePod(c *cobra.Command, args []string) (*corev1.Pod, error) {
+	if len(args) == 1 && !strings.Contains(args[0], "/") {
+		args = []string{"pod", args[0]}
 	}
-	if kind.Is(api.PodKind) {
-		return api.Pods.Get(c.Context(), service, s.key(kind, name))
+	targets, err := s.named(c, args)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(targets) != 1:
+		return nil, usage(c, "expected exactly one object, as TYPE/NAME or TYPE NAME")
 	}
-	pods, err := s.podsOf(c.Context(), service, kind, name)
+	found, err := s.Get(c.Context(), targets[0], api.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
-	if len(pods) == 0 {
-		return nil, fmt.Errorf("%s %q has no pods in namespace %s", kind.Singular, name, s.ns())
+	if pod, ok := found.Object.(*corev1.Pod); ok {
+		return pod, nil
+	}
+	selector, err := selectorOf(targets[0].Kind, found.Object)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := api.Pods.List(c.Context(), s, s.ns(), api.ListOptions{Selector: selector})
+	if err == nil && len(pods) == 0 {
+		err = fmt.Errorf("%s %q has no pods in namespace %s", targets[0].Kind.Singular, found.Object.GetName(), s.ns())
+	}
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(pods, better)
 	if len(pods) > 1 {
@@ -39,19 +53,7 @@ func (s *session) onePod(c *cobra.Command, service api.Service, args []string) (
 	return pods[0], nil
 }
 
-func (s *session) podsOf(ctx context.Context, service api.Service, k *api.Kind, name string) ([]*corev1.Pod, error) {
-	result, err := service.Get(ctx, s.target(k, name), api.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	selector, err := selectorOf(result.Object)
-	if err != nil {
-		return nil, err
-	}
-	return api.Pods.List(ctx, service, s.ns(), api.ListOptions{Selector: selector})
-}
-
-func selectorOf(o api.Object) (labels.Selector, error) {
+func selectorOf(k *api.Kind, o api.Object) (labels.Selector, error) {
 	switch o := o.(type) {
 	case *appsv1.Deployment:
 		return metav1.LabelSelectorAsSelector(o.Spec.Selector)
@@ -61,52 +63,53 @@ func selectorOf(o api.Object) (labels.Selector, error) {
 		if len(o.Spec.Selector) > 0 {
 			return labels.SelectorFromSet(o.Spec.Selector), nil
 		}
-		return nil, fmt.Errorf("service %q selects no pods", o.Name)
 	}
-	return nil, fmt.Errorf("a %s selects no pods; name a pod, deployment, replicaset or service", strings.ToLower(o.GetObjectKind().GroupVersionKind().Kind))
+	return nil, fmt.Errorf("%s %q selects no pods; name a pod, deployment, replicaset or service", k.Singular, o.GetName())
 }
 
 // better orders pods by how much they have to say: running before others, ready before others, then the youngest.
 func better(a, b *corev1.Pod) int {
-	return cmp.Or(
-		cmp.Compare(rank(b), rank(a)),
-		b.CreationTimestamp.Compare(a.CreationTimestamp.Time),
-		cmp.Compare(a.Name, b.Name))
+	return cmp.Or(cmp.Compare(rank(b), rank(a)), b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 }
 
 func rank(p *corev1.Pod) int {
-	r := 0
-	if p.Status.Phase == corev1.PodRunning {
-		r = 2
+	switch {
+	case p.Status.Phase != corev1.PodRunning:
+		return 0
+	case slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }):
+		return 2
 	}
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			r++
-		}
-	}
-	return r
+	return 1
 }
 
 // containerNames are those of a pod in the order in which they start.
-func containerNames(pod *corev1.Pod) []string {
-	var names []string
-	for _, c := range pod.Spec.InitContainers {
-		names = append(names, c.Name)
-	}
-	for _, c := range pod.Spec.Containers {
+func containerNames(pod *corev1.Pod) (names []string) {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		names = append(names, c.Name)
 	}
 	return names
 }
 
-// containerList is what kubectl prints when it has to choose.
-func containerList(pod *corev1.Pod) string {
-	var names []string
-	for _, c := range pod.Spec.Containers {
-		names = append(names, c.Name)
+// chooseContainer returns the container to use, and says so when it had to choose among several.
+func chooseContainer(c *cobra.Command, pod *corev1.Pod, asked string, quiet bool) (string, error) {
+	names := containerNames(pod)
+	switch {
+	case asked != "" && !slices.Contains(names, asked):
+		return "", fmt.Errorf("container %s not found in pod %s: it has %v", asked, pod.Name, names)
+	case asked != "":
+		return asked, nil
+	case pod.Annotations["kubectl.kubernetes.io/default-container"] != "":
+		return pod.Annotations["kubectl.kubernetes.io/default-container"], nil
+	case len(pod.Spec.Containers) == 0:
+		return "", errors.New("the pod has no containers")
 	}
-	for _, c := range pod.Spec.InitContainers {
-		names = append(names, c.Name+" (init)")
+	first := pod.Spec.Containers[0].Name
+	if len(names) > 1 && !quiet {
+		inits := len(pod.Spec.InitContainers)
+		for i := range inits {
+			names[i] += " (init)"
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "Defaulted container %q out of: %s\n", first, strings.Join(append(names[inits:], names[:inits]...), ", "))
 	}
-	return strings.Join(names, ", ")
+	return first, nil
 }

@@ -1,68 +1,70 @@
 package ctl
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
 )
 
+// rollout is what is done to each deployment that is named.
 type rollout struct {
 	*session
-	service api.Service
+	watch    bool
+	timeout  time.Duration
+	revision int64
+	dry      string
 }
 
 func rolloutCommand(s *session) *cobra.Command {
-	r := &rollout{session: s}
-	return parent("rollout", "Follow and steer the rollout of a deployment",
-		statusCommand(r), historyCommand(r), undoCommand(r),
+	r := &rollout{session: s, dry: "none"}
+	status := r.command("status", "Wait until a rollout is through, and tell how it goes", r.status)
+	f := status.Flags()
+	f.BoolVarP(&r.watch, "watch", "w", true, "Wait until the rollout is through")
+	f.DurationVar(&r.timeout, "timeout", 0, "How long to wait; 0 waits as long as it takes")
+	f.Int64Var(&r.revision, "revision", 0, "Give up when another revision than this one is rolled out")
+	history := r.command("history", "List the revisions that can be gone back to", r.history)
+	history.Flags().Int64Var(&r.revision, "revision", 0, "Show this one in full")
+	undo := r.command("undo", "Go back to an earlier revision", r.undo)
+	undo.Flags().Int64Var(&r.revision, "to-revision", 0, "Which; 0 means the one before")
+	dryFlag(undo, &r.dry)
+	return parent("rollout", "Follow and steer the rollout of a deployment", status, history, undo,
 		r.command("restart", "Replace all pods, one after the other", r.restart),
 		r.command("pause", "Hold further changes back", r.pause),
 		r.command("resume", "Let held-back changes through", r.resume),
 	)
 }
 
-// command is a subcommand that does one thing to each deployment that is named.
 func (r *rollout) command(name, short string, do func(*cobra.Command, *appsv1.Deployment) error) *cobra.Command {
 	return &cobra.Command{
 		Use:               name + " deployment/NAME…",
 		Short:             short,
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(c *cobra.Command, args []string) error {
-			return r.each(c, args, do)
+			targets, err := r.named(c, args)
+			if err != nil {
+				return err
+			}
+			return each(targets, nil, func(t api.Target) error {
+				if !t.Kind.Is(api.DeploymentKind) {
+					return fmt.Errorf("no rollouts are kept of %s, only of deployments", t.Kind)
+				}
+				d, err := api.Deployments.Get(c.Context(), r, t.Key)
+				if err != nil {
+					return err
+				}
+				return do(c, d)
+			})
 		},
 	}
-}
-
-func (r *rollout) each(c *cobra.Command, args []string, do func(*cobra.Command, *appsv1.Deployment) error) error {
-	wants, err := parseArgs(api.Builtin, args)
-	if err != nil {
-		return usageError(c, err)
-	}
-	if r.service, err = r.connect(); err != nil {
-		return err
-	}
-	var faults []error
-	for _, w := range wants {
-		if !w.kind.Is(api.DeploymentKind) {
-			return fmt.Errorf("no rollouts are kept of %s, only of deployments", w.kind)
-		}
-		for _, name := range w.names {
-			d, err := api.Deployments.Get(c.Context(), r.service, r.key(w.kind, name))
-			if err == nil {
-				err = do(c, d)
-			}
-			faults = append(faults, errList(err)...)
-		}
-	}
-	return joined(faults)
 }
 
 func (r *rollout) restart(c *cobra.Command, d *appsv1.Deployment) error {
@@ -70,130 +72,108 @@ func (r *rollout) restart(c *cobra.Command, d *appsv1.Deployment) error {
 		return fmt.Errorf("deployments.apps %q can't restart paused deployment (run rollout resume first)", d.Name)
 	}
 	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339))
-	return r.patch(c, d, types.StrategicMergePatchType, []byte(patch), "restarted")
+	return r.change(c, d, types.MergePatchType, patch, "restarted")
 }
 
 func (r *rollout) pause(c *cobra.Command, d *appsv1.Deployment) error {
 	if d.Spec.Paused {
 		return fmt.Errorf("deployments.apps %q is already paused", d.Name)
 	}
-	return r.patch(c, d, types.StrategicMergePatchType, []byte(`{"spec":{"paused":true}}`), "paused")
+	return r.change(c, d, types.MergePatchType, `{"spec":{"paused":true}}`, "paused")
 }
 
 func (r *rollout) resume(c *cobra.Command, d *appsv1.Deployment) error {
 	if !d.Spec.Paused {
 		return fmt.Errorf("deployments.apps %q is not paused", d.Name)
 	}
-	return r.patch(c, d, types.StrategicMergePatchType, []byte(`{"spec":{"paused":null}}`), "resumed")
+	return r.change(c, d, types.MergePatchType, `{"spec":{"paused":null}}`, "resumed")
 }
 
-func (r *rollout) patch(c *cobra.Command, d *appsv1.Deployment, how types.PatchType, data []byte, did string) error {
-	_, err := r.service.Write(c.Context(), api.Request{
-		Target: api.Target{Kind: api.DeploymentKind, Key: api.KeyOf(d)}, Verb: api.VerbPatch,
-		Patch: &api.Patch{Type: how, Data: data}, Options: api.Options{Manager: manager},
-	})
+func (r *rollout) change(c *cobra.Command, d *appsv1.Deployment, how types.PatchType, patch, did string) error {
+	err := r.patch(c.Context(), r.target(api.DeploymentKind, d.Name), how, patch, api.Preconditions{})
 	if err == nil {
-		_, err = fmt.Fprintln(c.OutOrStdout(), printer.Named(api.DeploymentKind, d.Name), did)
+		r.tell(c, d, "%s", did)
 	}
 	return err
 }
 
-type undo struct {
-	*rollout
-	to  int64
-	dry dryRun
+func (r *rollout) tell(c *cobra.Command, d *appsv1.Deployment, format string, args ...any) {
+	fmt.Fprintln(c.OutOrStdout(), printer.Named(api.DeploymentKind, d.Name), fmt.Sprintf(format, args...))
 }
 
-func undoCommand(r *rollout) *cobra.Command {
-	u := &undo{rollout: r}
-	c := r.command("undo", "Go back to an earlier revision", u.run)
-	c.Flags().Int64Var(&u.to, "to-revision", 0, "Which; 0 means the one before")
-	u.dry.flag(c)
-	return c
-}
-
-// run puts an earlier template back: to the deployment this is a change like any other, and makes a new revision.
-func (u *undo) run(c *cobra.Command, d *appsv1.Deployment) error {
-	if err := u.dry.check(c); err != nil {
+// undo puts an earlier template back: to the deployment this is a change like any other, and makes a new revision.
+func (r *rollout) undo(c *cobra.Command, d *appsv1.Deployment) error {
+	if err := checkDry(r.dry); err != nil {
 		return err
 	}
 	if d.Spec.Paused {
 		return fmt.Errorf("you cannot rollback a paused deployment; resume it first with 'ctl rollout resume deployment/%s' and try again", d.Name)
 	}
-	history, err := revisionsOf(c.Context(), u.service, d)
+	all, err := revisionsOf(c.Context(), r, d)
 	if err != nil {
 		return err
 	}
-	rs, err := history.find(d.Name, u.to)
+	rs, err := all.find(d.Name, r.revision)
 	if err != nil {
 		return err
 	}
-	template := bare(rs)
-	if sameTemplate(template, &d.Spec.Template) {
-		_, err := fmt.Fprintf(c.OutOrStdout(), "%s skipped rollback (current template already matches revision %d)\n", printer.Named(api.DeploymentKind, d.Name), revision(rs))
-		return err
+	template := rs.Spec.Template.DeepCopy()
+	delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey) // the controller's addition
+	if equality.Semantic.DeepEqual(template, &d.Spec.Template) {
+		r.tell(c, d, "skipped rollback (current template already matches revision %d)", revision(rs))
+		return nil
 	}
-	if u.dry.suffix() != "" {
-		_, err := fmt.Fprintln(c.OutOrStdout(), printer.Named(api.DeploymentKind, d.Name), "rolled back"+u.dry.suffix())
-		return err
+	if r.dry != "none" {
+		r.tell(c, d, "rolled back%s", dryRuns[r.dry])
+		return nil
 	}
-	data, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/template", "value": template}})
+	data, err := json.Marshal(template)
 	if err != nil {
 		return err
 	}
-	return u.patch(c, d, types.JSONPatchType, data, "rolled back")
+	return r.change(c, d, types.JSONPatchType, fmt.Sprintf(`[{"op":"replace","path":"/spec/template","value":%s}]`, data), "rolled back")
 }
 
-type history struct {
-	*rollout
-	revision int64
-}
-
-func historyCommand(r *rollout) *cobra.Command {
-	h := &history{rollout: r}
-	c := r.command("history", "List the revisions that can be gone back to", h.run)
-	c.Flags().Int64Var(&h.revision, "revision", 0, "Show this one in full")
-	return c
-}
-
-func (h *history) run(c *cobra.Command, d *appsv1.Deployment) error {
-	all, err := revisionsOf(c.Context(), h.service, d)
-	if err != nil {
-		return err
-	}
-	if h.revision > 0 {
-		return h.show(c, d, all)
-	}
-	fmt.Fprintf(c.OutOrStdout(), "%s \n", printer.Named(api.DeploymentKind, d.Name))
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(c.OutOrStdout(), "No rollout history found.")
-		return err
-	}
-	return all.print(c.OutOrStdout())
-}
-
-// watchDeployment calls a function with a deployment's present state and every later one until it is done.
-func watchDeployment(ctx context.Context, service api.Service, key api.Key, see func(*appsv1.Deployment) (done bool, err error)) error {
-	events, err := service.Watch(ctx, api.Target{Kind: api.DeploymentKind, Key: api.Key{Namespace: key.Namespace}},
-		api.WatchOptions{Initial: true, Fields: byName(key.Name)})
-	if err != nil {
-		return err
-	}
-	for batch, err := range events {
-		if err != nil {
-			return err
+func (r *rollout) status(c *cobra.Command, d *appsv1.Deployment) error {
+	where, o := r.target(api.DeploymentKind, ""), api.WatchOptions{Initial: true, Fields: byName(d.Name)}
+	return r.session.watch(c.Context(), r.timeout, where, o, func(e api.Event) (bool, error) {
+		switch {
+		case e.Object == nil:
+			return false, nil
+		case e.Type == api.Deleted:
+			return false, errors.New("object has been deleted")
 		}
-		for _, e := range batch {
-			if e.Type == api.Bookmark {
-				continue
-			}
-			if e.Type == api.Deleted {
-				return fmt.Errorf("object has been deleted")
-			}
-			if done, err := see(e.Object.(*appsv1.Deployment)); done || err != nil {
-				return err
-			}
+		text, done, err := progress(e.Object.(*appsv1.Deployment), r.revision)
+		if err == nil {
+			fmt.Fprintln(c.OutOrStdout(), text)
+		}
+		return done || !r.watch, err
+	})
+}
+
+// progress tells in kubectl's words how far a rollout is.
+func progress(d *appsv1.Deployment, wanted int64) (text string, done bool, err error) {
+	if wanted > 0 && revision(d) != wanted {
+		return "", false, fmt.Errorf("desired revision (%d) is different from the running revision (%d)", wanted, revision(d))
+	}
+	if d.Generation > d.Status.ObservedGeneration {
+		return "Waiting for deployment spec update to be observed...", false, nil
+	}
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
+			return "", false, fmt.Errorf("deployment %q exceeded its progress deadline", d.Name)
 		}
 	}
-	return ctx.Err()
+	s, why := d.Status, ""
+	switch {
+	case d.Spec.Replicas != nil && s.UpdatedReplicas < *d.Spec.Replicas:
+		why = fmt.Sprintf("%d out of %d new replicas have been updated", s.UpdatedReplicas, *d.Spec.Replicas)
+	case s.Replicas > s.UpdatedReplicas:
+		why = fmt.Sprintf("%d old replicas are pending termination", s.Replicas-s.UpdatedReplicas)
+	case s.AvailableReplicas < s.UpdatedReplicas:
+		why = fmt.Sprintf("%d of %d updated replicas are available", s.AvailableReplicas, s.UpdatedReplicas)
+	default:
+		return fmt.Sprintf("deployment %q successfully rolled out", d.Name), true, nil
+	}
+	return fmt.Sprintf("Waiting for deployment %q rollout to finish: %s...", d.Name, why), false, nil
 }

@@ -35,55 +35,40 @@ func (sc *scale) run(c *cobra.Command, args []string) error {
 	if sc.replicas < 0 {
 		return usage(c, "the --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
 	}
-	wants, err := parseArgs(api.Builtin, args)
-	if err != nil {
-		return usageError(c, err)
-	}
-	service, err := sc.connect()
+	targets, err := sc.named(c, args)
 	if err != nil {
 		return err
 	}
-	var faults []error
-	for _, w := range wants {
-		for _, name := range w.names {
-			if err := sc.one(c.Context(), service, w.kind, name); err != nil {
-				faults = append(faults, err)
-				continue
-			}
-			fmt.Fprintln(c.OutOrStdout(), printer.Named(w.kind, name), "scaled")
+	return each(targets, nil, func(t api.Target) error {
+		err := sc.one(c.Context(), t)
+		if err == nil {
+			fmt.Fprintln(c.OutOrStdout(), printer.Named(t.Kind, t.Key.Name), "scaled")
 		}
-	}
-	return joined(faults)
-}
-
-func (sc *scale) one(ctx context.Context, service api.Service, k *api.Kind, name string) error {
-	if !k.HasSub("scale") {
-		return fmt.Errorf("%s cannot be scaled", k)
-	}
-	target := sc.target(k, name)
-	target.Sub = "scale"
-	if sc.current >= 0 {
-		return sc.onlyFrom(ctx, service, target)
-	}
-	_, err := service.Write(ctx, api.Request{Target: target, Verb: api.VerbPatch, Options: api.Options{Manager: manager},
-		Patch: &api.Patch{Type: types.MergePatchType, Data: fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, sc.replicas)}})
-	return err
-}
-
-// onlyFrom replaces the scale that it has looked at: its resourceVersion makes sure that nobody changes it in between.
-func (sc *scale) onlyFrom(ctx context.Context, service api.Service, t api.Target) error {
-	result, err := service.Get(ctx, t, api.GetOptions{})
-	if err != nil {
 		return err
+	})
+}
+
+func (sc *scale) one(ctx context.Context, t api.Target) error {
+	if !t.Kind.HasSub("scale") {
+		return fmt.Errorf("%s cannot be scaled", t.Kind)
 	}
-	now, ok := result.Object.DeepCopyObject().(*autoscalingv1.Scale)
-	if !ok {
-		return fmt.Errorf("the server answered with a %T instead of a Scale", result.Object)
+	t.Sub = "scale"
+	var only api.Preconditions
+	if sc.current >= 0 {
+		now, err := sc.Get(ctx, t, api.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if was := now.Object.(*autoscalingv1.Scale).Spec.Replicas; was != sc.current {
+			return fmt.Errorf("Expected replicas to be %d, was %d", sc.current, was)
+		}
+		only.Revision = api.RevisionOf(now.Object) // nobody changes it in between
 	}
-	if now.Spec.Replicas != sc.current {
-		return fmt.Errorf("Expected replicas to be %d, was %d", sc.current, now.Spec.Replicas)
-	}
-	now.Spec.Replicas = sc.replicas
-	_, err = service.Write(ctx, api.Request{Target: t, Verb: api.VerbUpdate, Body: now, Options: api.Options{Manager: manager}})
+	return sc.patch(ctx, t, types.MergePatchType, fmt.Sprintf(`{"spec":{"replicas":%d}}`, sc.replicas), only)
+}
+
+func (s *session) patch(ctx context.Context, t api.Target, how types.PatchType, patch string, only api.Preconditions) error {
+	_, err := s.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: how, Data: []byte(patch)},
+		Options: api.Options{Manager: manager, Pre: only}})
 	return err
 }

@@ -1,17 +1,22 @@
 package ctl
 
 import (
-	"github.com/spf13/cobra"
+	"cmp"
+	"context"
+	"errors"
+	"time"
 
-	"optimist/ctl/kubeconfig"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/fields"
+
 	"optimist/internal/api"
 	"optimist/internal/client"
 )
 
-// session is how commands reach a cluster: the root's flags, and the connection once it is needed.
+// session is how commands reach a cluster: the root's flags, and the Service itself once the command is connected.
 type session struct {
+	api.Service
 	kubeconfig, context, namespace string
-	service                        api.Service
 }
 
 func (s *session) flags(root *cobra.Command) {
@@ -23,46 +28,80 @@ func (s *session) flags(root *cobra.Command) {
 	complete(root, "context", s.completeContexts)
 }
 
-// connect returns the Service to talk to. It does no I/O yet but reading the kubeconfig: the connection is made by the first call.
-func (s *session) connect() (api.Service, error) {
-	if s.service != nil {
-		return s.service, nil
+// connected lets commands (or all their children) run only with a Service.
+func (s *session) connected(commands ...*cobra.Command) []*cobra.Command {
+	for _, c := range commands {
+		if s.connected(c.Commands()...); !c.HasSubCommands() {
+			c.PreRunE = func(*cobra.Command, []string) error { return s.connect() }
+		}
+	}
+	return commands
+}
+
+// connect does no I/O yet but reading the kubeconfig: the connection is made by the first call.
+func (s *session) connect() error {
+	if s.Service != nil {
+		return nil
 	}
 	config, err := client.Load(s.file(), s.context)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c, err := client.New(config)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.Service = c
 	}
-	s.service = c
-	return c, nil
+	return err
 }
-
-func (s *session) file() string { return kubeconfig.Path(s.kubeconfig, s.context) }
 
 // ns is the namespace to work in: the flag's, else the context's, else default.
 func (s *session) ns() string {
-	if s.namespace != "" {
-		return s.namespace
+	x, _ := s.contextNamed(s.context) // without a kubeconfig there is still a namespace
+	return cmp.Or(s.namespace, x.Namespace, "default")
+}
+
+// target names an object of a kind in the session's namespace; without a name, all of them.
+func (s *session) target(k *api.Kind, name string) api.Target {
+	t := api.Target{Kind: k, Key: api.Key{Name: name}}
+	if k.Namespaced {
+		t.Key.Namespace = s.ns()
 	}
-	if c, err := kubeconfig.Read(s.file()); err == nil {
-		if x, ok := c.Context(s.context); ok && x.Context.Namespace != "" {
-			return x.Context.Namespace
+	return t
+}
+
+var errTimeout = errors.New("timed out waiting for the condition")
+
+// watch shows every event that is no bookmark until the function is satisfied. A timeout of 0 waits as long as it takes.
+func (s *session) watch(ctx context.Context, timeout time.Duration, t api.Target, o api.WatchOptions, see func(api.Event) (done bool, err error)) error {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	err := s.events(ctx, t, o, see)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errTimeout
+	}
+	return err
+}
+
+func (s *session) events(ctx context.Context, t api.Target, o api.WatchOptions, see func(api.Event) (bool, error)) error {
+	events, err := s.Watch(ctx, t, o)
+	if err != nil {
+		return err
+	}
+	for batch, err := range events {
+		if err != nil {
+			return err
+		}
+		for _, e := range batch {
+			if done, err := see(e); done || err != nil {
+				return err
+			}
 		}
 	}
-	return "default"
+	return ctx.Err()
 }
 
-// target names an object of a kind in the session's namespace.
-func (s *session) target(k *api.Kind, name string) api.Target {
-	return api.Target{Kind: k, Key: s.key(k, name)}
-}
-
-func (s *session) key(k *api.Kind, name string) api.Key {
-	if !k.Namespaced {
-		return api.Key{Name: name}
-	}
-	return api.Key{Namespace: s.ns(), Name: name}
-}
+// byName selects the one object of a name in lists and watches.
+func byName(name string) fields.Selector { return fields.OneTermEqualSelector("metadata.name", name) }

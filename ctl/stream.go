@@ -1,10 +1,13 @@
 package ctl
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"sync"
 
@@ -13,6 +16,18 @@ import (
 
 	"optimist/internal/api"
 )
+
+// listen copies all that a target has to say, without telling it anything.
+func (s *session) listen(ctx context.Context, t api.Target, params url.Values, out io.Writer) error {
+	stream, err := s.Connect(ctx, t, params)
+	if err != nil {
+		return err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	return drain(stream, out, out)
+}
 
 // drain copies a stream's output until it ends, and returns what its last word, a metav1.Status, means.
 func drain(s api.Stream, out, errOut io.Writer) error {
@@ -39,7 +54,6 @@ func drain(s api.Stream, out, errOut io.Writer) error {
 	}
 }
 
-// outcomeOf reads a stream's last word.
 func outcomeOf(data []byte) error {
 	var status metav1.Status
 	if err := json.Unmarshal(data, &status); err != nil {
@@ -48,64 +62,65 @@ func outcomeOf(data []byte) error {
 	if status.Status == metav1.StatusSuccess {
 		return nil
 	}
-	if code, ok := codeIn(status); ok {
-		return &exitError{code: code, text: fmt.Sprintf("command terminated with exit code %d", code)}
+	if status.Details != nil {
+		for _, cause := range status.Details.Causes {
+			if code, err := strconv.Atoi(cause.Message); err == nil && cause.Type == "ExitCode" {
+				return &exitError{code: code, text: fmt.Sprintf("command terminated with exit code %d", code)}
+			}
+		}
 	}
 	return &apierrors.StatusError{ErrStatus: status}
 }
 
-// exitCodeCause is how Kubernetes reports the code with which a process ended.
-const exitCodeCause = "ExitCode"
-
-func codeIn(status metav1.Status) (int, bool) {
-	if status.Details == nil {
-		return 0, false
-	}
-	for _, cause := range status.Details.Causes {
-		if cause.Type == exitCodeCause {
-			code, err := strconv.Atoi(cause.Message)
-			return code, err == nil
-		}
-	}
-	return 0, false
-}
-
 // sender lets several goroutines send on one stream.
 type sender struct {
-	mu     sync.Mutex
-	stream api.Stream
+	mu sync.Mutex
+	api.Stream
 }
 
-func (s *sender) send(c api.Channel, data []byte) error {
+func (s *sender) Send(f api.Frame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stream.Send(api.Frame{Channel: c, Data: data})
+	return s.Stream.Send(f)
 }
 
-func (s *sender) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stream.CloseSend()
-}
-
-// pump sends all of a reader as standard input, then its end. It returns the bytes of every frame to progress (nil = nobody asks).
-func (s *sender) pump(in io.Reader, progress func(int)) error {
+// pump sends all of a reader as standard input, then its end.
+func pump(s api.Stream, in io.Reader) error {
 	for {
-		buffer := make([]byte, api.FrameSize) // anew each time: a stream may keep what it was given
+		buffer := make([]byte, 32<<10) // anew each time: a stream may keep what it was given
 		n, err := in.Read(buffer)
 		if n > 0 {
-			if err := s.send(api.ChannelStdin, buffer[:n]); err != nil {
+			if err := s.Send(api.Frame{Channel: api.ChannelStdin, Data: buffer[:n]}); err != nil {
 				return err
-			}
-			if progress != nil {
-				progress(n)
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return s.close()
+			return s.CloseSend()
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// lines hands whole lines on, each with a prefix. Several may share an output and its lock.
+type lines struct {
+	mu     *sync.Mutex
+	out    io.Writer
+	prefix string
+	rest   []byte
+}
+
+func (l *lines) Write(data []byte) (int, error) {
+	l.rest = append(l.rest, data...)
+	end := bytes.LastIndexByte(l.rest, '\n') + 1
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range bytes.Lines(l.rest[:end]) {
+		if _, err := fmt.Fprintf(l.out, "%s%s", l.prefix, line); err != nil {
+			return 0, err
+		}
+	}
+	l.rest = l.rest[end:]
+	return len(data), nil
 }

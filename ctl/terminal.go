@@ -3,10 +3,12 @@ package ctl
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"os"
+	"time"
 
 	"golang.org/x/term"
+
+	"optimist/internal/api"
 )
 
 // terminal is a standard input or output that a person sits at.
@@ -21,32 +23,22 @@ func terminalOf(stream any) *terminal {
 	return &terminal{fd: int(f.Fd())}
 }
 
-func isTerminal(w io.Writer) bool { return terminalOf(w) != nil }
-
 // raw passes every key on as it is typed, Ctrl-C too.
 func (t *terminal) raw() (restore func(), err error) {
 	state, err := term.MakeRaw(t.fd)
-	if err != nil {
-		return nil, err
-	}
-	return func() { _ = term.Restore(t.fd, state) }, nil
+	return func() { _ = term.Restore(t.fd, state) }, err
 }
 
-// sizes tells the terminal's size now and whenever it changes.
-func (t *terminal) sizes(ctx context.Context, tell func([]byte)) {
-	changed := resized(ctx)
-	width, height := 0, 0
-	for {
-		w, h, err := term.GetSize(t.fd)
-		if err == nil && (w != width || h != height) {
-			width, height = w, h
-			size, _ := json.Marshal(struct{ Width, Height int }{w, h})
-			tell(size)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
+// sizes tells the terminal's size now and whenever it has changed. Not every system has a signal for that, so it looks.
+func (t *terminal) sizes(ctx context.Context, s api.Stream) {
+	var told struct{ Width, Height int }
+	for look := time.Tick(250 * time.Millisecond); ctx.Err() == nil; <-look {
+		now := told
+		var err error
+		if now.Width, now.Height, err = term.GetSize(t.fd); err == nil && now != told {
+			told = now
+			size, _ := json.Marshal(now) // two numbers
+			_ = s.Send(api.Frame{Channel: api.ChannelResize, Data: size})
 		}
 	}
 }

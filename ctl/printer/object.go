@@ -5,28 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"optimist/internal/api"
 )
-
-// Formats that -o takes for whole objects; "" and "wide" are tables.
-var formats = []string{"json", "name", "wide", "yaml"}
-
-// Check refuses what -o does not know.
-func Check(format string) error {
-	if format == "" || slices.Contains(formats, format) {
-		return nil
-	}
-	return fmt.Errorf("unable to match a printer suitable for the output format %q, allowed formats are: %s", format, strings.Join(formats, ","))
-}
-
-// IsTable reports whether the format wants the server's rows.
-func IsTable(format string) bool { return format == "" || format == "wide" }
 
 // Item is an object to print and its kind.
 type Item struct {
@@ -50,34 +34,26 @@ func Singular(k *api.Kind) string {
 
 // Object prints one object as yaml, json or name.
 func Object(out io.Writer, format string, item Item, managed bool) error {
+	if format == "name" {
+		_, err := fmt.Fprintln(out, item.Name())
+		return err
+	}
 	return write(out, format, clean(item, managed))
 }
 
-// Objects prints several as one List; names line by line.
+// Objects prints several as one List.
 func Objects(out io.Writer, format string, items []Item, managed bool) error {
-	list := list{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "List"}, Items: []api.Object{}}
+	list := struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        struct {
+			ResourceVersion string `json:"resourceVersion"`
+		} `json:"metadata"`
+		Items []api.Object `json:"items"`
+	}{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "List"}, Items: []api.Object{}}
 	for _, item := range items {
 		list.Items = append(list.Items, clean(item, managed))
 	}
 	return write(out, format, list)
-}
-
-// Names prints a line an object.
-func Names(out io.Writer, items []Item) error {
-	for _, item := range items {
-		if _, err := fmt.Fprintln(out, item.Name()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-type list struct {
-	metav1.TypeMeta `json:",inline"`
-	Metadata        struct {
-		ResourceVersion string `json:"resourceVersion"`
-	} `json:"metadata"`
-	Items []api.Object `json:"items"`
 }
 
 // clean returns a copy that says what it is, without the bookkeeping of field managers unless asked for.
@@ -95,23 +71,15 @@ func write(out io.Writer, format string, v any) error {
 		return err
 	}
 	if format == "json" {
-		if data, err = indented(data); err != nil {
+		var indented bytes.Buffer
+		if data, err = yaml.YAMLToJSON(data); err != nil {
 			return err
 		}
+		if err := json.Indent(&indented, data, "", "    "); err != nil {
+			return err
+		}
+		data = append(indented.Bytes(), '\n')
 	}
 	_, err = out.Write(data)
 	return err
-}
-
-func indented(text []byte) ([]byte, error) {
-	data, err := yaml.YAMLToJSON(text)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, data, "", "    "); err != nil {
-		return nil, err
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
 }

@@ -41,6 +41,15 @@ type Table struct {
 // NewTable returns an empty table of the server's columns.
 func NewTable(out io.Writer, c Columns) *Table { return &Table{Columns: c, out: out} }
 
+// Plain prints a table that no server made.
+func Plain(out io.Writer, noHeaders bool, rows [][]any, columns ...string) error {
+	var defs []metav1.TableColumnDefinition
+	for _, name := range columns {
+		defs = append(defs, metav1.TableColumnDefinition{Name: name})
+	}
+	return NewTable(out, Columns{NoHeaders: noHeaders}).Print(defs, make([]api.Object, len(rows)), rows)
+}
+
 // Print adds rows, with the header before the first ones. objects stand beside the rows.
 func (t *Table) Print(defs []metav1.TableColumnDefinition, objects []api.Object, rows [][]any) error {
 	var lines [][]string
