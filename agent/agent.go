@@ -51,7 +51,6 @@ type Agent struct {
 	config Config
 	set    *informer.Set
 	pods   *pods
-	ground *ground
 	nodes  informer.Reader[*corev1.Node]
 	cache  informer.Reader[*corev1.Pod]
 	keeper *node.Keeper
@@ -75,18 +74,18 @@ func New(c Config) *Agent {
 	set := informer.NewSet(c.Service)
 	set.Log = c.Log
 	service := set.Over(c.Service)
-	a := &Agent{config: c, set: set, ground: &ground{runtime: c.Runtime}, news: make(chan struct{}, 1)}
+	a := &Agent{config: c, set: set, news: make(chan struct{}, 1)}
 	a.nodes = informer.Watch(set, api.Nodes, informer.Options[*corev1.Node]{Fields: fields.OneTermEqualSelector("metadata.name", c.Node)})
 	a.cache = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", c.Node)})
 	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
 	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Labels: c.Labels,
 		Capacity: c.Capacity, Version: c.Runtime.Version, Log: c.Log})
 	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
-		Service: service, Pods: a.cache, Ground: a.ground, Runtime: c.Runtime, Network: c.Network,
+		Service: service, Pods: a.cache, Runtime: c.Runtime, Network: c.Network,
 		Images: images.NewPuller(c.Runtime), References: pod.NewReferences(c.Service), Events: a.events, Starts: make(chan struct{}, starts),
 		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Log: c.Log,
 	}}
-	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Ground: a.ground, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
+	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
 	set.Listen(api.PodKind, a.pods.changed)
 	set.Listen(api.NodeKind, func(informer.Change) { a.keeper.Wake(); a.wake() })
 	return a
@@ -144,15 +143,15 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 }
 
 // found waits for the runtime and returns what it runs.
-func (a *Agent) found(ctx context.Context) (map[types.UID]*runtime.Sandbox, error) {
+func (a *Agent) found(ctx context.Context) ([]runtime.Sandbox, error) {
 	for {
 		version, err := a.config.Runtime.Version(ctx)
 		if err == nil {
 			if a.pods.host.Node.Runtime == "" { // at the start: later, workers read it
 				a.pods.host.Node.Runtime, _, _ = strings.Cut(version, "://")
 			}
-			var boxes map[types.UID]*runtime.Sandbox
-			if boxes, err = a.ground.all(ctx); err == nil {
+			var boxes []runtime.Sandbox
+			if boxes, err = a.config.Runtime.State(ctx); err == nil {
 				return boxes, nil
 			}
 		}
@@ -184,11 +183,11 @@ func (a *Agent) wake() {
 }
 
 // wire waits for the node's podCIDR, sets the network up and detaches what belongs to nobody.
-func (a *Agent) wire(ctx context.Context, boxes map[types.UID]*runtime.Sandbox) error {
+func (a *Agent) wire(ctx context.Context, boxes []runtime.Sandbox) error {
 	kept := map[types.UID]netip.Addr{}
-	for uid, b := range boxes {
+	for _, b := range boxes {
 		if b.Address.IsValid() {
-			kept[uid] = b.Address
+			kept[b.Pod] = b.Address
 		}
 	}
 	for {

@@ -5,7 +5,7 @@
 //	     └── status, events, lease ◄── node.Keeper, pod workers               └── runtime.Events: "something in pod X has ended"
 //	     └── logs, exec, attach over the kept connection ──► server
 //
-// Start reading at agent.go (Run: the order of a start), then package pod. ground.go reads the runtime for all workers at once.
+// Start reading at agent.go (Run: the order of a start), then package pod.
 //
 // Invariants: no worker starts before the cache of Pods is complete and the pod network stands; whatever is on the node belongs to a
 // worker, also what an earlier agent left; the agent's death changes nothing for running containers.

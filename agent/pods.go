@@ -25,15 +25,15 @@ type pods struct {
 
 // open starts the workers, once the cache is complete and the network stands; spawn starts a goroutine that ends with the agent. known is
 // read only after changed has begun to start workers itself, so that no pod falls between the two.
-func (p *pods) open(known iter.Seq[*corev1.Pod], boxes map[types.UID]*runtime.Sandbox, spawn func(func(context.Context))) {
+func (p *pods) open(known iter.Seq[*corev1.Pod], boxes []runtime.Sandbox, spawn func(func(context.Context))) {
 	p.mu.Lock()
 	p.spawn = spawn
 	p.mu.Unlock()
 	for one := range known {
 		p.ensure(api.KeyOf(one), one.UID)
 	}
-	for uid, box := range boxes {
-		p.ensure(api.Key{Namespace: box.Namespace, Name: box.Name}, uid)
+	for _, box := range boxes {
+		p.ensure(api.Key{Namespace: box.Namespace, Name: box.Name}, box.Pod)
 	}
 }
 

@@ -28,7 +28,6 @@ func sandboxSpec(pod *corev1.Pod) runtime.SandboxSpec {
 		Pod: pod.UID, Namespace: pod.Namespace, Name: pod.Name,
 		Hostname: hostname(pod), HostNetwork: pod.Spec.HostNetwork,
 		Labels: map[string]string{labelRevision: api.RevisionOf(pod).String()},
-		Limits: podLimits(pod),
 	}
 }
 
@@ -98,46 +97,13 @@ const (
 )
 
 func limits(r corev1.ResourceRequirements) runtime.Limits {
-	cpu, limited := r.Requests[corev1.ResourceCPU]
-	if !limited {
+	cpu, requested := r.Requests[corev1.ResourceCPU]
+	if !requested {
 		cpu = r.Limits[corev1.ResourceCPU]
 	}
-	return cgroup(cpu.MilliValue(), r.Limits.Cpu().MilliValue(), r.Limits.Memory().Value())
-}
-
-func cgroup(request, limit, memory int64) runtime.Limits {
-	l := runtime.Limits{CPUShares: uint64(max(request*sharesPerCPU/1000, minShares)), MemoryBytes: memory}
-	if limit > 0 {
+	l := runtime.Limits{CPUShares: uint64(max(cpu.MilliValue()*sharesPerCPU/1000, minShares)), MemoryBytes: r.Limits.Memory().Value()}
+	if limit := r.Limits.Cpu().MilliValue(); limit > 0 {
 		l.CPUQuota = max(limit*period/1000, minQuota)
 	}
 	return l
-}
-
-// podLimits are the sums of the containers', where each has a limit; a pod's cgroup must also hold its largest init container.
-func podLimits(pod *corev1.Pod) runtime.Limits {
-	var request, limit, memory int64
-	cpuLimited, memoryLimited := true, true
-	for _, c := range pod.Spec.Containers {
-		request += c.Resources.Requests.Cpu().MilliValue()
-		limit += c.Resources.Limits.Cpu().MilliValue()
-		memory += c.Resources.Limits.Memory().Value()
-		cpuLimited = cpuLimited && !c.Resources.Limits.Cpu().IsZero()
-		memoryLimited = memoryLimited && !c.Resources.Limits.Memory().IsZero()
-	}
-	for _, c := range pod.Spec.InitContainers {
-		cpu, mem := c.Resources.Limits.Cpu().MilliValue(), c.Resources.Limits.Memory().Value()
-		cpuLimited, memoryLimited = cpuLimited && cpu > 0, memoryLimited && mem > 0
-		if c.RestartPolicy != nil { // a sidecar runs beside the others
-			limit, memory = limit+cpu, memory+mem
-		} else {
-			limit, memory = max(limit, cpu), max(memory, mem)
-		}
-	}
-	if !cpuLimited {
-		limit = 0
-	}
-	if !memoryLimited {
-		memory = 0
-	}
-	return cgroup(request, limit, memory)
 }

@@ -83,24 +83,17 @@ func quantities(t *testing.T, text string) corev1.ResourceList {
 
 func TestLimits(t *testing.T) {
 	for _, row := range []struct {
-		name, spec string
-		pod, first runtime.Limits
+		name, resources string
+		want            runtime.Limits
 	}{
-		{"nothing asked: the smallest weight", `{containers: [{name: a}]}`, runtime.Limits{CPUShares: 2}, runtime.Limits{CPUShares: 2}},
-		{"a request is a weight", `{containers: [{name: a, resources: {requests: {cpu: 500m}}}]}`, runtime.Limits{CPUShares: 512}, runtime.Limits{CPUShares: 512}},
-		{"a limit is a quota", `{containers: [{name: a, resources: {requests: {cpu: 250m}, limits: {cpu: 500m, memory: 1Ki}}}]}`,
-			runtime.Limits{CPUShares: 256, CPUQuota: 50000, MemoryBytes: 1024}, runtime.Limits{CPUShares: 256, CPUQuota: 50000, MemoryBytes: 1024}},
-		{"a pod is bounded only if all its containers are", `{containers: [{name: a, resources: {limits: {memory: 1Ki}}}, {name: b}]}`,
-			runtime.Limits{CPUShares: 2}, runtime.Limits{CPUShares: 2, MemoryBytes: 1024}},
-		{"a pod must hold its largest init container", `{initContainers: [{name: i, resources: {limits: {memory: 9Ki}}}], containers: [{name: a, resources: {limits: {memory: 1Ki}}}, {name: b, resources: {limits: {memory: 1Ki}}}]}`,
-			runtime.Limits{CPUShares: 2, MemoryBytes: 9 << 10}, runtime.Limits{CPUShares: 2, MemoryBytes: 1 << 10}},
+		{"nothing asked: the smallest weight", `{}`, runtime.Limits{CPUShares: 2}},
+		{"a request is a weight", `{requests: {cpu: 500m}}`, runtime.Limits{CPUShares: 512}},
+		{"a limit is a quota", `{requests: {cpu: 250m}, limits: {cpu: 500m, memory: 1Ki}}`, runtime.Limits{CPUShares: 256, CPUQuota: 50000, MemoryBytes: 1024}},
+		{"and a request, where there is none", `{limits: {cpu: "1"}}`, runtime.Limits{CPUShares: 1024, CPUQuota: 100000}},
 	} {
-		pod := parsePod(t, "spec: "+row.spec)
-		if got := podLimits(pod); got != row.pod {
-			t.Errorf("%s: pod %+v, want %+v", row.name, got, row.pod)
-		}
-		if got := limits(pod.Spec.Containers[0].Resources); got != row.first {
-			t.Errorf("%s: container %+v, want %+v", row.name, got, row.first)
+		pod := parsePod(t, "spec: {containers: [{name: a, resources: "+row.resources+"}]}")
+		if got := limits(pod.Spec.Containers[0].Resources); got != row.want {
+			t.Errorf("%s: %+v, want %+v", row.name, got, row.want)
 		}
 	}
 }

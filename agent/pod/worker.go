@@ -21,7 +21,6 @@ import (
 type Host struct {
 	Service    api.Service // as this node; what it writes is laid over Pods at once
 	Pods       Pods
-	Ground     Ground
 	Runtime    runtime.Runtime
 	Network    network.Network
 	Images     *images.Puller
@@ -36,11 +35,6 @@ type Host struct {
 // Pods is the cache of this node's Pods.
 type Pods interface {
 	Get(api.Key) (*corev1.Pod, bool)
-}
-
-// Ground reads the runtime's state of one pod as it is now; nil: no sandbox.
-type Ground interface {
-	Sandbox(ctx context.Context, pod types.UID) (*runtime.Sandbox, error)
 }
 
 // Events takes what users should know.
@@ -170,7 +164,7 @@ func (w *Worker) look(ctx context.Context) (View, error) {
 		v.Pod, w.pod = pod, pod
 	}
 	var err error
-	v.Sandbox, err = w.host.Ground.Sandbox(ctx, w.uid)
+	v.Sandbox, err = w.host.Runtime.Sandbox(ctx, w.uid)
 	return v, err
 }
 

@@ -45,7 +45,6 @@ type SandboxSpec struct {
 	Hostname        string
 	HostNetwork     bool
 	Labels          map[string]string // opaque to the runtime, given back by State
-	Limits          Limits            // the pod's cgroup, the parent of its containers' cgroups: sums, zero = none
 }
 
 // Limits are cgroup settings. Zero means not set.
@@ -129,10 +128,10 @@ type Credentials struct{ Username, Password string }
 type Runtime interface {
 	// Version is the runtime's name and version as shown in the Node's status: "containerd://1.6.20".
 	Version(ctx context.Context) (string, error)
-	// State lists every sandbox of this node with its containers.
+	// State lists every sandbox of this node with its containers; Sandbox reads that of one pod, nil when there is none.
 	State(ctx context.Context) ([]Sandbox, error)
-	// Events yields the uid of each pod in which something changed by itself (an exit, an OOM kill). After an error, or a gap, the caller
-	// reads State again. It ends when ctx does.
+	Sandbox(ctx context.Context, pod types.UID) (*Sandbox, error)
+	// Events yields the uid of each pod in which a container ended by itself. After an error, or a gap, the caller reads State again. It ends when ctx does.
 	Events(ctx context.Context) iter.Seq2[types.UID, error]
 	// Image returns a local image, or ErrNoImage.
 	Image(ctx context.Context, ref string) (Image, error)
@@ -186,7 +185,6 @@ type Line struct {
 type Images interface {
 	Import(ctx context.Context, tar io.Reader) ([]Image, error) // an OCI or docker archive
 	Images(ctx context.Context) ([]Image, error)
-	RemoveImage(ctx context.Context, ref string) error
 }
 
 var (

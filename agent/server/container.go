@@ -53,7 +53,7 @@ func containers(pod *corev1.Pod) []string {
 
 // attempts returns the attempts at a container that the runtime still has, oldest first.
 func (s *Server) attempts(ctx context.Context, pod *corev1.Pod, name string) ([]runtime.Container, error) {
-	box, err := s.config.Ground.Sandbox(ctx, pod.UID)
+	box, err := s.config.Runtime.Sandbox(ctx, pod.UID)
 	if err != nil || box == nil {
 		return nil, err
 	}

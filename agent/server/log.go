@@ -77,7 +77,7 @@ func (s *Server) copyLog(ctx context.Context, c runtime.Container, o logs.Option
 
 // runs asks the runtime; when that cannot answer, a follower goes on waiting.
 func (s *Server) runs(ctx context.Context, id runtime.ContainerID) bool {
-	box, err := s.config.Ground.Sandbox(ctx, id.Pod)
+	box, err := s.config.Runtime.Sandbox(ctx, id.Pod)
 	if err != nil {
 		return true
 	}

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/runtime"
 	"optimist/internal/api"
@@ -21,7 +20,6 @@ import (
 type Config struct {
 	Node    string
 	Pods    Pods
-	Ground  Ground
 	Runtime runtime.Runtime
 	Root    string        // of the log files
 	Console *console.Ring // the agent's own log; nil = it keeps none
@@ -30,11 +28,6 @@ type Config struct {
 // Pods is the cache of this node's Pods.
 type Pods interface {
 	Get(api.Key) (*corev1.Pod, bool)
-}
-
-// Ground reads the runtime's state of one pod; nil: no sandbox.
-type Ground interface {
-	Sandbox(ctx context.Context, pod types.UID) (*runtime.Sandbox, error)
 }
 
 // Server is the agent's api.Connector.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/runtime"
 	"optimist/agent/runtime/sim"
@@ -23,21 +21,13 @@ import (
 	"optimist/internal/console"
 )
 
-// onePod is a node with one Pod; it is its own cache and ground.
+// onePod is a node with one Pod; it is its own cache.
 type onePod struct {
 	*sim.Runtime
 	pod *corev1.Pod
 }
 
 func (o onePod) Get(key api.Key) (*corev1.Pod, bool) { return o.pod, key == api.KeyOf(o.pod) }
-
-func (o onePod) Sandbox(ctx context.Context, pod types.UID) (*runtime.Sandbox, error) {
-	boxes, err := o.State(ctx)
-	if len(boxes) == 0 || boxes[0].Pod != pod {
-		return nil, err
-	}
-	return &boxes[0], err
-}
 
 // aNode runs a pod with the containers "web", which prints one, two and three and lives, and "job", which has failed once.
 func aNode(t *testing.T) *Server {
@@ -58,7 +48,7 @@ func aNode(t *testing.T) *Server {
 	if _, err := ring.Write([]byte("hello from the agent\n")); err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{Node: "n1", Pods: o, Ground: o, Runtime: o.Runtime, Console: ring})
+	return New(Config{Node: "n1", Pods: o, Runtime: o.Runtime, Console: ring})
 }
 
 // ask connects and returns all output followed by the outcome; or the refusal.

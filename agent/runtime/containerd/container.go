@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,9 +12,9 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
-	"golang.org/x/sync/errgroup"
 
 	"optimist/agent/runtime"
 )
@@ -24,13 +25,17 @@ const cleanUpTime = 30 * time.Second
 // StartContainer creates the container and starts its first process, unless this attempt was started before.
 func (r *Runtime) StartContainer(ctx context.Context, spec runtime.ContainerSpec) error {
 	ctx = r.in(ctx)
-	defer r.locks.lock(spec.ID.String())()
-	if done, err := r.startedBefore(ctx, spec.ID); done || err != nil {
+	defer r.containers.lock(spec.ID.String())()
+	found, err := r.settle(ctx, spec.ID)
+	if err != nil || found != nil && found.Phase != runtime.Created {
 		return err
 	}
 	box, err := r.load(spec.ID.Pod)
 	if err != nil {
 		return fmt.Errorf("container %s: sandbox %s: %w", spec.ID, spec.ID.Pod, runtime.ErrNotFound)
+	}
+	if err := r.delete(ctx, spec.ID); err != nil { // what a killed agent left half-made
+		return err
 	}
 	image, err := r.imageFor(ctx, spec)
 	if err != nil {
@@ -41,25 +46,6 @@ func (r *Runtime) StartContainer(ctx context.Context, spec runtime.ContainerSpec
 		return fmt.Errorf("create container %s: %w", spec.ID, err)
 	}
 	return r.start(ctx, c, spec)
-}
-
-// startedBefore also clears what a killed agent left half-made.
-func (r *Runtime) startedBefore(ctx context.Context, id runtime.ContainerID) (bool, error) {
-	c, err := r.client.LoadContainer(ctx, id.String())
-	if errdefs.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	labels, err := c.Labels(ctx)
-	if err != nil {
-		return false, err
-	}
-	if _, started := r.started(id); started || labels[labelExitCode] != "" {
-		return true, nil
-	}
-	return false, r.delete(ctx, c, id)
 }
 
 // create makes snapshot and container. The lease keeps containerd from collecting the snapshot before the container refers to it.
@@ -74,10 +60,20 @@ func (r *Runtime) create(ctx context.Context, box record, image client.Image, sp
 		client.WithContainerLabels(labelsOf(spec, image.Target().Digest.String())),
 		client.WithImage(image),
 		client.WithImageStopSignal(image, "SIGTERM"),
-		client.WithSnapshotter(r.cfg.Snapshotter),
-		r.withFreshSnapshot(spec.ID.String(), image),
+		client.WithSnapshotter(""), // containerd's default
+		withFreshSnapshot(spec.ID.String(), image),
 		client.WithNewSpec(r.specOptions(box, image, spec)...),
 	)
+}
+
+// withFreshSnapshot replaces what a start that was interrupted left under the same name.
+func withFreshSnapshot(id string, image client.Image) client.NewContainerOpts {
+	return func(ctx context.Context, cl *client.Client, c *containers.Container) error {
+		if err := cl.SnapshotService(c.Snapshotter).Remove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+		return client.WithNewSnapshot(id, image)(ctx, cl, c)
+	}
 }
 
 // start gives the container to the kernel. Once the marker is written, it counts as started whatever happens to us.
@@ -85,35 +81,34 @@ func (r *Runtime) start(ctx context.Context, c client.Container, spec runtime.Co
 	if err := os.MkdirAll(filepath.Dir(spec.LogPath), 0o755); err != nil {
 		return err
 	}
-	task, err := c.NewTask(ctx, r.output(spec))
-	if err == nil {
-		if err = r.markStarted(spec.ID); err == nil {
-			err = task.Start(ctx)
-		}
-	}
+	began := time.Now()
+	err := r.run(ctx, c, spec)
 	if err == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
-	if !cannotRun(err) {
-		return errors.Join(fmt.Errorf("start container %s: %w", spec.ID, err), r.delete(ctx, c, spec.ID))
+	if !strings.Contains(err.Error(), "OCI runtime ") { // not runc's refusal (no such command, no such mount, …) but trouble with containerd
+		return errors.Join(fmt.Errorf("start container %s: %w", spec.ID, err), r.delete(ctx, spec.ID))
 	}
-	if err := r.deleteTask(ctx, c); err != nil {
-		return err
-	}
-	now := time.Now()
-	failed := exit{Code: 128, Reason: "StartError", Message: err.Error(), Started: now, Finished: now}
-	if err := r.record(ctx, c, failed); err != nil {
+	failed := runtime.Container{ExitCode: 128, Reason: "StartError", Message: err.Error(), Started: began, Finished: time.Now()}
+	if err := errors.Join(r.deleteTask(ctx, c), recordExit(ctx, c, failed)); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: %s: %w", runtime.ErrCannotRun, spec.ID, err)
 }
 
-// cannotRun tells runc's refusal (no such command, no such mount, …) from trouble with containerd.
-func cannotRun(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, "OCI runtime create failed") || strings.Contains(text, "OCI runtime start failed")
+func (r *Runtime) run(ctx context.Context, c client.Container, spec runtime.ContainerSpec) error {
+	r.cgroup.RLock()
+	task, err := c.NewTask(ctx, r.output(spec))
+	r.cgroup.RUnlock()
+	if err == nil {
+		err = os.WriteFile(r.marker(spec.ID), nil, 0o600)
+	}
+	if err == nil {
+		err = task.Start(ctx)
+	}
+	return err
 }
 
 // output sends what the container prints to a logger process of its own.
@@ -130,23 +125,21 @@ func (r *Runtime) output(spec runtime.ContainerSpec) cio.Creator {
 func (r *Runtime) Stop(ctx context.Context, id runtime.ContainerID, grace time.Duration) error {
 	ctx = r.in(ctx)
 	c, err := r.client.LoadContainer(ctx, id.String())
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	task, err := c.Task(ctx, nil)
 	if err == nil {
-		err = r.end(ctx, c, task, grace)
+		err = end(ctx, c, grace)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("stop container %s: %w", id, err)
 	}
-	return r.settle(ctx, id)
+	_, err = r.look(ctx, id)
+	return err
 }
 
-func (r *Runtime) end(ctx context.Context, c client.Container, task client.Task, grace time.Duration) error {
+func end(ctx context.Context, c client.Container, grace time.Duration) error {
+	task, err := c.Task(ctx, nil)
+	if err != nil {
+		return err
+	}
 	if grace > 0 {
 		signal, err := client.GetStopSignal(ctx, c, syscall.SIGTERM)
 		if err != nil {
@@ -197,31 +190,32 @@ func awaitExit(ctx context.Context, task client.Task) error {
 // Remove deletes an exited container with its writable layer.
 func (r *Runtime) Remove(ctx context.Context, id runtime.ContainerID) error {
 	ctx = r.in(ctx)
-	defer r.locks.lock(id.String())()
-	c, err := r.client.LoadContainer(ctx, id.String())
-	if errdefs.IsNotFound(err) {
-		return r.unmarkStarted(id)
+	defer r.containers.lock(id.String())()
+	c, err := r.settle(ctx, id)
+	if err == nil && c != nil && c.Phase == runtime.Running {
+		err = fmt.Errorf("container %s runs; stop it first", id)
 	}
 	if err != nil {
 		return err
 	}
-	if task, err := c.Task(ctx, nil); err == nil {
-		if status, err := task.Status(ctx); err == nil && status.Status == client.Running {
-			return fmt.Errorf("container %s runs; stop it first", id)
-		}
-	}
-	return r.delete(ctx, c, id)
+	return r.delete(ctx, id)
 }
 
-// delete removes a container in whatever condition. The caller holds its lock.
-func (r *Runtime) delete(ctx context.Context, c client.Container, id runtime.ContainerID) error {
-	if err := r.deleteTask(ctx, c); err != nil {
-		return err
+// delete removes a container in whatever condition, if there is one. The caller holds its lock.
+func (r *Runtime) delete(ctx context.Context, id runtime.ContainerID) error {
+	c, err := r.client.LoadContainer(ctx, id.String())
+	if err == nil {
+		if err = r.deleteTask(ctx, c); err == nil {
+			err = c.Delete(ctx, client.WithSnapshotCleanup)
+		}
 	}
-	if err := c.Delete(ctx, client.WithSnapshotCleanup); err != nil && !errdefs.IsNotFound(err) {
+	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("delete container %s: %w", id, err)
 	}
-	return r.unmarkStarted(id)
+	if err := os.Remove(r.marker(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // deleteTask kills what still runs.
@@ -234,25 +228,4 @@ func (r *Runtime) deleteTask(ctx context.Context, c client.Container) error {
 		return fmt.Errorf("delete task %s: %w", c.ID(), err)
 	}
 	return nil
-}
-
-// removeContainers deletes all that match a containerd filter, four at a time: more do not go faster.
-func (r *Runtime) removeContainers(ctx context.Context, filter string) error {
-	all, err := r.client.Containers(ctx, filter)
-	if err != nil {
-		return err
-	}
-	var group errgroup.Group
-	group.SetLimit(4)
-	for _, c := range all {
-		group.Go(func() error {
-			id, ok := parseID(c.ID())
-			if !ok {
-				return nil // not ours
-			}
-			defer r.locks.lock(c.ID())()
-			return r.delete(ctx, c, id)
-		})
-	}
-	return group.Wait()
 }

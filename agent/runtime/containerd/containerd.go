@@ -3,9 +3,11 @@ package containerd
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -20,23 +22,30 @@ const runc = "io.containerd.runc.v2"
 
 // Config says where everything is. Two nodes on one machine must differ in Namespace, Root and CgroupRoot.
 type Config struct {
-	Socket      string // containerd's socket, /run/containerd/containerd.sock
-	Namespace   string // the containerd namespace of this node, "optimist-dev-n1"
-	Root        string // the run folder: sandboxes and the pipes of exec
-	LoggerPath  string // the binary of cmd/logger, an absolute path
-	CgroupRoot  string // the parent of all pods' cgroups, "/optimist-dev-n1"
-	Snapshotter string // "" = containerd's default
-	HostsDir    string // per-registry settings (hosts.toml), "" = none; containerd's own is /etc/containerd/certs.d
-	ResolvConf  string // copied to pods, "" = /etc/resolv.conf
-	Seccomp     bool   // containerd's default profile for all but privileged containers. Kubernetes' default is off, too; runc takes 20 ms to compile it
+	Socket     string // containerd's socket, /run/containerd/containerd.sock
+	Namespace  string // the containerd namespace of this node, "optimist-dev-n1"
+	Root       string // the run folder: sandboxes and the pipes of exec
+	LoggerPath string // the binary of cmd/logger, an absolute path
+	CgroupRoot string // the parent of all pods' cgroups, "/optimist-dev-n1"
+	HostsDir   string // per-registry settings (hosts.toml), "" = none; containerd's own is /etc/containerd/certs.d
+	ResolvConf string // copied to pods, "" = /etc/resolv.conf
 }
 
 // Runtime implements runtime.Runtime, runtime.Execer and runtime.Images.
 type Runtime struct {
-	cfg     Config
-	client  *client.Client
-	cgroups *cgroups
-	locks   locks // one per container id, and one per pod for its sandbox
+	cfg              Config
+	client           *client.Client
+	pods, containers locks // by uid, by id; a pod's is taken before a container's
+	cgroup           sync.RWMutex
+}
+
+// locks are a mutex per name. Two names may share one: then one of them waits a little longer.
+type locks [256]sync.Mutex
+
+func (l *locks) lock(name string) (unlock func()) {
+	m := &l[crc32.ChecksumIEEE([]byte(name))%uint32(len(l))]
+	m.Lock()
+	return m.Unlock
 }
 
 var (
@@ -47,11 +56,8 @@ var (
 
 // New connects lazily: containerd may come up later, and may go and come again.
 func New(cfg Config) (*Runtime, error) {
-	if !filepath.IsAbs(cfg.LoggerPath) {
-		return nil, fmt.Errorf("logger %q: containerd starts it, so it needs an absolute path", cfg.LoggerPath)
-	}
-	if !filepath.IsAbs(cfg.Root) {
-		return nil, fmt.Errorf("run folder %q: containers mount from it, so it needs an absolute path", cfg.Root)
+	if !filepath.IsAbs(cfg.LoggerPath) || !filepath.IsAbs(cfg.Root) {
+		return nil, fmt.Errorf("logger %q and run folder %q are used by containerd, too, and so need absolute paths", cfg.LoggerPath, cfg.Root)
 	}
 	if cfg.ResolvConf == "" {
 		cfg.ResolvConf = "/etc/resolv.conf"
@@ -60,7 +66,7 @@ func New(cfg Config) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Socket, err)
 	}
-	return &Runtime{cfg: cfg, client: c, cgroups: newCgroups(cfg.CgroupRoot)}, nil
+	return &Runtime{cfg: cfg, client: c}, nil
 }
 
 // Close ends the connection; containers run on.

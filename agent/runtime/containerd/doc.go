@@ -7,14 +7,15 @@
 //	  <uid>/{hosts,…}        files mounted into every container        logger     cmd/logger, outlives agent and containerd
 //	  <uid>/<id>.started     "this attempt was given to the kernel"
 //
-// Start reading at container.go (StartContainer, Stop), then sandbox.go, state.go (what State and a lost agent find again) and
+// Start reading at container.go (StartContainer, Stop), then sandbox.go, state.go (what a lost agent finds again) and
 // events.go. Nothing is kept in memory that matters: the agent may be killed between any two lines and reads everything again.
 //
 // Invariants:
-//   - an exit is recorded once, on the container's labels, before its task is deleted (settle in exit.go); a broken connection is never
+//   - an exit is recorded once, on the container's labels, before its task is deleted (settle in state.go); a broken connection is never
 //     taken for an exit;
 //   - whatever decides about one container does so under its lock;
-//   - a record of an earlier boot is not a sandbox any more: State sweeps it away.
+//   - limits are the containers' own: their cgroups lie side by side below the node's, so their weights are compared across pods;
+//   - a record of an earlier boot is not a sandbox any more: Sandbox sweeps it away.
 //
 // Real Kubernetes talks CRI to containerd's plugin, which does the same with a "pause" process holding the namespaces of each pod;
 // bind mounts hold them as well.

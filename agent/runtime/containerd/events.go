@@ -8,11 +8,8 @@ import (
 	"time"
 
 	apievents "github.com/containerd/containerd/api/events"
-	"github.com/containerd/containerd/v2/core/events"
 	"github.com/containerd/typeurl/v2"
 	"k8s.io/apimachinery/pkg/types"
-
-	"optimist/agent/runtime"
 )
 
 const (
@@ -26,15 +23,16 @@ var errAnew = errors.New("listening to containerd's events anew; what happened b
 // Events listens until ctx ends and connects again by itself. Each time it begins to listen, the first included, it yields one error:
 // a State read after that, together with the events that follow, misses nothing.
 func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
-	ctx = r.in(ctx)
 	return func(yield func(types.UID, error) bool) {
-		retry := firstRetry
-		for ctx.Err() == nil {
-			listened, done := r.listen(ctx, yield)
-			if done {
-				return
+		ctx, cancel := context.WithCancel(r.in(ctx))
+		defer cancel()
+		heard := func(pod types.UID, err error) {
+			if !yield(pod, err) {
+				cancel()
 			}
-			if retry = min(2*retry, lastRetry); listened {
+		}
+		for retry := firstRetry; ctx.Err() == nil; retry = min(2*retry, lastRetry) {
+			if r.listen(ctx, heard) {
 				retry = firstRetry
 			}
 			select {
@@ -45,56 +43,31 @@ func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
 	}
 }
 
-// listen subscribes once. It says whether containerd was there, and whether the caller has had enough.
-func (r *Runtime) listen(ctx context.Context, yield func(types.UID, error) bool) (listened, done bool) {
+// listen subscribes once and tells of exits until the connection breaks or ctx ends. It says whether containerd was there.
+func (r *Runtime) listen(ctx context.Context, heard func(types.UID, error)) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, broken := r.client.Subscribe(ctx,
-		fmt.Sprintf("namespace==%q,topic==%q", r.cfg.Namespace, "/tasks/exit"),
-		fmt.Sprintf("namespace==%q,topic==%q", r.cfg.Namespace, "/tasks/oom"))
+	stream, broken := r.client.Subscribe(ctx, fmt.Sprintf("namespace==%q,topic==%q", r.cfg.Namespace, "/tasks/exit"))
 	if _, err := r.client.Version(ctx); err != nil { // a round trip behind the subscription: it stands
-		return false, false
+		return false
 	}
-	if !yield("", errAnew) {
-		return true, true
-	}
-	killed := map[string]bool{} // out of memory: version 1 cgroups report one kill up to thousands of times
-	for {
+	heard("", errAnew)
+	for ctx.Err() == nil {
 		select {
 		case e := <-stream:
-			if pod := r.changed(ctx, e, killed); pod != "" && !yield(pod, nil) {
-				return true, true
+			any, err := typeurl.UnmarshalAny(e.Event)
+			exit, ok := any.(*apievents.TaskExit)
+			if err != nil || !ok || exit.ID != exit.ContainerID { // the last: an exec's end
+				continue
+			}
+			if id, ours := parseID(exit.ContainerID); ours {
+				_, _ = r.look(ctx, id) // settles it at once, so that no shim waits; should that fail, the next look will
+				heard(id.Pod, nil)
 			}
 		case <-broken: //nolint:errcheck // that it broke says all: State is read again
-			return true, false
+			return true
 		case <-ctx.Done():
-			return true, true
 		}
 	}
-}
-
-// changed names the pod that an event concerns, "" for none. It settles an exit at once, so that no shim waits for the next State;
-// should that fail, State will do it.
-func (r *Runtime) changed(ctx context.Context, e *events.Envelope, killed map[string]bool) types.UID {
-	event, err := typeurl.UnmarshalAny(e.Event)
-	if err != nil {
-		return ""
-	}
-	var id runtime.ContainerID
-	switch event := event.(type) {
-	case *apievents.TaskExit:
-		if event.ID != event.ContainerID {
-			return "" // the end of an exec
-		}
-		delete(killed, event.ContainerID)
-		id, _ = parseID(event.ContainerID)
-		_ = r.settle(ctx, id)
-	case *apievents.TaskOOM:
-		if killed[event.ContainerID] {
-			return ""
-		}
-		killed[event.ContainerID] = true
-		id, _ = parseID(event.ContainerID)
-	}
-	return id.Pod
+	return true
 }

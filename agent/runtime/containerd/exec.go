@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,174 +10,125 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"optimist/agent/runtime"
 )
 
 // Exec runs one more process in the container and returns when it has exited and all its output is written. Ending ctx kills it.
 func (r *Runtime) Exec(ctx context.Context, id runtime.ContainerID, p runtime.Process) (int, error) {
-	ctx = r.in(ctx)
-	task, process, err := r.execSpec(ctx, id, p)
+	code, err := r.exec(r.in(ctx), id, p)
+	switch {
+	case err == nil:
+		return code, nil
+	case strings.Contains(err.Error(), "OCI runtime exec failed"): // runc's refusal: no such command, no such user
+		err = fmt.Errorf("%w: %w", runtime.ErrCannotRun, err)
+	case errdefs.IsNotFound(err):
+		err = fmt.Errorf("%w, or it does not run: %w", runtime.ErrNotFound, err)
+	}
+	return 0, fmt.Errorf("exec in %s: %w", id, err)
+}
+
+func (r *Runtime) exec(ctx context.Context, id runtime.ContainerID, p runtime.Process) (int, error) {
+	c, err := r.client.LoadContainer(ctx, id.String())
 	if err != nil {
 		return 0, err
 	}
-	streams := newStreams(p)
-	creator := cio.NewCreator(streams.option, cio.WithFIFODir(filepath.Join(r.cfg.Root, "exec")))
-	running, err := task.Exec(ctx, "exec-"+rand.Text(), process, creator)
+	task, err := c.Task(ctx, nil)
 	if err != nil {
-		return 0, fmt.Errorf("exec in %s: %w", id, err)
+		return 0, err
+	}
+	spec, err := c.Spec(ctx)
+	if err != nil {
+		return 0, err
+	}
+	process := spec.Process // the container's own (user, environment, capabilities) with another command
+	process.Args, process.Terminal = p.Command, p.TTY
+	if p.TTY && !slices.ContainsFunc(process.Env, func(e string) bool { return strings.HasPrefix(e, "TERM=") }) {
+		process.Env = append(process.Env, "TERM=xterm")
+	}
+	started := make(chan client.Process, 1)
+	defer close(started)
+	running, err := task.Exec(ctx, "exec-"+rand.Text(), process, r.streams(ctx, p, started))
+	if err != nil {
+		return 0, err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 		defer cancel()
 		_, _ = running.Delete(ctx, client.WithProcessKill) // gone with the container otherwise
 	}()
-	code, err := r.run(ctx, running, streams, p.Resize)
-	switch {
-	case err == nil:
-		return code, nil
-	case strings.Contains(err.Error(), "OCI runtime exec failed"): // runc's refusal: no such command, no such user
-		return 0, fmt.Errorf("%w: exec in %s: %w", runtime.ErrCannotRun, id, err)
-	case errdefs.IsNotFound(err):
-		return 0, fmt.Errorf("exec in %s: %w: %w", id, runtime.ErrNotFound, err)
-	}
-	return 0, fmt.Errorf("exec in %s: %w", id, err)
-}
-
-// execSpec is the container's own process (user, environment, capabilities) with another command.
-func (r *Runtime) execSpec(ctx context.Context, id runtime.ContainerID, p runtime.Process) (client.Task, *specs.Process, error) {
-	c, err := r.client.LoadContainer(ctx, id.String())
-	if errdefs.IsNotFound(err) {
-		return nil, nil, fmt.Errorf("exec in %s: %w", id, runtime.ErrNotFound)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	task, err := c.Task(ctx, nil)
-	if errdefs.IsNotFound(err) {
-		return nil, nil, fmt.Errorf("exec in %s, which does not run: %w", id, runtime.ErrNotFound)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	spec, err := c.Spec(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	process := spec.Process
-	process.Args, process.Terminal = p.Command, p.TTY
-	if p.TTY && !slices.ContainsFunc(process.Env, func(e string) bool { return strings.HasPrefix(e, "TERM=") }) {
-		process.Env = append(process.Env, "TERM=xterm")
-	}
-	return task, process, nil
-}
-
-// run starts the process and sees it through.
-func (r *Runtime) run(ctx context.Context, p client.Process, streams *streams, resize <-chan runtime.Size) (int, error) {
-	exited, err := p.Wait(ctx)
+	exited, err := running.Wait(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if err := p.Start(ctx); err != nil {
+	if err := running.Start(ctx); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	streams.started(func() { _ = p.CloseIO(ctx, client.WithStdinCloser) })
-	go follow(ctx, p, resize)
-	select {
-	case status := <-exited:
-		if status.Error() != nil {
-			return 0, status.Error()
-		}
-		return int(status.ExitCode()), drain(ctx, p)
-	case <-ctx.Done():
-		return 0, errors.Join(ctx.Err(), p.Kill(context.WithoutCancel(ctx), syscall.SIGKILL))
-	}
+	started <- running
+	return follow(ctx, running, exited, p.Resize)
 }
 
-// drain waits for the rest of the output: it may be longer on its way than the exit.
-func drain(ctx context.Context, p client.Process) error {
-	all := make(chan struct{})
-	go func() { p.IO().Wait(); close(all) }()
-	select {
-	case <-all:
-		return nil
-	case <-ctx.Done():
-		p.IO().Cancel()
-		return ctx.Err()
-	}
-}
-
-// follow passes terminal sizes on until the process has ended.
-func follow(ctx context.Context, p client.Process, resize <-chan runtime.Size) {
+// follow passes terminal sizes on until the process has ended; then it waits for the rest of the output, which may be longer on its way.
+func follow(ctx context.Context, p client.Process, exited <-chan client.ExitStatus, resize <-chan runtime.Size) (int, error) {
+	var all chan struct{}
+	var status client.ExitStatus
 	for {
 		select {
 		case size, ok := <-resize:
 			if !ok {
-				return
+				resize = nil
+				continue
 			}
 			_ = p.Resize(ctx, uint32(size.Width), uint32(size.Height)) // the process may just have ended
+		case status = <-exited:
+			if status.Error() != nil {
+				return 0, status.Error()
+			}
+			all = make(chan struct{})
+			go func() { p.IO().Wait(); close(all) }()
+			exited, resize = nil, nil
+		case <-all:
+			return int(status.ExitCode()), nil
 		case <-ctx.Done():
-			return
+			p.IO().Cancel()
+			return 0, errors.Join(ctx.Err(), p.Kill(context.WithoutCancel(ctx), syscall.SIGKILL))
 		}
 	}
 }
 
-// streams adds to a process's stdin what containerd's pipes lack: at its end the process must see the end, too.
-type streams struct {
-	process runtime.Process
-	ready   chan struct{} // closed when the process runs
-	once    sync.Once
-	close   func() // set before ready is closed
+func (r *Runtime) streams(ctx context.Context, p runtime.Process, started <-chan client.Process) cio.Creator {
+	return cio.NewCreator(func(o *cio.Streams) {
+		o.Terminal = p.TTY
+		if p.Stdin != nil {
+			o.Stdin = &stdin{p.Stdin, ctx, started}
+		}
+		o.Stdout, o.Stderr = cmp.Or(p.Stdout, io.Discard), cmp.Or(p.Stderr, io.Discard)
+		if p.TTY {
+			o.Stderr = nil
+		}
+	}, cio.WithFIFODir(filepath.Join(r.cfg.Root, "exec")))
 }
 
-func newStreams(p runtime.Process) *streams { return &streams{process: p, ready: make(chan struct{})} }
-
-func (s *streams) option(o *cio.Streams) {
-	o.Terminal = s.process.TTY
-	if s.process.Stdin != nil {
-		o.Stdin = s
-	}
-	o.Stdout, o.Stderr = orDiscard(s.process.Stdout), orDiscard(s.process.Stderr)
-	if s.process.TTY {
-		o.Stderr = nil
-	}
+// stdin adds to a process's input what containerd's pipes lack: at its end the process must see the end, too, as soon as there is one.
+type stdin struct {
+	io.Reader
+	ctx     context.Context
+	started <-chan client.Process
 }
 
-func orDiscard(w io.Writer) io.Writer {
-	if w == nil {
-		return io.Discard
-	}
-	return w
-}
-
-func (s *streams) started(closeStdin func()) {
-	s.close = closeStdin
-	close(s.ready)
-}
-
-// Read passes stdin on; after its end it closes the process's side, once there is one.
-func (s *streams) Read(p []byte) (int, error) {
-	n, err := s.process.Stdin.Read(p)
+func (s *stdin) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
 	if err != nil {
-		s.once.Do(func() {
-			go func() {
-				select {
-				case <-s.ready:
-					s.close()
-				case <-time.After(cleanUpTime): // it never started
-				}
-			}()
-		})
+		go func() {
+			if running, ok := <-s.started; ok {
+				_ = running.CloseIO(s.ctx, client.WithStdinCloser)
+			}
+		}()
 	}
 	return n, err
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
@@ -33,14 +32,7 @@ func canonical(ref string) (string, error) {
 // Image returns a local image, or runtime.ErrNoImage.
 func (r *Runtime) Image(ctx context.Context, ref string) (runtime.Image, error) {
 	ctx = r.in(ctx)
-	name, err := canonical(ref)
-	if err != nil {
-		return runtime.Image{}, err
-	}
-	image, err := r.client.GetImage(ctx, name)
-	if errdefs.IsNotFound(err) {
-		return runtime.Image{}, fmt.Errorf("%w on this node: %s", runtime.ErrNoImage, name)
-	}
+	image, err := r.imageFor(ctx, runtime.ContainerSpec{Image: ref})
 	if err != nil {
 		return runtime.Image{}, err
 	}
@@ -71,21 +63,18 @@ func (r *Runtime) imageFor(ctx context.Context, spec runtime.ContainerSpec) (cli
 	if err != nil {
 		return nil, err
 	}
-	image, err := r.client.GetImage(ctx, name)
-	if err == nil && (spec.ImageID == "" || image.Target().Digest.String() == spec.ImageID) {
-		return image, nil
-	}
+	filter := fmt.Sprintf("name==%q", name)
 	if spec.ImageID != "" {
-		same, listErr := r.client.ImageService().List(ctx, "target.digest=="+spec.ImageID)
-		if listErr == nil && len(same) > 0 {
-			return client.NewImage(r.client, same[0]), nil
-		}
-		err = errors.Join(err, listErr)
+		filter = "target.digest==" + spec.ImageID
 	}
-	if err == nil || errdefs.IsNotFound(err) {
-		return nil, fmt.Errorf("container %s: %w on this node: %s %s", spec.ID, runtime.ErrNoImage, name, spec.ImageID)
+	found, err := r.client.ImageService().List(ctx, filter)
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w on this node: %s %s", runtime.ErrNoImage, name, spec.ImageID)
+	}
+	return client.NewImage(r.client, found[0]), nil
 }
 
 // Pull fetches and unpacks an image. The registry's settings come from HostsDir; a registry on this machine may speak plain HTTP.
@@ -97,8 +86,7 @@ func (r *Runtime) Pull(ctx context.Context, ref string, login runtime.Credential
 	}
 	image, err := r.client.Pull(ctx, name,
 		client.WithResolver(r.resolver(ctx, login)),
-		client.WithPullUnpack,
-		client.WithPullSnapshotter(r.cfg.Snapshotter))
+		client.WithPullUnpack)
 	if err != nil {
 		return runtime.Image{}, pullError(name, err)
 	}
@@ -141,7 +129,7 @@ func (r *Runtime) Import(ctx context.Context, tar io.Reader) ([]runtime.Image, e
 			return nil, err
 		}
 		image := client.NewImage(r.client, i)
-		if err := image.Unpack(ctx, r.cfg.Snapshotter); err != nil {
+		if err := image.Unpack(ctx, ""); err != nil {
 			return nil, fmt.Errorf("unpack %s: %w", i.Name, err)
 		}
 		described, err := r.describeImage(ctx, image)
@@ -173,7 +161,7 @@ func (r *Runtime) rename(ctx context.Context, i images.Image) (images.Image, err
 	return renamed, service.Delete(ctx, i.Name)
 }
 
-// Images lists every image once, whatever the number of its names.
+// Images lists every image once, by the first of its names.
 func (r *Runtime) Images(ctx context.Context) ([]runtime.Image, error) {
 	ctx = r.in(ctx)
 	listed, err := r.client.ListImages(ctx)
@@ -181,46 +169,14 @@ func (r *Runtime) Images(ctx context.Context) ([]runtime.Image, error) {
 		return nil, err
 	}
 	var all []runtime.Image
-	seen := map[string]bool{}
 	for _, image := range listed {
-		id := image.Target().Digest.String()
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
 		described, err := r.describeImage(ctx, image)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, described)
+		if described.Tags[0] == image.Name() {
+			all = append(all, described)
+		}
 	}
 	return all, nil
-}
-
-// RemoveImage removes one name, or with an id ("sha256:…") all names of an image; containers that use its layers keep them.
-func (r *Runtime) RemoveImage(ctx context.Context, ref string) error {
-	ctx = r.in(ctx)
-	names := []string{ref}
-	if strings.HasPrefix(ref, "sha256:") {
-		same, err := r.client.ImageService().List(ctx, "target.digest=="+ref)
-		if err != nil {
-			return err
-		}
-		names = nil
-		for _, s := range same {
-			names = append(names, s.Name)
-		}
-	}
-	for _, name := range names {
-		if !strings.HasPrefix(ref, "sha256:") {
-			var err error
-			if name, err = canonical(name); err != nil {
-				return err
-			}
-		}
-		if err := r.client.ImageService().Delete(ctx, name, images.SynchronousDelete()); err != nil && !errdefs.IsNotFound(err) {
-			return fmt.Errorf("remove image %s: %w", name, err)
-		}
-	}
-	return nil
 }

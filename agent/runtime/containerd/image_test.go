@@ -44,12 +44,7 @@ func TestImportedImagesHaveTheNamesPodsUse(t *testing.T) {
 	if got := printed(t, r, spec); got != "hi\n" {
 		t.Errorf("printed %q", got)
 	}
-	check(t, r.RemoveImage(t.Context(), "local:1"))
-	check(t, r.RemoveImage(t.Context(), "local:1"))
-	if _, err := r.Image(t.Context(), "local:1"); !errors.Is(err, runtime.ErrNoImage) {
-		t.Errorf("removed image: %v", err)
-	}
-	if all := must(r.Images(t.Context()))(t); len(all) != 1 || !slices.Equal(all[0].Tags, []string{first.Ref}) {
+	if all := must(r.Images(t.Context()))(t); len(all) != 2 || !slices.Equal(all[1].Tags, []string{first.Ref}) {
 		t.Errorf("images = %+v", all)
 	}
 	if _, err := r.Import(t.Context(), strings.NewReader("no archive")); err == nil {

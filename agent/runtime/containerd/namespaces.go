@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,22 +34,22 @@ func pinNamespaces(dir, hostname string, hostNetwork bool) error {
 			return fmt.Errorf("set hostname %q: %w", hostname, err)
 		}
 		if !hostNetwork {
-			if err := loopbackUp(); err != nil {
-				return err
+			lo, err := netlink.LinkByName("lo")
+			if err == nil {
+				err = netlink.LinkSetUp(lo)
+			}
+			if err != nil {
+				return fmt.Errorf("raise lo: %w", err)
 			}
 		}
-		return bindPins(dir)
-	})
-}
-
-func bindPins(dir string) error {
-	for _, pin := range pins {
-		source := fmt.Sprintf("/proc/self/task/%d/ns/%s", unix.Gettid(), pin)
-		if err := unix.Mount(source, filepath.Join(dir, pin), "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("pin the %s namespace: %w", pin, err)
+		for _, pin := range pins {
+			source := fmt.Sprintf("/proc/self/task/%d/ns/%s", unix.Gettid(), pin)
+			if err := unix.Mount(source, filepath.Join(dir, pin), "", unix.MS_BIND, ""); err != nil {
+				return fmt.Errorf("pin the %s namespace: %w", pin, err)
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // pinned says whether the namespaces of a sandbox's folder still exist: after a reboot the files are there, the mounts are not.
@@ -72,24 +73,6 @@ func unpin(dir string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// loopbackUp raises lo in the calling thread's network namespace.
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
-		return fmt.Errorf("raise lo: %w", err)
-	}
-	return nil
 }
 
 // onOwnThread runs fn on a thread that ends with it, so that no other goroutine ever meets the namespaces fn entered. The main thread

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -36,8 +37,8 @@ func (r *Runtime) pin(pod types.UID, namespace string) string {
 
 // StartSandbox finds the pod's sandbox, or clears what is left of one and makes it. The record is written last: without it there is
 // no sandbox, only rubble.
-func (r *Runtime) StartSandbox(ctx context.Context, spec runtime.SandboxSpec) (runtime.Sandbox, error) {
-	defer r.locks.lock(string(spec.Pod))()
+func (r *Runtime) StartSandbox(_ context.Context, spec runtime.SandboxSpec) (runtime.Sandbox, error) {
+	defer r.pods.lock(string(spec.Pod))()
 	if rec, err := r.load(spec.Pod); err == nil {
 		return r.describe(rec), nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -64,22 +65,16 @@ func (r *Runtime) build(rec record) error {
 	if err := unix.Mount("shm", filepath.Join(dir, "shm"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=1777,size=64m"); err != nil {
 		return fmt.Errorf("mount the pod's /dev/shm: %w", err)
 	}
-	if err := r.cgroups.makePod(spec.Pod, spec.Limits); err != nil {
-		return err
-	}
-	if err := r.writeFiles(rec); err != nil {
-		return err
-	}
 	return r.save(rec)
 }
 
 // clear removes everything but the containers. It is idempotent.
 func (r *Runtime) clear(pod types.UID) error {
-	dir := r.dir(pod)
-	if err := errors.Join(unpin(dir), r.cgroups.removePod(pod)); err != nil {
+	r.removeCgroup()
+	if err := unpin(r.dir(pod)); err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return os.RemoveAll(r.dir(pod))
 }
 
 // load reads the record of a living sandbox; fs.ErrNotExist means that there is none, or that a reboot ended it.
@@ -95,7 +90,11 @@ func (r *Runtime) load(pod types.UID) (record, error) {
 	return rec, nil
 }
 
+// save writes the record, after the files that containers see.
 func (r *Runtime) save(rec record) error {
+	if err := r.writeFiles(rec); err != nil {
+		return err
+	}
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
@@ -117,25 +116,38 @@ func (r *Runtime) describe(rec record) runtime.Sandbox {
 
 // SetAddress remembers the address and names it in the pod's /etc/hosts.
 func (r *Runtime) SetAddress(_ context.Context, pod types.UID, a netip.Addr) error {
-	defer r.locks.lock(string(pod))()
+	defer r.pods.lock(string(pod))()
 	rec, err := r.load(pod)
 	if err != nil {
 		return fmt.Errorf("address of sandbox %s: %w", pod, runtime.ErrNotFound)
 	}
 	rec.Address = a
-	if err := r.writeFiles(rec); err != nil {
-		return err
-	}
 	return r.save(rec)
 }
 
 // RemoveSandbox kills and removes what is left of the pod's containers, then its ground.
 func (r *Runtime) RemoveSandbox(ctx context.Context, pod types.UID) error {
-	ctx = r.in(ctx)
-	if err := r.removeContainers(ctx, fmt.Sprintf("labels.%q==%q", labelPod, string(pod))); err != nil {
+	defer r.pods.lock(string(pod))()
+	return r.remove(r.in(ctx), pod)
+}
+
+func (r *Runtime) remove(ctx context.Context, pod types.UID) error {
+	all, err := r.client.ContainerService().List(ctx, ofPod(pod))
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(4) // more do not go faster
+	for _, c := range all {
+		group.Go(func() error {
+			id, _ := parseID(c.ID)
+			defer r.containers.lock(c.ID)()
+			return r.delete(ctx, id)
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return fmt.Errorf("sandbox %s: %w", pod, err)
 	}
-	defer r.locks.lock(string(pod))()
 	return r.clear(pod)
 }
 
@@ -145,13 +157,7 @@ func (r *Runtime) writeFiles(rec record) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	hosts := hostsFile(rec)
-	if rec.Spec.HostNetwork {
-		if own, err := os.ReadFile("/etc/hosts"); err == nil {
-			hosts = string(own)
-		}
-	}
-	files := map[string]string{"hosts": hosts, "hostname": rec.Spec.Hostname + "\n", "resolv.conf": string(resolv)}
+	files := map[string]string{"hosts": hostsFile(rec), "hostname": rec.Spec.Hostname + "\n", "resolv.conf": string(resolv)}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(r.dir(rec.Spec.Pod), name), []byte(text), 0o644); err != nil {
 			return err
@@ -161,12 +167,14 @@ func (r *Runtime) writeFiles(rec record) error {
 }
 
 func hostsFile(rec record) string {
-	var b strings.Builder
-	b.WriteString("# Written by Optimist for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-	if rec.Address.IsValid() {
-		fmt.Fprintf(&b, "%s\t%s\n", rec.Address, rec.Spec.Hostname)
+	if own, err := os.ReadFile("/etc/hosts"); err == nil && rec.Spec.HostNetwork {
+		return string(own)
 	}
-	return b.String()
+	text := "# Written by Optimist for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+	if rec.Address.IsValid() {
+		text += fmt.Sprintf("%s\t%s\n", rec.Address, rec.Spec.Hostname)
+	}
+	return text
 }
 
 func bootID() string {

@@ -6,40 +6,85 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
-	"github.com/containerd/containerd/api/services/tasks/v1"
-	"github.com/containerd/containerd/api/types/task"
-	"github.com/containerd/containerd/v2/core/containers"
-	"github.com/containerd/errdefs/pkg/errgrpc"
-	"golang.org/x/sync/errgroup"
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/errdefs"
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/runtime"
 )
 
-// State reads records, containers and tasks, settles exits nobody saw, and sweeps what belongs to no living sandbox.
+// State reads every pod that has a folder or a container here.
 func (r *Runtime) State(ctx context.Context) ([]runtime.Sandbox, error) {
-	ctx = r.in(ctx)
-	pods, err := r.sandboxes(ctx)
-	if err != nil {
+	dirs, err := os.ReadDir(filepath.Join(r.cfg.Root, "sandboxes"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	found, err := r.containers(ctx)
+	listed, err := r.client.ContainerService().List(r.in(ctx), fmt.Sprintf("labels.%q", labelPod))
 	if err != nil {
 		return nil, fmt.Errorf("list containers of containerd namespace %s: %w", r.cfg.Namespace, err)
 	}
-	var state []runtime.Sandbox
-	for _, rec := range pods {
-		box := r.describe(rec)
-		box.Containers = found[rec.Spec.Pod]
-		slices.SortFunc(box.Containers, byAge)
-		delete(found, rec.Spec.Pod)
-		state = append(state, box)
+	pods := map[types.UID]bool{}
+	for _, dir := range dirs {
+		pods[types.UID(dir.Name())] = true
 	}
-	return state, r.sweep(ctx, found)
+	for _, c := range listed {
+		pods[types.UID(c.Labels[labelPod])] = true
+	}
+	var state []runtime.Sandbox
+	for _, pod := range slices.Sorted(maps.Keys(pods)) {
+		box, err := r.Sandbox(ctx, pod)
+		if err != nil {
+			return nil, err
+		}
+		if box != nil {
+			state = append(state, *box)
+		}
+	}
+	return state, nil
+}
+
+// Sandbox reads one pod. Where there is no good record, what a killed agent left half-made or a reboot half-gone is swept.
+func (r *Runtime) Sandbox(ctx context.Context, pod types.UID) (*runtime.Sandbox, error) {
+	ctx = r.in(ctx)
+	box, err := r.loadOrSweep(ctx, pod)
+	if err != nil || box == nil {
+		return nil, err
+	}
+	listed, err := r.client.ContainerService().List(ctx, ofPod(pod))
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range listed {
+		id, _ := parseID(info.ID)
+		c, err := r.look(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("look at container %s: %w", id, err)
+		}
+		if c != nil {
+			box.Containers = append(box.Containers, *c)
+		}
+	}
+	slices.SortFunc(box.Containers, byAge)
+	return box, nil
+}
+
+func (r *Runtime) loadOrSweep(ctx context.Context, pod types.UID) (*runtime.Sandbox, error) {
+	defer r.pods.lock(string(pod))()
+	rec, err := r.load(pod)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, r.remove(ctx, pod)
+	}
+	if err != nil {
+		return nil, err
+	}
+	box := r.describe(rec)
+	return &box, nil
 }
 
 // byAge puts the oldest first, and what was never started last.
@@ -50,124 +95,89 @@ func byAge(a, b runtime.Container) int {
 	return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID.Name, b.ID.Name), cmp.Compare(a.ID.Attempt, b.ID.Attempt))
 }
 
-// sandboxes reads the folders; one without a good record is rubble of a killed agent, or of an earlier boot.
-func (r *Runtime) sandboxes(ctx context.Context) ([]record, error) {
-	dirs, err := os.ReadDir(filepath.Join(r.cfg.Root, "sandboxes"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// look reads one attempt; nil: there is none.
+func (r *Runtime) look(ctx context.Context, id runtime.ContainerID) (*runtime.Container, error) {
+	defer r.containers.lock(id.String())()
+	return r.settle(ctx, id)
+}
+
+// settle joins container, task and marker, and turns a stopped task into labels on its container, so that nothing runs for an exited
+// container. The caller holds the container's lock: State, Stop and Events may all come here for the same exit.
+func (r *Runtime) settle(ctx context.Context, id runtime.ContainerID) (*runtime.Container, error) {
+	stored, err := r.client.LoadContainer(ctx, id.String())
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	var all []record
-	for _, dir := range dirs {
-		pod := types.UID(dir.Name())
-		rec, err := r.load(pod)
-		if errors.Is(err, fs.ErrNotExist) {
-			rec, err = r.reload(pod)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			if err := r.RemoveSandbox(ctx, pod); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err != nil {
+	info, err := stored.Info(ctx, client.WithoutRefreshedMetadata)
+	if err != nil {
+		return nil, err
+	}
+	task, status, err := process(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	c := fromLabels(id, info.Labels)
+	recorded := c.Phase == runtime.Exited
+	if !recorded && !r.join(&c, task, status) {
+		return &c, nil
+	}
+	if !recorded {
+		if err := recordExit(ctx, stored, c); err != nil {
 			return nil, err
 		}
-		all = append(all, rec)
 	}
-	return all, nil
+	return &c, r.deleteTask(ctx, stored)
 }
 
-// reload looks again under the pod's lock: the sandbox may just be in the making.
-func (r *Runtime) reload(pod types.UID) (record, error) {
-	defer r.locks.lock(string(pod))()
-	return r.load(pod)
+// process is a container's task and how it stands; nil: there is none.
+func process(ctx context.Context, c client.Container) (task client.Task, status client.Status, err error) {
+	if task, err = c.Task(ctx, nil); err == nil {
+		status, err = task.Status(ctx)
+	}
+	if errdefs.IsNotFound(err) {
+		return nil, status, nil
+	}
+	return task, status, err
 }
 
-// containers returns all attempts by pod.
-func (r *Runtime) containers(ctx context.Context) (map[types.UID][]runtime.Container, error) {
-	listed, err := r.client.ContainerService().List(ctx, fmt.Sprintf("labels.%q", labelPod))
-	if err != nil {
-		return nil, err
-	}
-	processes, err := r.processes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]runtime.Container, len(listed))
-	var group errgroup.Group
-	group.SetLimit(4)
-	for i, info := range listed {
-		group.Go(func() (err error) {
-			all[i], err = r.inspect(ctx, info, processes[info.ID])
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	byPod := map[types.UID][]runtime.Container{}
-	for _, c := range all {
-		if c.ID.Pod != "" {
-			byPod[c.ID.Pod] = append(byPod[c.ID.Pod], c)
-		}
-	}
-	return byPod, nil
-}
-
-func (r *Runtime) processes(ctx context.Context) (map[string]*task.Process, error) {
-	list, err := r.client.TaskService().List(ctx, &tasks.ListTasksRequest{})
-	if err != nil {
-		return nil, errgrpc.ToNative(err)
-	}
-	byID := map[string]*task.Process{}
-	for _, p := range list.Tasks {
-		byID[p.ID] = p
-	}
-	return byID, nil
-}
-
-// inspect joins container and process; where they do not fit a living container, settle finds out what happened.
-func (r *Runtime) inspect(ctx context.Context, info containers.Container, p *task.Process) (runtime.Container, error) {
-	id, ok := parseID(info.ID)
-	if !ok {
-		return runtime.Container{}, nil
-	}
-	c := fromLabels(id, info.Labels)
-	started, wasStarted := r.started(id)
+// join takes over what the task tells of a container, and says whether it has exited.
+func (r *Runtime) join(c *runtime.Container, task client.Task, status client.Status) (exited bool) {
+	started, wasStarted := r.started(c.ID)
 	switch {
-	case p != nil && (p.Status == task.Status_RUNNING || p.Status == task.Status_PAUSED || p.Status == task.Status_PAUSING):
-		c.Phase, c.PID, c.Started = runtime.Running, int(p.Pid), started
-	case p == nil && c.Phase == runtime.Created && wasStarted, p != nil && p.Status == task.Status_STOPPED:
-		return r.settled(ctx, id)
+	case !wasStarted, task != nil && status.Status == client.Created:
+		return false
+	case task == nil: // its process vanished while nobody looked: a killed shim, a reboot. Kubernetes says the same
+		c.ExitCode, c.Reason, c.Message, c.Finished = 255, "Unknown", "the container's process is gone and its exit code unknown", time.Now()
+	case status.Status != client.Stopped:
+		c.Phase, c.PID, c.Started = runtime.Running, int(task.Pid()), started
+		return false
+	default:
+		c.ExitCode, c.Reason, c.Finished = int(status.ExitStatus), r.reason(c.ID, int(status.ExitStatus)), status.ExitTime
 	}
-	return c, nil
+	c.Phase, c.Started = runtime.Exited, started
+	return true
 }
 
-func (r *Runtime) settled(ctx context.Context, id runtime.ContainerID) (runtime.Container, error) {
-	if err := r.settle(ctx, id); err != nil {
-		return runtime.Container{}, err
+func (r *Runtime) reason(id runtime.ContainerID, code int) string {
+	switch {
+	case code == 0:
+		return "Completed"
+	case code == 137 && r.oomKills(id) > 0: // a child's OOM leaves the container alive
+		return "OOMKilled"
 	}
-	info, err := r.client.ContainerService().Get(ctx, id.String())
+	return "Error"
+}
+
+// marker is the file whose time of change is when the container was started.
+func (r *Runtime) marker(id runtime.ContainerID) string { return r.pin(id.Pod, id.String()+".started") }
+
+func (r *Runtime) started(id runtime.ContainerID) (time.Time, bool) {
+	info, err := os.Stat(r.marker(id))
 	if err != nil {
-		return runtime.Container{}, err
+		return time.Time{}, false
 	}
-	c := fromLabels(id, info.Labels)
-	if c.Phase == runtime.Created { // started between our two looks
-		c.Phase = runtime.Running
-		c.Started, _ = r.started(id)
-	}
-	return c, nil
-}
-
-// sweep removes containers whose sandbox is gone (with a tmpfs, a reboot takes the records but not containerd's metadata).
-func (r *Runtime) sweep(ctx context.Context, orphans map[types.UID][]runtime.Container) error {
-	for pod := range orphans {
-		if _, err := r.reload(pod); err == nil {
-			continue // made since we looked
-		}
-		if err := r.RemoveSandbox(ctx, pod); err != nil {
-			return err
-		}
-	}
-	return nil
+	return info.ModTime(), true
 }

@@ -54,6 +54,18 @@ func (r *Runtime) State(context.Context) ([]runtime.Sandbox, error) {
 	return all, nil
 }
 
+// Sandbox copies one pod.
+func (r *Runtime) Sandbox(_ context.Context, pod types.UID) (*runtime.Sandbox, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.boxes[pod]
+	if b == nil {
+		return nil, nil
+	}
+	s := b.copy()
+	return &s, nil
+}
+
 func (b *sandbox) copy() runtime.Sandbox {
 	s := b.Sandbox
 	for _, c := range b.containers {
