@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	kubejson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 
 	"optimist/internal/api"
@@ -17,6 +20,8 @@ import (
 
 // document is a JSON value whose shape is the author's: patches work on documents, not on types.
 type document = any
+
+const maxOperations = 10000 // of a JSON patch
 
 // patched is the part of an object as a patch would have it, decoded as strictly as a body.
 func (w *write) patched(p part, old api.Object) (api.Object, error) {
@@ -57,7 +62,18 @@ func (w *write) typed(doc document, fresh func() api.Object) (api.Object, error)
 func (w *write) applied(before map[string]document, shape api.Object) (document, error) {
 	switch w.Patch.Type {
 	case types.JSONPatchType:
-		return w.applyOperations(before)
+		ops, err := jsonpatch.DecodePatch(w.Patch.Data)
+		if err != nil {
+			return nil, badPatch(err)
+		}
+		if len(ops) > maxOperations {
+			return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("the allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(ops)))
+		}
+		after, err := operate(before, ops)
+		if err != nil { // well-formed, but not for this object
+			return nil, w.Invalid(w.Key.Name, field.ErrorList{field.Invalid(field.NewPath("patch"), string(w.Patch.Data), err.Error())})
+		}
+		return after, nil
 	case types.MergePatchType:
 		change, err := w.patchDocument()
 		return merge(before, change), err
@@ -91,10 +107,12 @@ func (w *write) patchDocument() (map[string]document, error) {
 		err = errors.Join(strict...)
 	}
 	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+		return nil, badPatch(err)
 	}
 	return change, nil
 }
+
+func badPatch(err error) error { return apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err)) }
 
 // merge is RFC 7396: objects merge, null removes, anything else replaces.
 func merge(before, change document) document {
@@ -102,12 +120,9 @@ func merge(before, change document) document {
 	if !ok {
 		return change
 	}
+	fields, _ := before.(map[string]document)
 	after := map[string]document{}
-	if fields, ok := before.(map[string]document); ok {
-		for name, value := range fields {
-			after[name] = value
-		}
-	}
+	maps.Copy(after, fields)
 	for name, value := range changes {
 		if value == nil {
 			delete(after, name)
@@ -118,21 +133,19 @@ func merge(before, change document) document {
 	return after
 }
 
-// applyOperations applies a JSON patch (RFC 6902).
-func (w *write) applyOperations(before document) (document, error) {
-	var ops []operation
-	if err := kubejson.Unmarshal(w.Patch.Data, &ops); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
-	}
-	if len(ops) > maxOperations {
-		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("the allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(ops)))
-	}
-	for n, op := range ops {
-		after, err := op.apply(before)
-		if err != nil {
-			return nil, w.invalidPatch(fmt.Errorf("operation %d (%s %s): %w", n, op.Op, op.Path, err))
+// operate applies a JSON patch (RFC 6902). The library's "test" panics on lists that contain null.
+func operate(before map[string]document, ops jsonpatch.Patch) (after map[string]document, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
 		}
-		before = after
+	}()
+	data, err := json.Marshal(before)
+	if err == nil {
+		data, err = ops.ApplyWithOptions(data, &jsonpatch.ApplyOptions{AccumulatedCopySizeLimit: maxObject})
 	}
-	return before, nil
+	if err == nil {
+		err = kubejson.Unmarshal(data, &after)
+	}
+	return after, err
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	"optimist/apiserver/store"
 	"optimist/internal/api"
 )
@@ -114,9 +112,4 @@ func (p part) answer(o api.Object) api.Object {
 		return o // a binding: what was bound says more than what bound it, and the writer's cache can take it in
 	}
 	return p.read(o)
-}
-
-// invalidPatch is what a patch gives whose document is well-formed but cannot be applied.
-func (w *write) invalidPatch(err error) error {
-	return w.Invalid(w.Key.Name, field.ErrorList{field.Invalid(field.NewPath("patch"), string(w.Patch.Data), err.Error())})
 }

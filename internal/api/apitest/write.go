@@ -194,8 +194,8 @@ func patch(s *suite) {
 		reason metav1.StatusReason
 		words  string
 	}{
-		{types.JSONPatchType, `[{"op":"test","path":"/spec/replicas","value":9}]`, metav1.StatusReasonInvalid, "the test failed"},
-		{types.JSONPatchType, `[{"op":"remove","path":"/spec/nothing"}]`, metav1.StatusReasonInvalid, "there is no such path"},
+		{types.JSONPatchType, `[{"op":"test","path":"/spec/replicas","value":9}]`, metav1.StatusReasonInvalid, "test failed"},
+		{types.JSONPatchType, `[{"op":"remove","path":"/spec/nothing"}]`, metav1.StatusReasonInvalid, "nonexistent key"},
 		{types.JSONPatchType, `{`, metav1.StatusReasonBadRequest, "decoding patch"},
 		{types.MergePatchType, `[]`, metav1.StatusReasonBadRequest, "decoding patch"},
 		{types.MergePatchType, `{"spec":{"replicsa":1}}`, metav1.StatusReasonBadRequest, `did you mean "replicas"`},
