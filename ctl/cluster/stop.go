@@ -15,27 +15,52 @@ import (
 // stopPatience is how long a supervisor may take to end: pods have their grace.
 const stopPatience = 2 * time.Minute
 
+const patience = 10 * time.Second // from SIGTERM to SIGKILL
+
 // Stop ends all processes and containers of a cluster; everything on disk stays.
 func Stop(name string, out io.Writer) error {
 	c, err := Load(name)
 	if err != nil {
 		return err
 	}
-	if c.supervisor() == 0 {
-		if !c.Sim && len(c.leftovers()) > 0 {
-			if err := c.spawn(); err != nil { // it adopts what its predecessor left, and can so end it in order
-				return err
-			}
-		} else {
-			fmt.Fprintf(out, "cluster %q does not run; start it with ctl start --name %s\n", name, name)
-			return nil
-		}
+	if c.supervisor() == 0 && (c.Sim || len(c.leftovers()) == 0) {
+		fmt.Fprintf(out, "cluster %q does not run; start it with ctl start --name %s\n", name, name)
+		return nil
 	}
-	if err := c.signal(syscall.SIGTERM, stopPatience); err != nil {
+	if err := c.end(syscall.SIGTERM); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "cluster %q is stopped; its data stays in %s\n", name, c.Root)
 	return nil
+}
+
+// end has the supervisor end the cluster in order. One that was killed, perhaps only just now, is replaced: a new one adopts what it left.
+func (c Config) end(sig syscall.Signal) error {
+	if c.Sim {
+		return c.signal(sig, stopPatience)
+	}
+	for range 3 {
+		if c.supervisor() == 0 {
+			if err := c.spawn(); err != nil {
+				return err
+			}
+			c.awaitContainerd()
+		}
+		if err := c.signal(sig, stopPatience); err != nil {
+			return err
+		}
+		if len(c.recorded()) == 0 { // the end of each process was noted
+			return nil
+		}
+	}
+	return fmt.Errorf("the supervisor of cluster %q dies before it has ended; see %s", c.Name, c.logFile("supervisor"))
+}
+
+// awaitContainerd gives containerd time to open its socket: without it no container can be removed.
+func (c Config) awaitContainerd() {
+	for end := time.Now().Add(patience); !accepts("unix", c.socket()) && c.failure("containerd") == nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // Down removes a cluster with everything that up has made. It needs nothing of it to be alive, or whole.
@@ -64,28 +89,24 @@ func Down(name, kubeconfig string, out io.Writer) error {
 	return giveToCaller(kubeconfig, false)
 }
 
-// endOrderly has the supervisor, a new one if need be, end processes and pods and take the network away.
+// endOrderly has the supervisor end processes and pods and take the network away, as far as this machine still can.
 func (c Config) endOrderly(out io.Writer) {
-	err := error(nil)
-	if c.supervisor() == 0 && !c.Sim && checkMachine() == nil {
-		if c.Bin, err = programs(); err == nil {
-			err = errors.Join(c.mkdirs(), c.create(), c.spawn())
+	if c.Sim {
+		if err := c.end(syscall.SIGTERM); err != nil { // it has nothing but its folder
+			fmt.Fprintln(out, err)
 		}
+		return
+	}
+	err := checkMachine()
+	if err == nil {
+		c.Bin, err = programs()
 	}
 	if err == nil {
-		err = c.signal(pickSignal(c.Sim), stopPatience)
+		err = errors.Join(c.mkdirs(), c.create(), c.end(removeSignal))
 	}
 	if err != nil {
 		fmt.Fprintln(out, "the cluster's own end fails, sweeping instead:", err)
 	}
-}
-
-// pickSignal is how to tell a supervisor that nothing shall stay. A simulated cluster has nothing but its folder.
-func pickSignal(sim bool) syscall.Signal {
-	if sim {
-		return syscall.SIGTERM
-	}
-	return removeSignal
 }
 
 // confirm asks a person; anything but yes is no.

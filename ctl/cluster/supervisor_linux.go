@@ -17,7 +17,6 @@ const (
 	firstRestart = 100 * time.Millisecond // doubled by each further death,
 	maxRestart   = 5 * time.Second        // up to this,
 	settled      = 10 * time.Second       // and forgotten after running for so long
-	patience     = 10 * time.Second       // from SIGTERM to SIGKILL
 
 	cleanPatience = 90 * time.Second // for the pods' own graceful end; less than what stop and down wait for the supervisor
 )
@@ -72,6 +71,7 @@ func awaitPort(ctx context.Context, addr string) {
 
 // watch keeps one process running until ctx ends, then stops it. What runs already is adopted, also when all shall end: it has to be stopped.
 func (s *supervisor) watch(ctx context.Context, p process) {
+	defer s.record(p.name, running{})
 	r := s.adopted(p)
 	if r == nil && p.server != "" {
 		awaitPort(ctx, p.server)
@@ -112,7 +112,6 @@ func (s *supervisor) once(ctx context.Context, p process, r *running) error {
 		return how
 	}
 	r.stop(patience)
-	s.record(p.name, running{})
 	return ctx.Err()
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +24,7 @@ import (
 	"go.etcd.io/bbolt"
 	corev1 "k8s.io/api/core/v1"
 
+	"optimist/ctl/cluster"
 	"optimist/internal/pki"
 )
 
@@ -76,7 +79,7 @@ func says(t *testing.T, out string, words ...string) {
 func (c *Cluster) images(t *testing.T) string {
 	t.Helper()
 	l := c.listen(t)
-	empty := registry.New(registry.Logger(nil))
+	empty := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/locked/") {
 			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you?"}]}`, http.StatusUnauthorized)
@@ -241,7 +244,8 @@ func put(t *testing.T, file string, data []byte) {
 func takenPort(t *testing.T, c *Cluster) {
 	_, port, _ := net.SplitHostPort(c.listen(t).Addr().String())
 	c.refused(t, []string{"up", "--name", c.Name + "x", "--port", port}, "--port "+port, "in use by pid "+fmt.Sprint(os.Getpid()))
-	c.refused(t, []string{"up", "--name", c.Name + "x", "--port", "6443"}, "--port 6443", fmt.Sprintf("belongs to cluster %q", c.Name))
+	_, port, _ = net.SplitHostPort(c.config(t).Listen)
+	c.refused(t, []string{"up", "--name", c.Name + "x", "--port", port}, "--port "+port, fmt.Sprintf("belongs to cluster %q", c.Name))
 	if _, err := os.Stat(c.Root() + "x"); err == nil {
 		t.Error("something was left of a cluster that never was")
 	}
@@ -267,7 +271,9 @@ func second(t *testing.T, c *Cluster) {
 	other.must(t, "up", "--name", other.Name)
 	says(t, other.must(t, "config", "get-contexts"), c.Name, other.Name)
 	says(t, other.must(t, "up", "--name", other.Name, "--nodes", "1"), "runs already", "nothing to do")
-	says(t, read(t, other.Root()+"/cluster.json"), "127.0.0.1:6444", "10.245.0.0/16", "10.97.0.0/16")
+	if a, b := c.config(t), other.config(t); a.Listen == b.Listen || a.ClusterCIDR.Overlaps(b.ClusterCIDR) || a.ServiceCIDR.Overlaps(b.ServiceCIDR) {
+		t.Errorf("they meet: %+v and %+v", a, b)
+	}
 
 	for name, pid := range other.pids(t) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -281,6 +287,13 @@ func second(t *testing.T, c *Cluster) {
 	other.refused(t, []string{"down", "--yes", "--name", other.Name}, "no such cluster", "ctl up --name "+other.Name)
 	c.must(t, "config", "use-context", c.Name)
 	c.must(t, "get", "pods")
+}
+
+// config is what cluster.json says.
+func (c *Cluster) config(t *testing.T) (is cluster.Config) {
+	t.Helper()
+	decode(t, read(t, filepath.Join(c.Root(), "cluster.json")), &is)
+	return is
 }
 
 func read(t *testing.T, file string) string {
@@ -321,7 +334,7 @@ func badDatabase(t *testing.T, c *Cluster) {
 		data  []byte
 		words []string
 	}{
-		{"truncated", []byte(good[:len(good)/2]), []string{"truncated", "restore it from a backup"}},
+		{"truncated", []byte(good[:5*4096]), []string{"truncated", "restore it from a backup"}},
 		{"foreign", bytes.Repeat([]byte("no database "), 5000), []string{"not a bbolt file"}},
 		{"newer", newer, []string{"999"}},
 	} {
@@ -346,7 +359,7 @@ func stopStart(t *testing.T, c *Cluster) {
 	}
 	says(t, c.must(t, "stop", "--name", c.Name), "is stopped")
 	for name, pid := range pids {
-		if syscall.Kill(pid, 0) == nil {
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(stat), ") Z ") {
 			t.Errorf("%s lives after stop without its supervisor", name)
 		}
 	}
