@@ -7,7 +7,7 @@
 // are checked against the kind's Go type before anything is sent, because only here is it still known on which line they stand; the server
 // checks them again. Kinds that this program does not know cannot be checked and are refused with the nearest name.
 //
-// Start reading at read.go; strict.go has the checks, kinds.go the "did you mean" for kinds (for fields: package strict).
+// Start reading at read.go, then parse.go; package strict has the checks.
 //
 // kubectl sends documents as they are and lets the server judge fields, so its messages know no lines.
 package manifest

@@ -1,10 +1,12 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,9 +17,10 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"optimist/internal/api"
+	"optimist/internal/strict"
 )
 
-// parsed is a chunk after the YAML parser: the object as JSON, and the tree of nodes that knows its lines.
+// parsed is a document after the YAML parser: the object as JSON, and the tree of nodes that knows its lines.
 type parsed struct {
 	source Source
 	json   []byte
@@ -25,123 +28,139 @@ type parsed struct {
 	err    error
 }
 
-// parseAll drops chunks that hold nothing (only comments) and numbers the others.
-func parseAll(file string, chunks []chunk) []parsed {
+// file numbers the documents that hold something (not only comments), if there are several.
+func (r *reader) file(name string, data []byte, err error) {
+	if err != nil {
+		r.fault(fmt.Errorf("read %s: %w", name, err))
+		return
+	}
 	var all []parsed
-	for _, c := range chunks {
-		if p := parse(c); p.node != nil || p.err != nil {
-			p.source.File = file
-			p.source.Document = len(all) + 1
+	for _, text := range split(data) {
+		if p := parse(text); p.node != nil || p.err != nil {
 			all = append(all, p)
 		}
 	}
-	if len(all) == 1 {
-		all[0].source.Document = 0
+	for i, p := range all {
+		if p.source.File = name; len(all) > 1 {
+			p.source.Document = i + 1
+		}
+		r.list(p)
 	}
-	return all
 }
 
-func parse(c chunk) parsed {
-	p := parsed{source: Source{Line: c.line}}
+func parse(text []byte) (p parsed) {
 	var root yamlnode.Node
-	if err := yamlnode.Unmarshal(c.text, &root); err != nil {
-		p.source.Line, p.err = splitLine(err, c.line)
-		return p
+	p.err = yamlnode.Unmarshal(text, &root)
+	if p.err == nil {
+		if len(root.Content) == 0 || root.Content[0].Tag == "!!null" {
+			return p
+		}
+		p.node = root.Content[0]
+		p.source.Line = p.node.Line
+		p.json, p.err = yaml.YAMLToJSONStrict(text)
 	}
-	shift(&root, c.line-1)
-	if len(root.Content) == 0 || root.Content[0].Tag == "!!null" {
-		return p
+	if p.err != nil {
+		p.source.Line, p.err = splitLine(p.err, 1+len(text)-len(bytes.TrimLeft(text, "\n")))
 	}
-	p.node = root.Content[0]
-	p.source.Line = p.node.Line
-	data, err := yaml.YAMLToJSONStrict(c.text)
-	if err != nil {
-		p.source.Line, p.err = splitLine(err, c.line)
-	}
-	p.json = data
 	return p
 }
 
 var lineIn = regexp.MustCompile(`line (\d+): (.*)`)
 
-// shift makes the line numbers of a chunk's nodes those of the file.
-func shift(n *yamlnode.Node, by int) {
-	n.Line += by
-	for _, child := range n.Content {
-		shift(child, by)
-	}
-}
-
-// splitLine takes the line number out of a YAML error, for it goes to the front of the message. begin is the chunk's first line.
-func splitLine(err error, begin int) (int, error) {
-	text := err.Error()
+// splitLine takes the line number out of a YAML error, for it goes to the front of the message.
+func splitLine(err error, otherwise int) (int, error) {
+	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
 	if m := lineIn.FindStringSubmatch(text); m != nil {
-		line, _ := strconv.Atoi(m[1])
-		return begin - 1 + line, errors.New(strings.TrimSuffix(m[2], " in map"))
+		otherwise, _ = strconv.Atoi(m[1])
+		text = strings.TrimSuffix(m[2], " in map")
 	}
-	return begin, errors.New(strings.TrimPrefix(text, "error converting YAML to JSON: "))
+	return otherwise, errors.New(text)
 }
 
-// objects returns what a document stands for: one object, or a list's many.
-func (o Options) objects(p parsed) ([]Document, []error) {
-	if p.err != nil {
-		return nil, []error{&Fault{Source: p.source, Err: p.err}}
-	}
+// wrong is what is the matter, with the line that the field stands on.
+func (p parsed) wrong(path string, err error) *Fault {
+	p.source.Line = lineOf(p.node, path, p.source.Line)
+	return &Fault{Source: p.source, Err: err}
+}
+
+// list reads what a document stands for: one object, or a list's many.
+func (r *reader) list(p parsed) {
 	var list struct {
 		metav1.TypeMeta `json:",inline"`
 		Items           []json.RawMessage `json:"items"`
 	}
-	if err := json.Unmarshal(p.json, &list); err != nil {
-		return nil, []error{&Fault{Source: p.source, Err: errors.New("this is not an object: it must begin with apiVersion, kind and metadata")}}
+	switch {
+	case p.err != nil:
+		r.fault(&Fault{Source: p.source, Err: p.err})
+		return
+	case json.Unmarshal(p.json, &list) != nil:
+		r.fault(&Fault{Source: p.source, Err: errors.New("this is not an object: it must begin with apiVersion, kind and metadata")})
+		return
+	case !strings.HasSuffix(list.Kind, "List") || list.Items == nil:
+		r.object(p)
 	}
-	if !strings.HasSuffix(list.Kind, "List") || list.Items == nil {
-		return o.object(p)
-	}
-	var documents []Document
-	var faults []error
 	for i, item := range list.Items {
 		one := parsed{source: p.source, json: item, node: nodeAt(p.node, fmt.Sprintf("items[%d]", i))}
-		if one.node != nil {
-			one.source.Line = one.node.Line
-		}
-		d, f := o.object(one)
-		documents, faults = append(documents, d...), append(faults, f...)
+		one.source.Line = lineOf(one.node, "", one.source.Line)
+		r.object(one)
 	}
-	return documents, faults
 }
 
-func (o Options) object(p parsed) ([]Document, []error) {
-	fault := func(path string, err error) []error {
-		at := p.source
-		at.Line = lineOf(p.node, path, at.Line)
-		return []error{&Fault{Source: at, Err: err}}
-	}
-	var head struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-	}
+func (r *reader) object(p parsed) {
+	var head struct{ APIVersion, Kind string }
 	if err := json.Unmarshal(p.json, &head); err != nil {
-		return nil, fault("", errors.New("apiVersion and kind must be strings, of an object"))
+		r.fault(p.wrong("", errors.New("apiVersion and kind must be strings, of an object")))
+		return
 	}
-	kind, version, path, err := o.kindOf(head.APIVersion, head.Kind)
+	kind, version, path, err := r.kindOf(head.APIVersion, head.Kind)
 	if err != nil {
-		return nil, fault(path, err)
+		r.fault(p.wrong(path, err))
+		return
 	}
-	if faults := o.check(p, kind, version); len(faults) > 0 {
-		return nil, faults
-	}
+	before := len(r.faults)
+	r.check(p, kind, version)
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON(p.json); err != nil {
-		return nil, fault("", err)
+		r.fault(p.wrong("", err))
+	} else if object.GetName()+object.GetGenerateName() == "" && len(r.faults) == before {
+		r.fault(p.wrong("metadata", fmt.Errorf("%s has no metadata.name", kind.Name)))
 	}
-	if object.GetName() == "" && object.GetGenerateName() == "" {
-		return nil, fault("metadata", fmt.Errorf("%s has no metadata.name", kind.Name))
+	if len(r.faults) == before {
+		r.documents = append(r.documents, Document{Source: p.source, Kind: kind, Version: version, Object: object})
 	}
-	return []Document{{Source: p.source, Kind: kind, Version: version, Object: object}}, nil
+}
+
+// check holds a document against its kind's type: everything in it that does not fit.
+func (r *reader) check(p parsed, kind *api.Kind, version string) {
+	typed, err := kind.New(version)
+	if err != nil {
+		r.fault(p.wrong("", err))
+		return
+	}
+	found, err := strict.Inspect(p.json, typed)
+	if err != nil {
+		r.fault(p.wrong("", err))
+	}
+	switch r.Validation {
+	case api.Warn:
+		for _, f := range found.Loose {
+			r.Warn(p.wrong(f.Path, errors.New(f.Text)).Error())
+		}
+	case api.Strict, "":
+		found.Wrong = append(found.Loose, found.Wrong...)
+	}
+	var faults []*Fault
+	for _, f := range found.Wrong {
+		faults = append(faults, p.wrong(f.Path, errors.New(f.Text)))
+	}
+	slices.SortStableFunc(faults, func(a, b *Fault) int { return a.Source.Line - b.Source.Line })
+	for _, f := range faults {
+		r.fault(f)
+	}
 }
 
 // kindOf finds the kind in the catalogue; otherwise it says which field is to blame.
-func (o Options) kindOf(apiVersion, name string) (kind *api.Kind, version, path string, err error) {
+func (r *reader) kindOf(apiVersion, name string) (kind *api.Kind, version, path string, err error) {
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	switch {
 	case apiVersion == "":
@@ -151,9 +170,8 @@ func (o Options) kindOf(apiVersion, name string) (kind *api.Kind, version, path 
 	case err != nil:
 		return nil, "", "apiVersion", err
 	}
-	kind = o.Catalogue.Kind(schema.GroupKind{Group: gv.Group, Kind: name})
-	if kind == nil {
-		return nil, "", "kind", fmt.Errorf("no matches for kind %q in version %q%s", name, apiVersion, suggestKind(o.Catalogue, name))
+	if kind = r.Catalogue.Kind(schema.GroupKind{Group: gv.Group, Kind: name}); kind == nil {
+		return nil, "", "kind", fmt.Errorf("no matches for kind %q in version %q%s", name, apiVersion, suggestKind(r.Catalogue, name))
 	}
 	for _, v := range kind.Versions {
 		if v.Name == gv.Version {
@@ -161,4 +179,17 @@ func (o Options) kindOf(apiVersion, name string) (kind *api.Kind, version, path 
 		}
 	}
 	return nil, "", "apiVersion", fmt.Errorf("no matches for kind %q in version %q; it is served as %s", name, apiVersion, kind.GVK("").GroupVersion())
+}
+
+func suggestKind(c *api.Catalogue, name string) string {
+	versions := map[string]string{}
+	var names []string
+	for _, k := range c.All() {
+		names = append(names, k.Name)
+		versions[k.Name] = k.GVK("").GroupVersion().String()
+	}
+	if near := strict.Nearest(name, names); near != "" {
+		return fmt.Sprintf(" (did you mean %q in version %q?)", near, versions[near])
+	}
+	return "; `ctl api-resources` lists what there is"
 }

@@ -59,49 +59,39 @@ type Options struct {
 
 // Read returns the documents of all paths, and beside them everything that was wrong.
 func Read(paths []string, o Options) ([]Document, []error) {
-	var documents []Document
-	var faults []error
+	r := &reader{Options: o}
 	for _, path := range paths {
-		d, f := o.path(path)
-		documents, faults = append(documents, d...), append(faults, f...)
-	}
-	return documents, faults
-}
-
-func (o Options) path(path string) ([]Document, []error) {
-	if path == "-" {
-		data, err := io.ReadAll(o.Stdin)
-		if err != nil {
-			return nil, []error{fmt.Errorf("read standard input: %w", err)}
-		}
-		return o.Parse("STDIN", data)
-	}
-	files, err := find(path, o.Recursive)
-	if err != nil {
-		return nil, []error{err}
-	}
-	var documents []Document
-	var faults []error
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			faults = append(faults, err)
+		if path == "-" {
+			data, err := io.ReadAll(o.Stdin)
+			r.file("STDIN", data, err)
 			continue
 		}
-		d, f := o.Parse(file, data)
-		documents, faults = append(documents, d...), append(faults, f...)
+		files, err := find(path, o.Recursive)
+		r.fault(err)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			r.file(file, data, err)
+		}
 	}
-	return documents, faults
+	return r.documents, r.faults
 }
 
 // Parse reads the documents of one file's text.
 func (o Options) Parse(file string, data []byte) ([]Document, []error) {
-	var documents []Document
-	var faults []error
-	parsed := parseAll(file, split(data))
-	for _, p := range parsed {
-		d, f := o.objects(p)
-		documents, faults = append(documents, d...), append(faults, f...)
+	r := &reader{Options: o}
+	r.file(file, data, nil)
+	return r.documents, r.faults
+}
+
+// reader gathers what it reads and what is wrong with it.
+type reader struct {
+	Options
+	documents []Document
+	faults    []error
+}
+
+func (r *reader) fault(err error) {
+	if err != nil {
+		r.faults = append(r.faults, err)
 	}
-	return documents, faults
 }

@@ -7,37 +7,25 @@ import (
 	"io"
 )
 
-// chunk is the text of one document. Line is the number of the line in the file that the text begins on.
-type chunk struct {
-	text []byte
-	line int
-}
-
-// split cuts a file into documents. YAML is cut at its "---" lines, whatever stands between, so that a syntax error spoils one document only.
-func split(data []byte) []chunk {
+// split cuts a file into documents. Each begins with as many empty lines as it has before it in the file, so that parsers count right. YAML is
+// cut at its "---" lines, whatever stands between, so that a syntax error spoils one document only.
+func split(data []byte) [][]byte {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if first := bytes.TrimSpace(data); len(first) > 0 && first[0] == '{' {
-		if chunks, ok := splitJSON(data); ok {
-			return chunks
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		if documents, ok := splitJSON(data); ok {
+			return documents
 		}
 	}
-	return splitYAML(data)
-}
-
-func splitYAML(data []byte) []chunk {
-	var chunks []chunk
-	open := chunk{line: 1}
-	number := 0
+	var all [][]byte
+	begin, at := 0, 0
 	for line := range bytes.Lines(data) {
-		number++
 		if isSeparator(line) {
-			chunks = append(chunks, open)
-			open = chunk{line: number + 1}
-			continue
+			all = append(all, lowered(data, begin, at))
+			begin = at + len(line)
 		}
-		open.text = append(open.text, line...)
+		at += len(line)
 	}
-	return append(chunks, open)
+	return append(all, lowered(data, begin, at))
 }
 
 func isSeparator(line []byte) bool {
@@ -47,19 +35,18 @@ func isSeparator(line []byte) bool {
 }
 
 // splitJSON cuts a stream of JSON objects; false when it is not one (then it may be YAML in braces, or several documents).
-func splitJSON(data []byte) ([]chunk, bool) {
-	var chunks []chunk
+func splitJSON(data []byte) (all [][]byte, ok bool) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	for {
 		var raw json.RawMessage
-		err := decoder.Decode(&raw)
-		if errors.Is(err, io.EOF) {
-			return chunks, true
+		if err := decoder.Decode(&raw); err != nil {
+			return all, errors.Is(err, io.EOF)
 		}
-		if err != nil {
-			return nil, false
-		}
-		begin := int(decoder.InputOffset()) - len(raw)
-		chunks = append(chunks, chunk{text: raw, line: 1 + bytes.Count(data[:begin], []byte("\n"))})
+		end := int(decoder.InputOffset())
+		all = append(all, lowered(data, end-len(raw), end))
 	}
+}
+
+func lowered(data []byte, begin, end int) []byte {
+	return append(bytes.Repeat([]byte("\n"), bytes.Count(data[:begin], []byte("\n"))), data[begin:end]...)
 }
