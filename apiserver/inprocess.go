@@ -32,11 +32,7 @@ func (a as) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.S
 	return a.svc.Watch(api.WithUser(ctx, a.user), t, o)
 }
 
-// Write takes the fence from ctx, as the client does.
 func (a as) Write(ctx context.Context, r api.Request) (api.Result, error) {
-	if r.Fence == nil {
-		r.Fence = api.FenceFrom(ctx)
-	}
 	return a.svc.Write(api.WithUser(ctx, a.user), r)
 }
 

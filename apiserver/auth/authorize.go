@@ -21,100 +21,57 @@ type gate struct {
 	roles Roles
 }
 
-// who returns the caller. A call without one is a mistake of ours, or of a door.
-func who(ctx context.Context) (api.User, error) {
-	u, ok := api.UserFrom(ctx)
-	if !ok {
-		return u, apierrors.NewUnauthorized("who asks is not known")
-	}
-	return u, nil
-}
-
-// all reports whether a user may do everything.
-func all(u api.User) bool { return u.In(api.GroupMasters) || u.Name == api.UserAPIServer }
-
-// nodeOf returns the name of the node that a user is the agent of.
-func nodeOf(u api.User) (string, bool) {
-	node, ok := strings.CutPrefix(u.Name, api.NodePrefix)
-	return node, ok && u.In(api.GroupNodes)
-}
-
-// check decides by roles alone.
-func (g *gate) check(u api.User, v api.Verb, t api.Target) error {
-	if all(u) || g.roles.allow(u.Name, v, t) {
+// judge decides: on what a node does by its pods, on everything else by roles alone.
+func (g *gate) judge(ctx context.Context, v api.Verb, t api.Target, byPods func(node) error) error {
+	u, known := api.UserFrom(ctx)
+	name, isNode := strings.CutPrefix(u.Name, api.NodePrefix)
+	switch {
+	case !known:
+		return errUnknown
+	case isNode && u.In(api.GroupNodes):
+		return byPods(node{g, u, name})
+	case u.In(api.GroupMasters), u.Name == api.UserAPIServer, g.roles.allow(u.Name, v, t):
 		return nil
 	}
 	return forbidden(u, v, t, "")
 }
 
-func (g *gate) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
-	u, err := who(ctx)
-	if err != nil {
-		return api.Result{}, err
-	}
-	if node, ok := nodeOf(u); ok {
-		return g.node(u, node).get(ctx, t, o)
-	}
-	if err := g.check(u, api.VerbGet, t); err != nil {
-		return api.Result{}, err
+// errUnknown: a call without a caller is a mistake of ours, or of a door.
+var errUnknown = apierrors.NewUnauthorized("who asks is not known")
+
+func (g *gate) Get(ctx context.Context, t api.Target, o api.GetOptions) (seen api.Result, err error) {
+	err = g.judge(ctx, api.VerbGet, t, func(n node) (err error) { seen, err = n.get(ctx, t, o); return err })
+	if err != nil || seen.Object != nil {
+		return seen, err
 	}
 	return g.next.Get(ctx, t, o)
 }
 
 func (g *gate) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
-	u, err := who(ctx)
-	if err != nil {
-		return api.List{}, err
-	}
-	if node, ok := nodeOf(u); ok {
-		err = g.node(u, node).look(ctx, api.VerbList, t, o.Fields)
-	} else {
-		err = g.check(u, api.VerbList, t)
-	}
-	if err != nil {
+	if err := g.judge(ctx, api.VerbList, t, func(n node) error { return n.look(ctx, api.VerbList, t, o.Fields) }); err != nil {
 		return api.List{}, err
 	}
 	return g.next.List(ctx, t, o)
 }
 
 func (g *gate) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
-	u, err := who(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if node, ok := nodeOf(u); ok {
-		err = g.node(u, node).look(ctx, api.VerbWatch, t, o.Fields)
-	} else {
-		err = g.check(u, api.VerbWatch, t)
-	}
-	if err != nil {
+	if err := g.judge(ctx, api.VerbWatch, t, func(n node) error { return n.look(ctx, api.VerbWatch, t, o.Fields) }); err != nil {
 		return nil, err
 	}
 	return g.next.Watch(ctx, t, o)
 }
 
 func (g *gate) Write(ctx context.Context, r api.Request) (api.Result, error) {
-	u, err := who(ctx)
-	if err != nil {
-		return api.Result{}, err
-	}
-	if node, ok := nodeOf(u); ok {
-		err = g.node(u, node).write(ctx, &r)
-	} else {
-		err = g.check(u, r.Verb, r.Target)
-	}
-	if err != nil {
+	if err := g.judge(ctx, r.Verb, r.Target, func(n node) error { return n.write(ctx, &r) }); err != nil {
 		return api.Result{}, err
 	}
 	return g.next.Write(ctx, r)
 }
 
+// Connect is nothing for nodes: they are asked, they do not ask.
 func (g *gate) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	u, err := who(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := g.check(u, connectVerb(t.Sub), t); err != nil { // nodes have no role: they are asked, they do not ask
+	v := connectVerb(t.Sub)
+	if err := g.judge(ctx, v, t, func(n node) error { return forbidden(n.user, v, t, "") }); err != nil {
 		return nil, err
 	}
 	return g.next.Connect(ctx, t, params)
@@ -131,8 +88,8 @@ func connectVerb(sub string) api.Verb {
 
 // Now tells a number that everybody who is known may know.
 func (g *gate) Now(ctx context.Context) (api.Revision, error) {
-	if _, err := who(ctx); err != nil {
-		return 0, err
+	if _, known := api.UserFrom(ctx); !known {
+		return 0, errUnknown
 	}
 	return g.next.Now(ctx)
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -52,8 +53,6 @@ type node struct {
 	name string
 }
 
-func (g *gate) node(u api.User, name string) node { return node{g, u, name} }
-
 // scope finds the widest rule for a verb on a target.
 func (n node) scope(v api.Verb, t api.Target) (scope, error) {
 	for _, r := range nodeRules {
@@ -68,16 +67,11 @@ func (n node) refuse(v api.Verb, t api.Target) error {
 	return forbidden(n.user, v, t, "no relationship found between node '"+n.name+"' and this object")
 }
 
+// get decides on reading one object; a pod has to be looked at first, and is the result then.
 func (n node) get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
 	s, err := n.scope(api.VerbGet, t)
-	if err != nil {
-		return api.Result{}, err
-	}
-	if s != mine {
-		if err := n.within(ctx, s, api.VerbGet, t); err != nil {
-			return api.Result{}, err
-		}
-		return n.next.Get(ctx, t, o)
+	if err != nil || s != mine {
+		return api.Result{}, cmp.Or(err, n.within(ctx, s, api.VerbGet, t))
 	}
 	r, err := n.next.Get(ctx, t, o)
 	if pod, ok := r.Object.(*corev1.Pod); ok && pod.Spec.NodeName != n.name {
@@ -160,16 +154,7 @@ func (n node) needs(ctx context.Context, t api.Target) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	refs := configMaps
-	if t.Kind.Is(api.SecretKind) {
-		refs = secrets
-	}
-	for _, pod := range pods {
-		for name := range refs(pod) {
-			if name == t.Key.Name {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(pods, func(pod *corev1.Pod) bool {
+		return slices.ContainsFunc(needs(pod), func(d need) bool { return d.kind.Is(t.Kind) && d.name == t.Key.Name })
+	}), nil
 }

@@ -112,7 +112,9 @@ func (w *write) patchDocument() (map[string]document, error) {
 	return change, nil
 }
 
-func badPatch(err error) error { return apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err)) }
+func badPatch(err error) error {
+	return apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+}
 
 // merge is RFC 7396: objects merge, null removes, anything else replaces.
 func merge(before, change document) document {

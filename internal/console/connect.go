@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
+	"optimist/internal/wire"
 )
 
 // Connect serves the ring as a log: tailLines (default all) and follow, as for a container's.
@@ -76,7 +76,11 @@ func sendAll(s api.Stream, text []byte) error {
 
 // Finish sends a stream's outcome as the last frame and ends it: Success for nil, else the error's Status.
 func Finish(s api.Stream, err error) error {
-	data, jerr := json.Marshal(outcome(err))
+	status := metav1.Status{Status: metav1.StatusSuccess}
+	if err != nil {
+		status = wire.Status(err)
+	}
+	data, jerr := json.Marshal(status)
 	if jerr != nil {
 		return jerr
 	}
@@ -84,15 +88,4 @@ func Finish(s api.Stream, err error) error {
 		return serr
 	}
 	return s.CloseSend()
-}
-
-func outcome(err error) metav1.Status {
-	var known apierrors.APIStatus
-	switch {
-	case err == nil:
-		return metav1.Status{Status: metav1.StatusSuccess}
-	case errors.As(err, &known):
-		return known.Status()
-	}
-	return apierrors.NewInternalError(err).Status()
 }

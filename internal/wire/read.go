@@ -1,10 +1,9 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
-	"strconv"
-	"strings"
+
+	kubejson "k8s.io/apimachinery/pkg/util/json"
 
 	"optimist/internal/api"
 	"optimist/proto"
@@ -46,7 +45,7 @@ func DecodeList(t api.Target, p *proto.ListReply) (api.List, error) {
 	}
 	l.Rows = make([][]any, len(p.Rows))
 	for i, data := range p.Rows {
-		if l.Rows[i], err = decodeCells(data); err != nil {
+		if err = kubejson.Unmarshal(data, &l.Rows[i]); err != nil { // keeps whole numbers whole
 			return l, err
 		}
 	}
@@ -98,33 +97,7 @@ func decodeEvent(t api.Target, p *proto.Event, e *api.Event) (err error) {
 		}
 	}
 	if p.Cells != nil {
-		e.Cells, err = decodeCells(p.Cells)
+		err = kubejson.Unmarshal(p.Cells, &e.Cells)
 	}
 	return err
-}
-
-// decodeCells keeps whole numbers whole.
-func decodeCells(data []byte) ([]any, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var cells []any
-	if err := d.Decode(&cells); err != nil {
-		return nil, err
-	}
-	for i, c := range cells {
-		if n, ok := c.(json.Number); ok {
-			cells[i] = number(n.String())
-		}
-	}
-	return cells, nil
-}
-
-func number(text string) any {
-	if !strings.ContainsAny(text, ".eE") {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return n
-		}
-	}
-	f, _ := strconv.ParseFloat(text, 64) // a JSON number is one
-	return f
 }
