@@ -101,6 +101,36 @@ type moment struct {
 	want  string
 }
 
+// Finalizers outlive containers. While they do, the agent has nothing to say; it once said so again and again, without a pause.
+func TestAFinalizerKeepsADeletedPodAndTheAgentQuiet(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		defer c.agent(c.runtime)()
+		pod := c.create(`{metadata: {name: p, finalizers: [example.com/backup]}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: nginx}]}}`)
+		advance(time.Second)
+		if err := api.Pods.Delete(c.Context(), c.service, api.KeyOf(pod), api.Options{}); err != nil {
+			c.Fatal(err)
+		}
+		advance(time.Minute)
+		held := c.pod("p")
+		if summary(held) != "Succeeded c#0:Completed(0)" || *held.DeletionGracePeriodSeconds != 0 {
+			t.Errorf("%s, %d s of grace", summary(held), *held.DeletionGracePeriodSeconds)
+		}
+		advance(time.Hour)
+		if later := c.pod("p"); later.ResourceVersion != held.ResourceVersion {
+			t.Errorf("it was written again: %s, then %s", held.ResourceVersion, later.ResourceVersion)
+		}
+		released := held.DeepCopy()
+		released.Finalizers = nil
+		if _, err := api.Pods.Update(t.Context(), c.service, released); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Second)
+		if boxes, err := c.runtime.State(t.Context()); err != nil || len(boxes) > 0 {
+			t.Error(boxes, err)
+		}
+	})
+}
+
 func TestAConfigMapThatComesLaterHelps(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		defer c.agent(c.runtime)()

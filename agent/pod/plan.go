@@ -122,8 +122,11 @@ func sweep(v View) []Step {
 	return []Step{{Do: RemoveSandbox, Why: "the Pod is gone"}}
 }
 
-// end brings a deleted Pod to its end: stop, tell, remove, confirm.
+// end brings a deleted Pod to its end: stop, tell, remove, confirm. Whose finalizers then keep the Pod has to take them away.
 func end(v View, now time.Time) []Step {
+	if v.Sandbox == nil && released(v.Pod) {
+		return nil
+	}
 	if v.Sandbox == nil {
 		return []Step{{Do: DeletePod, Why: "all its containers are gone"}}
 	}
@@ -134,6 +137,12 @@ func end(v View, now time.Time) []Step {
 		return report
 	}
 	return []Step{{Do: RemoveSandbox, Why: "all containers of the deleted Pod have ended"}}
+}
+
+// released reports that no grace is left in a Pod: the API server does not wait for this node any more.
+func released(pod *corev1.Pod) bool {
+	s := pod.DeletionGracePeriodSeconds
+	return s != nil && *s == 0 && len(pod.Finalizers) > 0
 }
 
 // remaining is what is left of a deleted Pod's grace. The API keeps whole seconds, so up to one is missing from the timestamp.
@@ -178,31 +187,22 @@ func rest(v View, now time.Time) []Step {
 // keep brings a living pod closer to what it should be.
 func keep(v View, now time.Time) []Step {
 	parts := look(v, now)
+	ended := "the pod's containers have ended"
+	if overdue(v.Pod, now) {
+		ended = "spec.activeDeadlineSeconds are over"
+	}
 	if over(parts) {
-		if stops := stop(running(parts), grace(v.Pod), ended(v, now)); len(stops) > 0 {
-			return append(report(v, now, "the pod comes to its end"), stops...)
-		}
-		return report(v, now, ended(v, now))
+		return append(report(v, now, ended), stop(running(parts), grace(v.Pod), ended)...)
 	}
 	if overdue(v.Pod, now) {
-		return stop(running(parts), grace(v.Pod), "spec.activeDeadlineSeconds are over")
+		return stop(running(parts), grace(v.Pod), ended)
 	}
 	next := advance(v, parts, now)
-	if len(next) == 0 || slow(next[0]) || v.Pod.Status.StartTime == nil {
+	if len(next) == 0 || next[0].Do == Pull || v.Pod.Status.StartTime == nil { // people look at a pod while a pull lasts
 		next = append(report(v, now, "the pod's state has changed"), next...)
 	}
 	return append(append(next, outdated(v)...), waits(v, parts, now)...)
 }
-
-func ended(v View, now time.Time) string {
-	if overdue(v.Pod, now) {
-		return "spec.activeDeadlineSeconds are over"
-	}
-	return "the pod's containers have ended"
-}
-
-// slow steps are announced, because people look at a pod while they last.
-func slow(s Step) bool { return s.Do == Pull }
 
 // advance is the next step upwards: sandbox, address, init containers one by one, containers.
 func advance(v View, parts []part, now time.Time) []Step {
@@ -244,12 +244,11 @@ func startable(parts []part) []part {
 			return turn
 		case p.role == initial && (ready || p.succeeded() && !p.lost):
 			continue
-		case p.role == initial:
-			return append(turn, p)
-		case p.role == sidecar && !ready && !p.running():
-			return append(turn, p)
 		}
 		turn = append(turn, p)
+		if p.role == initial || p.role == sidecar && !ready && !p.running() {
+			return turn
+		}
 	}
 	return turn
 }

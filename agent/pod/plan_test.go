@@ -173,6 +173,7 @@ func TestPlan(t *testing.T) {
 			"10.0.0.1 s#0:running a#0:running b#0:running", nil, "Stop a#0 10s, Stop b#0 10s"},
 		{"then it is told how they ended", deleted(time.Second) + one, "10.0.0.1 web#0:exit0", nil, "Write Succeeded"},
 		{"without a sandbox only the deletion is left", deleted(time.Second) + one, "", nil, "DeletePod"},
+		{"which is told once, however long finalizers keep the pod", `metadata: {deletionTimestamp: "2026-01-02T11:00:00Z", deletionGracePeriodSeconds: 0, finalizers: [example.com/backup]}` + "\n" + one, "", nil, ""},
 		{"nothing is started for a deleted pod", deleted(time.Second) + one, "10.0.0.1", imaged("web"), "Write Pending"},
 
 		{"the deadline stops what runs", begun + `spec: {activeDeadlineSeconds: 3600, terminationGracePeriodSeconds: 7, containers: [{name: web}]}`, "10.0.0.1 web#0:running", nil, "Stop web#0 7s"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,9 +17,12 @@ import (
 	"optimist/internal/api"
 )
 
-// writeStatus patches what differs; conditions are keyed by type, so that other writers' stay.
+// writeStatus patches what differs; conditions are keyed by type, so that other writers' stay. If the API server did not take it as it was
+// written, that is a failure: otherwise we would write it again and again without a pause.
 func (w *Worker) writeStatus(ctx context.Context, v View, s Step) error {
-	patch, err := statusPatch(&v.Pod.Status, s.Status)
+	before, _ := json.Marshal(&corev1.Pod{Status: v.Pod.Status}) // of typed objects these never fail
+	after, _ := json.Marshal(&corev1.Pod{Status: *s.Status})
+	patch, err := strategicpatch.CreateTwoWayMergePatch(before, after, &corev1.Pod{})
 	if err != nil {
 		return err
 	}
@@ -30,66 +34,49 @@ func (w *Worker) writeStatus(ctx context.Context, v View, s Step) error {
 		return err
 	}
 	w.tellBackOffs(ctx, v, s.Status)
-	return kept(v, written.Object)
-}
-
-// kept finds out whether the API server took the status as it was written; otherwise we would write it again and again without a pause.
-func kept(v View, written api.Object) error {
-	v.Pod, _ = written.(*corev1.Pod)
+	v.Pod, _ = written.Object.(*corev1.Pod)
 	if v.Pod != nil && len(report(v, time.Now(), "")) > 0 {
 		return fmt.Errorf("the API server keeps another status than was written")
 	}
 	return nil
 }
 
-func statusPatch(old, status *corev1.PodStatus) ([]byte, error) {
-	before, err := json.Marshal(&corev1.Pod{Status: *old})
-	if err != nil {
-		return nil, err
-	}
-	after, err := json.Marshal(&corev1.Pod{Status: *status})
-	if err != nil {
-		return nil, err
-	}
-	return strategicpatch.CreateTwoWayMergePatch(before, after, &corev1.Pod{})
-}
-
 // tellBackOffs says once for each back-off that it began.
 func (w *Worker) tellBackOffs(ctx context.Context, v View, s *corev1.PodStatus) {
-	old := map[string]string{}
-	for _, c := range append(v.Pod.Status.InitContainerStatuses, v.Pod.Status.ContainerStatuses...) {
-		old[c.Name] = waitsFor(c)
-	}
-	for _, c := range append(s.InitContainerStatuses, s.ContainerStatuses...) {
-		if waitsFor(c) == old[c.Name] {
+	for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses) {
+		if waitsFor(&c) == waitsFor(StatusOf(v.Pod, c.Name)) {
 			continue
 		}
-		switch waitsFor(c) {
+		switch waitsFor(&c) {
 		case crashLoopBackOff:
-			w.say(ctx, v, corev1.EventTypeWarning, "BackOff", fmt.Sprintf("Back-off restarting failed container %s in pod %s", c.Name, fullName(v.Pod)))
+			w.say(ctx, corev1.EventTypeWarning, "BackOff", "Back-off restarting failed container %s in pod %s", c.Name, fullName(v.Pod))
 		case imagePullBackOff:
-			w.say(ctx, v, corev1.EventTypeNormal, "BackOff", fmt.Sprintf("Back-off pulling image %q", c.Image))
-			w.say(ctx, v, corev1.EventTypeWarning, "Failed", "Error: "+imagePullBackOff)
+			w.say(ctx, corev1.EventTypeNormal, "BackOff", "Back-off pulling image %q", c.Image)
+			w.say(ctx, corev1.EventTypeWarning, "Failed", "Error: "+imagePullBackOff)
 		}
 	}
 }
 
-func waitsFor(c corev1.ContainerStatus) string {
-	if c.State.Waiting == nil {
+func waitsFor(c *corev1.ContainerStatus) string {
+	if c == nil || c.State.Waiting == nil {
 		return ""
 	}
 	return c.State.Waiting.Reason
 }
 
-// deletePod tells the API server that nothing of the pod is left; the uid keeps a new Pod of the same name safe.
+// deletePod tells the API server that nothing of the pod is left; the uid keeps a new Pod of the same name safe. If the Pod was gone already,
+// a cache that has not heard of it yet is a reason to wait, not to tell it again at once.
 func (w *Worker) deletePod(ctx context.Context, _ View, _ Step) error {
 	now := int64(0)
 	err := api.Pods.Delete(ctx, w.host.Service, w.key, api.Options{Grace: &now, Pre: api.Preconditions{UID: w.uid}, Propagation: metav1.DeletePropagationBackground})
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		w.memory.Confirmed = true
-		return nil
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return err
 	}
-	return err
+	w.memory.Confirmed = true
+	if pod, ok := w.host.Pods.Get(w.key); err != nil && ok && pod.UID == w.uid {
+		return fmt.Errorf("the Pod is gone, but the watch has not told so yet: %w", err)
+	}
+	return nil
 }
 
 // confirm asks the API server, past all caches, whether the pod is gone; and does not believe a server that has lost data.
