@@ -27,7 +27,7 @@ import (
 
 // BenchmarkPodStart compares starting a pod (sandbox, network, container) with the bare calls to containerd and the kernel that any
 // such start needs, in pairs whose order alternates: on a busy machine only what runs side by side can be compared. It reports
-// the median of the pairs' ratios; 1.25 is the most we allow ourselves.
+// the median of the pairs' ratios, and the ratio of the best; 1.25 is the most we allow ourselves.
 //
 //	go test -run '^$' -bench PodStart -benchtime 40x ./agent/runtime/containerd
 func BenchmarkPodStart(b *testing.B) {
@@ -62,6 +62,7 @@ func BenchmarkPodStart(b *testing.B) {
 	b.ReportMetric(median(ours), "ms/ours")
 	b.ReportMetric(median(theirs), "ms/plain")
 	b.ReportMetric(median(ratios), "ratio")
+	b.ReportMetric(ours[0]/theirs[0], "ratio-of-best") // the least disturbed of each; median has sorted them
 }
 
 func timed(b *testing.B, start func() error) (milliseconds float64) {
