@@ -16,7 +16,7 @@ func (w *write) create(ctx context.Context) (api.Result, error) {
 	if err != nil {
 		return api.Result{}, err
 	}
-	body, err := w.decodeBody(p.fresh())
+	body, err := w.decodeBody(p.New())
 	if err != nil {
 		return api.Result{}, err
 	}
@@ -24,8 +24,8 @@ func (w *write) create(ctx context.Context) (api.Result, error) {
 }
 
 // insert is one attempt at a create.
-func (w *write) insert(ctx context.Context, p part, o api.Object) (api.Result, error) {
-	if err := w.checkBody(o, p.fresh(), w.Key); err != nil {
+func (w *write) insert(ctx context.Context, p Sub, o api.Object) (api.Result, error) {
+	if err := w.checkBody(o, p.New(), w.Key); err != nil {
 		return api.Result{}, err
 	}
 	if o.GetResourceVersion() != "" {

@@ -88,10 +88,10 @@ func keepFinalizers(o, old api.Object) {
 }
 
 // finalizeNamespace is the subresource finalize: it writes spec.finalizers and nothing else.
-var finalizeNamespace = part{
-	fresh: func() api.Object { return api.Kinded(api.NamespaceKind, "", &corev1.Namespace{}) },
-	read:  func(o api.Object) api.Object { return o },
-	into: func(body, o api.Object) error {
+var finalizeNamespace = Sub{
+	New: func() api.Object { return api.Kinded(api.NamespaceKind, "", &corev1.Namespace{}) },
+	Get: func(o api.Object) api.Object { return o },
+	Into: func(body, o api.Object) error {
 		o.(*corev1.Namespace).Spec.Finalizers = body.(*corev1.Namespace).Spec.Finalizers
 		return nil
 	},

@@ -8,36 +8,27 @@ import (
 	"optimist/internal/api"
 )
 
-// part is what a write of a subresource may change, and through which body: a Scale changes spec.replicas, "status" the status. The main
-// resource is the part that has everything but the status.
-type part struct {
-	fresh func() api.Object              // an empty body
-	read  func(o api.Object) api.Object  // the body as read from the object; nil = it cannot be read
-	into  func(body, o api.Object) error // puts the body into a copy of the object
-}
-
-// part finds what a request writes.
-func (k *resource) part(sub string, v api.Verb) (part, error) {
-	sameBody := part{fresh: k.fresh, read: func(o api.Object) api.Object { return o }}
+// part finds what a request writes. The main resource is the part that has everything but the status.
+func (k *resource) part(sub string, v api.Verb) (Sub, error) {
+	sameBody := Sub{New: k.fresh, Get: func(o api.Object) api.Object { return o }}
 	s, special := k.rules.Subs[sub]
 	switch {
 	case sub == "":
-		sameBody.into = k.putAllButStatus
+		sameBody.Into = k.putAllButStatus
 		return sameBody, nil
 	case special && (v == api.VerbCreate) == (s.Verb == api.VerbCreate):
-		return part{fresh: s.New, read: s.Get, into: s.Into}, nil
+		return s, nil
 	case sub == "status" && k.status.Name != "" && v != api.VerbCreate:
-		sameBody.into = k.putStatus
+		sameBody.Into = k.putStatus
 		return sameBody, nil
 	case sub == "finalize" && k.Is(api.NamespaceKind) && v == api.VerbUpdate:
 		return finalizeNamespace, nil
 	}
-	return part{}, apierrors.NewMethodNotSupported(k.Resource(), string(v)+" of "+sub)
+	return Sub{}, apierrors.NewMethodNotSupported(k.Resource(), string(v)+" of "+sub)
 }
 
 func (k *resource) fresh() api.Object {
-	o := k.Versions[0].New()
-	return api.Kinded(k.Kind, "", o)
+	return api.Kinded(k.Kind, "", k.Versions[0].New())
 }
 
 func (k *resource) putAllButStatus(body, o api.Object) error {

@@ -24,22 +24,22 @@ type document = any
 const maxOperations = 10000 // of a JSON patch
 
 // patched is the part of an object as a patch would have it, decoded as strictly as a body.
-func (w *write) patched(p part, old api.Object) (api.Object, error) {
+func (w *write) patched(p Sub, old api.Object) (api.Object, error) {
 	if w.Patch == nil {
 		return nil, apierrors.NewBadRequest("the request has no patch")
 	}
-	if p.read == nil {
+	if p.Get == nil {
 		return nil, apierrors.NewMethodNotSupported(w.Resource(), "patch of "+w.Sub)
 	}
-	before, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p.read(old))
+	before, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p.Get(old))
 	if err != nil {
 		return nil, internalError(err)
 	}
-	after, err := w.applied(before, p.fresh())
+	after, err := w.applied(before, p.New())
 	if err != nil {
 		return nil, err
 	}
-	return w.typed(after, p.fresh)
+	return w.typed(after, p.New)
 }
 
 // typed decodes a document. The quick way tells only that something is wrong; the other names it.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,21 +14,13 @@ import (
 
 // position is where the next page of a list begins, and the revision that all its pages tell of.
 type position struct {
-	revision api.Revision
-	key      string
-}
-
-type token struct {
 	Revision api.Revision `json:"rv"` // 0: whatever is newest by then
 	Key      string       `json:"k"`
 }
 
 // token is the position as the opaque text that clients send back.
 func (p position) token() string {
-	b, err := json.Marshal(token{Revision: p.revision, Key: p.key})
-	if err != nil {
-		return "" // a struct of a number and a string can always be marshalled
-	}
+	b, _ := json.Marshal(p) // a number and a string can always be marshalled
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -39,9 +30,9 @@ func (k *resource) start(pick picked, o api.ListOptions) (position, error) {
 		return position{}, apierrors.NewBadRequest("limit must not be negative")
 	}
 	if o.Continue == "" {
-		return position{revision: o.At}, nil
+		return position{Revision: o.At}, nil
 	}
-	var t token
+	var t position
 	b, err := base64.RawURLEncoding.DecodeString(o.Continue)
 	if err == nil {
 		err = json.Unmarshal(b, &t)
@@ -52,22 +43,18 @@ func (k *resource) start(pick picked, o api.ListOptions) (position, error) {
 	if o.At != 0 && o.At != t.Revision {
 		return position{}, apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
 	}
-	return position{revision: t.Revision, key: t.Key}, nil
+	return t, nil
 }
 
 // listError words a store's error. Who has paged too slowly gets a token with which the list goes on at the newest revision, if it can
 // live with that.
 func (k *resource) listError(err error, from position, pick picked) error {
-	if from.key == "" || !errors.Is(err, store.ErrCompacted) {
+	if from.Key == "" || !errors.Is(err, store.ErrCompacted) {
 		return storeError(err)
 	}
 	expired := apierrors.NewResourceExpired("The provided continue parameter is too old to display a consistent list result. You can start a new list without " +
 		"the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token " +
 		"results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.")
-	expired.ErrStatus.ListMeta.Continue = position{key: from.key}.token()
+	expired.ErrStatus.ListMeta.Continue = position{Key: from.Key}.token()
 	return expired
-}
-
-func notReadable(k *resource, sub string) error {
-	return apierrors.NewMethodNotSupported(k.Resource(), fmt.Sprintf("get of %s", sub))
 }

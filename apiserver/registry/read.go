@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"optimist/apiserver/store"
 	"optimist/internal/api"
 )
@@ -17,8 +19,8 @@ func (r *Registry) Get(ctx context.Context, t api.Target, o api.GetOptions) (api
 		return api.Result{}, err
 	}
 	p, err := k.part(t.Sub, api.VerbUpdate)
-	if err != nil || p.read == nil {
-		return api.Result{}, notReadable(k, t.Sub)
+	if err != nil || p.Get == nil {
+		return api.Result{}, apierrors.NewMethodNotSupported(k.Resource(), "get of "+t.Sub)
 	}
 	e, err := r.store.Get(ctx, StoreKey(k.Kind, t.Key), store.Revision(o.At))
 	if err != nil {
@@ -31,7 +33,7 @@ func (r *Registry) Get(ctx context.Context, t api.Target, o api.GetOptions) (api
 	if err != nil {
 		return api.Result{}, err
 	}
-	return api.Result{Object: p.read(object), Revision: api.Revision(e.Mod)}, nil
+	return api.Result{Object: p.Get(object), Revision: api.Revision(e.Mod)}, nil
 }
 
 // page is how many entries are read at once when a limited list has to look for what it selects.
@@ -52,7 +54,7 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 		return api.List{}, err
 	}
 	var l api.List
-	if pick.index.on && o.Limit == 0 && o.At == 0 && from.key == "" {
+	if pick.index.on && o.Limit == 0 && o.At == 0 && from.Key == "" {
 		l, err = r.listIndexed(ctx, k, pick)
 	} else {
 		l, err = r.listStored(ctx, k, pick, o.Limit, from)
@@ -68,7 +70,7 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 
 // listStored reads the store, page by page if only some are wanted.
 func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, limit int64, from position) (api.List, error) {
-	rng := store.Range{Prefix: k.listPrefix(pick.namespace), From: from.key}
+	rng := store.Range{Prefix: k.listPrefix(pick.namespace), From: from.Key}
 	if limit > 0 {
 		rng.Limit = int(limit) + 1
 		if pick.labels != nil || pick.fields != nil {
@@ -77,11 +79,11 @@ func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, lim
 	}
 	l := api.List{}
 	for {
-		entries, at, err := r.store.List(ctx, rng, store.Revision(from.revision))
+		entries, at, err := r.store.List(ctx, rng, store.Revision(from.Revision))
 		if err != nil {
 			return l, k.listError(err, from, pick)
 		}
-		from.revision, l.Revision = api.Revision(at), api.Revision(at)
+		from.Revision, l.Revision = api.Revision(at), api.Revision(at)
 		for _, e := range entries {
 			o, err := k.open(e)
 			if err != nil {
@@ -91,7 +93,7 @@ func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, lim
 				continue
 			}
 			if limit > 0 && int64(len(l.Items)) == limit {
-				l.Continue = position{revision: l.Revision, key: e.Key}.token()
+				l.Continue = position{Revision: l.Revision, Key: e.Key}.token()
 				return l, nil
 			}
 			l.Items = append(l.Items, o)

@@ -47,7 +47,7 @@ type Claimer struct {
 	Ranges
 }
 
-// Sub is a subresource with a body of its own kind.
+// Sub is what a write of a subresource may change, and through which body: a Scale changes spec.replicas.
 type Sub struct {
 	New  func() api.Object              // an empty body (autoscaling/v1 Scale, core/v1 Binding)
 	Get  func(o api.Object) api.Object  // the body as read from the object; nil = cannot be read

@@ -16,7 +16,7 @@ func (w *write) update(ctx context.Context) (api.Result, error) {
 	}
 	var body api.Object
 	if w.Verb != api.VerbPatch {
-		if body, err = w.decodeBody(p.fresh()); err != nil {
+		if body, err = w.decodeBody(p.New()); err != nil {
 			return api.Result{}, err
 		}
 	}
@@ -24,7 +24,7 @@ func (w *write) update(ctx context.Context) (api.Result, error) {
 }
 
 // change is one attempt at an update.
-func (w *write) change(ctx context.Context, p part, body api.Object) (api.Result, error) {
+func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result, error) {
 	old, entry, err := w.current(ctx)
 	if err != nil {
 		return api.Result{}, err
@@ -34,7 +34,7 @@ func (w *write) change(ctx context.Context, p part, body api.Object) (api.Result
 	} else if body, err = w.patched(p, old); err != nil {
 		return api.Result{}, err
 	}
-	if err := w.checkBody(body, p.fresh(), w.Key); err != nil {
+	if err := w.checkBody(body, p.New(), w.Key); err != nil {
 		return api.Result{}, err
 	}
 	if err := unmet(w.Kind, old, w.Pre); err != nil {
@@ -58,7 +58,10 @@ func (w *write) change(ctx context.Context, p part, body api.Object) (api.Result
 	if err != nil {
 		return api.Result{}, err
 	}
-	return api.Result{Object: p.answer(o), Revision: revision}, nil
+	if p.Get != nil { // a binding has none: what was bound says more than what bound it, and the writer's cache can take it in
+		o = p.Get(o)
+	}
+	return api.Result{Object: o, Revision: revision}, nil
 }
 
 // current reads the object as it is.
@@ -75,9 +78,9 @@ func (w *write) current(ctx context.Context) (api.Object, store.Entry, error) {
 }
 
 // merged is the old object with the body's part put in and defaulted.
-func (w *write) merged(p part, body, old api.Object) (api.Object, error) {
+func (w *write) merged(p Sub, body, old api.Object) (api.Object, error) {
 	o := clone(old)
-	if err := p.into(body, o); err != nil {
+	if err := p.Into(body, o); err != nil {
 		return nil, err
 	}
 	w.defaults(o)
@@ -104,12 +107,4 @@ func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn st
 	}
 	o.SetResourceVersion(revision.String())
 	return revision, nil
-}
-
-// answer is what a write of this part returns.
-func (p part) answer(o api.Object) api.Object {
-	if p.read == nil {
-		return o // a binding: what was bound says more than what bound it, and the writer's cache can take it in
-	}
-	return p.read(o)
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/x509"
 	"iter"
 	"net"
 	"net/url"
@@ -139,6 +138,3 @@ func (c *Client) Connect(ctx context.Context, t api.Target, params url.Values) (
 	}
 	return stream, nil
 }
-
-// expired reports whether a certificate's time has passed.
-func expired(c *x509.Certificate) bool { return time.Now().After(c.NotAfter) }

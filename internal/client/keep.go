@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -87,9 +86,11 @@ func (k *keeper) once(ctx context.Context) (lived time.Duration, err error) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 	proto.RegisterKeptServer(s, k.server)
 	defer context.AfterFunc(ctx, s.Stop)()
-	err = s.Serve(newOnce(conn))
+	q := wire.NewQueue(conn.LocalAddr())
+	go q.Put(watched{conn, q})
+	_ = s.Serve(q) // until the connection has ended and the queue with it
 	s.Stop()
-	return time.Since(began), err
+	return time.Since(began), io.EOF
 }
 
 // kept answers what the API server asks.
@@ -102,37 +103,10 @@ func (k kept) Connect(s grpc.BidiStreamingServer[proto.Frame, proto.Frame]) erro
 	return wire.EncodeError(wire.Serve(s, api.Builtin, k.connector))
 }
 
-// once is a listener that accepts one connection and ends with it.
-type once struct {
-	net.Conn // for LocalAddr
-	give     chan net.Conn
-	over     chan struct{}
-	end      func()
-}
-
-func newOnce(c net.Conn) *once {
-	o := &once{Conn: c, give: make(chan net.Conn, 1), over: make(chan struct{})}
-	o.end = sync.OnceFunc(func() { close(o.over) })
-	o.give <- watched{c, o.end}
-	return o
-}
-
-func (o *once) Accept() (net.Conn, error) {
-	select {
-	case c := <-o.give:
-		return c, nil
-	case <-o.over:
-		return nil, io.EOF
-	}
-}
-
-func (o *once) Addr() net.Addr { return o.LocalAddr() }
-func (o *once) Close() error   { o.end(); return nil }
-
-// watched tells of its end.
+// watched ends its listener with itself.
 type watched struct {
 	net.Conn
-	end func()
+	l net.Listener
 }
 
-func (w watched) Close() error { defer w.end(); return w.Conn.Close() }
+func (w watched) Close() error { defer w.l.Close(); return w.Conn.Close() }

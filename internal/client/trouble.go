@@ -64,7 +64,7 @@ var grpcWords = regexp.MustCompile(`^.*desc = "transport: (?:Error while dialing
 
 func (t trouble) words(said string) string {
 	where := "cannot reach the API server at " + t.server + ": "
-	if expired(t.own) {
+	if time.Now().After(t.own.NotAfter) {
 		return where + fmt.Sprintf("%sthe certificate of %q expired on %s: restart the cluster to renew it (ctl stop, ctl start)",
 			Config{Source: t.source}.from(), t.own.Subject.CommonName, t.own.NotAfter.Format(time.DateTime))
 	}

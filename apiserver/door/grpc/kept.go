@@ -27,12 +27,12 @@ import (
 type Kept struct {
 	register func(component string, c api.Connector) (unregister func())
 	log      *slog.Logger
-	conns    *door.Queue
+	conns    *wire.Queue
 }
 
 // NewKept makes the door; register is the hub's.
 func NewKept(register func(string, api.Connector) func(), addr net.Addr, log *slog.Logger) *Kept {
-	return &Kept{register: register, log: log, conns: door.NewQueue(addr)}
+	return &Kept{register: register, log: log, conns: wire.NewQueue(addr)}
 }
 
 // Enter takes a connection that a component has opened to be asked on.

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/peer"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"optimist/apiserver/door"
 	"optimist/internal/api"
 	"optimist/internal/wire"
 	"optimist/proto"
@@ -33,12 +32,12 @@ const (
 type Server struct {
 	objects *objects
 	log     *slog.Logger
-	conns   *door.Queue
+	conns   *wire.Queue
 }
 
 // New makes a server; addr is where its connections arrive.
 func New(svc api.Service, catalogue *api.Catalogue, addr net.Addr, log *slog.Logger) *Server {
-	return &Server{objects: &objects{svc: svc, catalogue: catalogue}, log: log, conns: door.NewQueue(addr)}
+	return &Server{objects: &objects{svc: svc, catalogue: catalogue}, log: log, conns: wire.NewQueue(addr)}
 }
 
 // Enter takes a connection.
