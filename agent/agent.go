@@ -82,7 +82,7 @@ func New(c Config) *Agent {
 		Capacity: c.Capacity, Version: c.Runtime.Version, Log: c.Log})
 	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
 		Service: service, Pods: a.cache, Runtime: c.Runtime, Network: c.Network,
-		Images: images.NewPuller(c.Runtime), References: pod.NewReferences(c.Service), Events: a.events, Starts: make(chan struct{}, starts),
+		Images: images.NewPuller(c.Runtime), Events: a.events, Starts: make(chan struct{}, starts),
 		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Log: c.Log,
 	}}
 	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})

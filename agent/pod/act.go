@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"time"
@@ -16,67 +16,94 @@ import (
 	"optimist/internal/api"
 )
 
-// actions are what the verbs do. Each is idempotent; all but Stop run one at a time.
-var actions = map[Verb]func(w *Worker, ctx context.Context, v View, s Step) error{
-	Confirm:        (*Worker).confirm,
-	FindImage:      (*Worker).findImage,
-	Pull:           (*Worker).pull,
-	StartSandbox:   (*Worker).startSandbox,
-	AttachNetwork:  (*Worker).attachNetwork,
-	DetachNetwork:  (*Worker).detachNetwork,
-	StartContainer: (*Worker).startContainer,
-	Stop:           (*Worker).stop,
-	Remove:         (*Worker).remove,
-	RemoveSandbox:  (*Worker).removeSandbox,
-	WriteStatus:    (*Worker).writeStatus,
-	DeletePod:      (*Worker).deletePod,
+// deed is what a verb does, and what its failure means.
+type deed struct {
+	do     func(w *Worker, ctx context.Context, v View, s Step) error // idempotent
+	level  slog.Level                                                 // Info where the node or the cluster has changed
+	starts bool                                                       // one of the few starts that a node does at the same time
+	delay  func(count int) time.Duration                              // after a failure
+	reason string                                                     // of a failure that brings none
+	event  string                                                     // what a failure's Event begins with; "" = none
 }
+
+var deeds = map[Verb]deed{
+	Confirm:        {do: (*Worker).confirm, level: slog.LevelDebug, delay: shortly},
+	FindImage:      {do: (*Worker).findImage, level: slog.LevelDebug, delay: images.Delay, reason: errImagePull, event: "Error: "},
+	Pull:           {do: (*Worker).pull, delay: images.Delay, reason: errImagePull},
+	StartSandbox:   {do: (*Worker).startSandbox, starts: true, delay: shortly, reason: "FailedCreatePodSandBox", event: "Failed to create pod sandbox: "},
+	AttachNetwork:  {do: (*Worker).attachNetwork, starts: true, delay: shortly, reason: "FailedCreatePodSandBox", event: "Failed to attach the pod to the network: "},
+	DetachNetwork:  {do: (*Worker).detachNetwork, delay: shortly},
+	StartContainer: {do: (*Worker).startContainer, starts: true, delay: steadily, reason: createContainerError, event: "Error: "},
+	Stop:           {do: (*Worker).stop, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
+	Remove:         {do: (*Worker).remove, level: slog.LevelDebug, delay: images.Delay},
+	RemoveSandbox:  {do: (*Worker).removeSandbox, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
+	WriteStatus:    {do: (*Worker).writeStatus, level: slog.LevelDebug, delay: shortly},
+	DeletePod:      {do: (*Worker).deletePod, delay: shortly},
+}
+
+// shortly is 1 s, doubled each time, up to half a minute.
+func shortly(count int) time.Duration { return min(time.Second<<min(count-1, 5), 30*time.Second) }
+
+// steadily is 10 s: what misses (a ConfigMap) may come at any time.
+func steadily(int) time.Duration { return 10 * time.Second }
 
 // failure is an error with the reason that a waiting container shows for it.
 type failure struct {
 	reason string
-	err    error
+	error
 }
 
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
+func (w *Worker) say(ctx context.Context, kind, reason, format string, args ...any) {
+	if w.pod != nil {
+		w.host.Events.Event(ctx, w.pod, kind, reason, fmt.Sprintf(format, args...))
+	}
+}
 
-func (w *Worker) findImage(ctx context.Context, v View, s Step) error {
+// named is the container of a step whose image's name is one.
+func named(v View, s Step) (*corev1.Container, error) {
 	c := containerNamed(v.Pod, s.Container)
 	if err := images.Check(c.Image); err != nil {
-		return &failure{invalidImageName, fmt.Errorf("Failed to apply default image tag %q: %w", c.Image, err)}
+		return nil, failure{invalidImageName, fmt.Errorf("Failed to apply default image tag %q: %w", c.Image, err)}
 	}
-	image, err := w.host.Images.Find(ctx, c.Image)
+	return c, nil
+}
+
+func (w *Worker) findImage(ctx context.Context, v View, s Step) error {
+	c, err := named(v, s)
+	if err != nil {
+		return err
+	}
+	image, err := w.host.Runtime.Image(ctx, c.Image)
 	switch {
 	case err == nil:
 		w.memory.Images[s.Container] = image
-		w.say(ctx, v, corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Container image %q already present on machine", c.Image))
+		w.say(ctx, corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine", c.Image)
 		return nil
 	case !errors.Is(err, runtime.ErrNoImage):
-		return &failure{errImagePull, err}
+		return err
 	case c.ImagePullPolicy == corev1.PullNever:
-		return &failure{errImageNeverPull, fmt.Errorf("Container image %q is not present with pull policy of Never", c.Image)}
+		return failure{errImageNeverPull, fmt.Errorf("Container image %q is not present with pull policy of Never", c.Image)}
 	}
 	w.memory.Absent[s.Container] = true
 	return nil
 }
 
 func (w *Worker) pull(ctx context.Context, v View, s Step) error {
-	c := containerNamed(v.Pod, s.Container)
-	if err := images.Check(c.Image); err != nil {
-		return &failure{invalidImageName, fmt.Errorf("Failed to apply default image tag %q: %w", c.Image, err)}
+	c, err := named(v, s)
+	if err != nil {
+		return err
 	}
-	w.say(ctx, v, corev1.EventTypeNormal, "Pulling", fmt.Sprintf("Pulling image %q", c.Image))
+	w.say(ctx, corev1.EventTypeNormal, "Pulling", "Pulling image %q", c.Image)
 	began := time.Now()
 	image, err := w.host.Images.Pull(ctx, c.Image, c.ImagePullPolicy == corev1.PullAlways, w.keys(ctx, v))
 	if err != nil {
-		w.say(ctx, v, corev1.EventTypeWarning, "Failed", fmt.Sprintf("Failed to pull image %q: %v", c.Image, err))
-		w.say(ctx, v, corev1.EventTypeWarning, "Failed", "Error: "+errImagePull)
-		return &failure{errImagePull, err}
+		w.say(ctx, corev1.EventTypeWarning, "Failed", "Failed to pull image %q: %v", c.Image, err)
+		w.say(ctx, corev1.EventTypeWarning, "Failed", "Error: "+errImagePull)
+		return err
 	}
 	w.memory.Images[s.Container] = image
-	w.say(ctx, v, corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Successfully pulled image %q in %v. Image size: %d bytes.",
-		c.Image, time.Since(began).Round(time.Millisecond), image.Size))
+	w.say(ctx, corev1.EventTypeNormal, "Pulled", "Successfully pulled image %q in %v. Image size: %d bytes.",
+		c.Image, time.Since(began).Round(time.Millisecond), image.Size)
 	return nil
 }
 
@@ -84,44 +111,24 @@ func (w *Worker) pull(ctx context.Context, v View, s Step) error {
 func (w *Worker) keys(ctx context.Context, v View) images.Keyring {
 	var keys images.Keyring
 	for _, ref := range v.Pod.Spec.ImagePullSecrets {
-		secret, err := w.host.References.Secret(ctx, api.Key{Namespace: v.Pod.Namespace, Name: ref.Name})
+		secret, err := api.Secrets.Get(ctx, w.host.Service, api.Key{Namespace: v.Pod.Namespace, Name: ref.Name})
 		if err == nil {
 			keys, err = keys.Add(secret)
 		}
 		if err != nil {
-			w.say(ctx, v, corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
-				fmt.Sprintf("Unable to use the image pull secret %s; attempting to pull the image may not succeed: %v", ref.Name, err))
+			w.say(ctx, corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
+				"Unable to use the image pull secret %s; attempting to pull the image may not succeed: %v", ref.Name, err)
 		}
 	}
 	return keys
 }
 
 func (w *Worker) startSandbox(ctx context.Context, v View, _ Step) error {
-	done, err := w.slot(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	_, err = w.host.Runtime.StartSandbox(ctx, sandboxSpec(v.Pod))
+	_, err := w.host.Runtime.StartSandbox(ctx, sandboxSpec(v.Pod))
 	return err
 }
 
-// slot is one of the few starts that the node does at the same time.
-func (w *Worker) slot(ctx context.Context) (done func(), err error) {
-	select {
-	case w.host.Starts <- struct{}{}:
-		return func() { <-w.host.Starts }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 func (w *Worker) attachNetwork(ctx context.Context, v View, _ Step) error {
-	done, err := w.slot(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
 	a, err := w.host.Network.Attach(ctx, w.uid, v.Sandbox.NetNS, v.Sandbox.Address)
 	if err != nil {
 		return err
@@ -137,57 +144,44 @@ func (w *Worker) detachNetwork(ctx context.Context, _ View, _ Step) error {
 }
 
 func (w *Worker) startContainer(ctx context.Context, v View, s Step) error {
-	done, err := w.slot(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
 	spec, err := w.host.containerSpec(ctx, v, s, w.memory.Images[s.Container])
 	if err != nil {
-		return &failure{createContainerConfigError, err}
+		return failure{createContainerConfigError, err}
 	}
-	err = w.host.Runtime.StartContainer(ctx, spec)
-	if errors.Is(err, runtime.ErrCannotRun) {
-		w.say(ctx, v, corev1.EventTypeWarning, "Failed", "Error: "+err.Error())
+	switch err = w.host.Runtime.StartContainer(ctx, spec); {
+	case err == nil:
+		w.say(ctx, corev1.EventTypeNormal, "Created", "Created container: %s", s.Container)
+		w.say(ctx, corev1.EventTypeNormal, "Started", "Started container %s", s.Container)
+	case errors.Is(err, runtime.ErrCannotRun):
+		w.say(ctx, corev1.EventTypeWarning, "Failed", "Error: %v", err)
 		err = nil // State tells the rest: the attempt has failed like one that ran
-	} else if err == nil {
-		w.say(ctx, v, corev1.EventTypeNormal, "Created", "Created container: "+s.Container)
-		w.say(ctx, v, corev1.EventTypeNormal, "Started", "Started container "+s.Container)
-	}
-	if err != nil && !errors.Is(err, runtime.ErrNoImage) {
-		return &failure{createContainerError, err}
+	case !errors.Is(err, runtime.ErrNoImage):
+		return err
 	}
 	delete(w.memory.Images, s.Container)
 	delete(w.memory.Absent, s.Container)
 	return err // the image was removed under our hands: it is looked for again
 }
 
-func (w *Worker) stop(ctx context.Context, v View, s Step) error {
-	w.say(ctx, v, corev1.EventTypeNormal, "Killing", "Stopping container "+s.ID.Name)
+func (w *Worker) stop(ctx context.Context, _ View, s Step) error {
+	w.say(ctx, corev1.EventTypeNormal, "Killing", "Stopping container %s", s.ID.Name)
 	return w.host.Runtime.Stop(ctx, s.ID, s.Grace)
 }
 
 func (w *Worker) remove(ctx context.Context, _ View, s Step) error {
-	if err := w.host.Runtime.Remove(ctx, s.ID); err != nil {
+	if err := w.host.Runtime.Remove(ctx, s.ID); err != nil || w.host.Root == "" {
 		return err
 	}
-	if w.host.Root == "" {
-		return nil
-	}
-	if err := os.Remove(LogPath(w.host.Root, w.key, s.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return os.RemoveAll(LogPath(w.host.Root, w.key, s.ID))
 }
 
 func (w *Worker) removeSandbox(ctx context.Context, _ View, _ Step) error {
-	if err := w.host.Network.Detach(ctx, w.uid); err != nil {
-		return err
+	err := w.host.Network.Detach(ctx, w.uid)
+	if err == nil && w.host.Root != "" {
+		err = os.RemoveAll(LogDir(w.host.Root, w.key, w.uid))
 	}
-	if w.host.Root != "" {
-		if err := os.RemoveAll(LogDir(w.host.Root, w.key, w.uid)); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	return w.host.Runtime.RemoveSandbox(ctx, w.uid)
 }

@@ -4,66 +4,49 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"optimist/internal/api"
 )
 
-// environment is a container's variables in the order of their definition; later ones may refer to earlier ones.
-type environment struct {
-	names  []string
-	values map[string]string
+// environment is a container's variables as NAME=value, in the order of their definition; later ones may refer to earlier ones.
+type environment []string
+
+func (e environment) index(name string) int {
+	return slices.IndexFunc(e, func(v string) bool { return strings.HasPrefix(v, name+"=") })
 }
 
 func (e *environment) set(name, value string) {
-	if _, known := e.values[name]; !known {
-		e.names = append(e.names, name)
+	if i := e.index(name); i >= 0 {
+		(*e)[i] = name + "=" + value
+	} else {
+		*e = append(*e, name+"="+value)
 	}
-	e.values[name] = value
 }
 
-// list is NAME=value.
-func (e *environment) list() []string {
-	all := make([]string, 0, len(e.names))
-	for _, name := range e.names {
-		all = append(all, name+"="+e.values[name])
-	}
-	return all
-}
+var dollars = regexp.MustCompile(`\$\$|\$\([^)]*\)`)
 
 // expand replaces $(NAME) by the value of a variable that is known; $$ stands for one $.
-func (e *environment) expand(s string) string {
-	var out strings.Builder
-	for {
-		before, after, found := strings.Cut(s, "$")
-		out.WriteString(before)
-		if !found {
-			return out.String()
+func (e environment) expand(s string) string {
+	return dollars.ReplaceAllStringFunc(s, func(found string) string {
+		if found == "$$" {
+			return "$"
 		}
-		name, rest, closed := strings.Cut(strings.TrimPrefix(after, "("), ")")
-		value, known := e.values[name]
-		switch {
-		case strings.HasPrefix(after, "$"):
-			out.WriteByte('$')
-			s = after[1:]
-		case strings.HasPrefix(after, "(") && closed && known:
-			out.WriteString(value)
-			s = rest
-		case strings.HasPrefix(after, "(") && closed: // unknown: stays as it is
-			out.WriteString("$(" + name + ")")
-			s = rest
-		default:
-			out.WriteByte('$')
-			s = after
+		name := found[2 : len(found)-1]
+		if i := e.index(name); i >= 0 {
+			return e[i][len(name)+1:]
 		}
-	}
+		return found
+	})
 }
 
-func (e *environment) expandAll(all []string) []string {
+func (e environment) expandAll(all []string) []string {
 	out := make([]string, len(all))
 	for i, s := range all {
 		out[i] = e.expand(s)
@@ -72,11 +55,21 @@ func (e *environment) expandAll(all []string) []string {
 }
 
 // environment reads everything that a container's variables come from. Its errors name the object and the key that miss.
-func (h *Host) environment(ctx context.Context, v View, c *corev1.Container) (*environment, error) {
-	e := &environment{values: map[string]string{}}
+func (h *Host) environment(ctx context.Context, v View, c *corev1.Container) (environment, error) {
+	var e environment
 	for _, from := range c.EnvFrom {
-		if err := h.envFrom(ctx, v.Pod.Namespace, from, e); err != nil {
+		var data map[string]string
+		var err error
+		if r := from.ConfigMapRef; r != nil {
+			data, err = h.data(ctx, api.ConfigMapKind, v.Pod.Namespace, r.Name, r.Optional)
+		} else if r := from.SecretRef; r != nil {
+			data, err = h.data(ctx, api.SecretKind, v.Pod.Namespace, r.Name, r.Optional)
+		}
+		if err != nil {
 			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(data)) {
+			e.set(from.Prefix+name, data[name])
 		}
 	}
 	for _, variable := range c.Env {
@@ -94,76 +87,116 @@ func (h *Host) environment(ctx context.Context, v View, c *corev1.Container) (*e
 	return e, nil
 }
 
-// envFrom takes over a whole ConfigMap or Secret.
-func (h *Host) envFrom(ctx context.Context, namespace string, from corev1.EnvFromSource, e *environment) error {
-	var data map[string]string
-	var err error
-	var optional *bool
-	switch {
-	case from.ConfigMapRef != nil:
-		optional = from.ConfigMapRef.Optional
-		data, err = h.References.configMap(ctx, api.Key{Namespace: namespace, Name: from.ConfigMapRef.Name})
-	case from.SecretRef != nil:
-		optional = from.SecretRef.Optional
-		data, err = h.References.secret(ctx, api.Key{Namespace: namespace, Name: from.SecretRef.Name})
-	}
-	if apierrors.IsNotFound(err) && optional != nil && *optional {
-		return nil
-	}
-	if err != nil {
-		return worded(err)
-	}
-	for _, name := range slices.Sorted(maps.Keys(data)) {
-		e.set(from.Prefix+name, data[name])
-	}
-	return nil
-}
-
 // valueFrom reads one value; ok is false when what it names is optional and misses.
 func (h *Host) valueFrom(ctx context.Context, v View, c *corev1.Container, from *corev1.EnvVarSource) (value string, ok bool, err error) {
-	ns := v.Pod.Namespace
 	switch {
 	case from.FieldRef != nil:
 		value, err = field(v, from.FieldRef.FieldPath)
-		return value, err == nil, err
 	case from.ResourceFieldRef != nil:
 		value, err = resourceField(v, c, from.ResourceFieldRef)
-		return value, err == nil, err
 	case from.ConfigMapKeyRef != nil:
-		ref := from.ConfigMapKeyRef
-		data, err := h.References.configMap(ctx, api.Key{Namespace: ns, Name: ref.Name})
-		return pick(data, err, ref.Key, "ConfigMap "+ns+"/"+ref.Name, ref.Optional)
+		r := from.ConfigMapKeyRef
+		return h.pick(ctx, api.ConfigMapKind, v.Pod.Namespace, r.Name, r.Key, r.Optional)
 	case from.SecretKeyRef != nil:
-		ref := from.SecretKeyRef
-		data, err := h.References.secret(ctx, api.Key{Namespace: ns, Name: ref.Name})
-		return pick(data, err, ref.Key, "Secret "+ns+"/"+ref.Name, ref.Optional)
-	}
-	return "", false, fmt.Errorf("a variable's valueFrom is of a kind that this agent does not know")
-}
-
-func pick(data map[string]string, err error, key, where string, optional *bool) (string, bool, error) {
-	may := optional != nil && *optional
-	value, found := data[key]
-	switch {
-	case err == nil && found:
-		return value, true, nil
-	case may && (err == nil || apierrors.IsNotFound(err)):
-		return "", false, nil
-	case err != nil:
-		return "", false, worded(err)
+		r := from.SecretKeyRef
+		return h.pick(ctx, api.SecretKind, v.Pod.Namespace, r.Name, r.Key, r.Optional)
 	default:
-		return "", false, fmt.Errorf("couldn't find key %s in %s", key, where)
+		err = fmt.Errorf("a variable's valueFrom is of a kind that this agent does not know")
 	}
+	return value, err == nil, err
 }
 
-// worded shortens the API's NotFound to what people look for: configmap "x" not found.
-func worded(err error) error {
-	var status apierrors.APIStatus
-	if s, ok := err.(apierrors.APIStatus); ok && apierrors.IsNotFound(err) {
-		status = s
-		if d := status.Status().Details; d != nil {
-			return fmt.Errorf("%s %q not found", strings.TrimSuffix(d.Kind, "s"), d.Name)
+func (h *Host) pick(ctx context.Context, kind *api.Kind, namespace, name, key string, optional *bool) (string, bool, error) {
+	data, err := h.data(ctx, kind, namespace, name, optional)
+	value, found := data[key]
+	if err == nil && !found && !is(optional) {
+		err = fmt.Errorf("couldn't find key %s in %s %s/%s", key, kind.Name, namespace, name)
+	}
+	return value, found, err
+}
+
+// data is what a ConfigMap or Secret holds; nothing, if it is optional and misses.
+func (h *Host) data(ctx context.Context, kind *api.Kind, namespace, name string, optional *bool) (map[string]string, error) {
+	found, err := h.Service.Get(ctx, api.Target{Kind: kind, Key: api.Key{Namespace: namespace, Name: name}}, api.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) && is(optional):
+		return nil, nil
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("%s %q not found", kind.Singular, name)
+	case err != nil:
+		return nil, err
+	}
+	data := map[string]string{}
+	var binary map[string][]byte
+	switch o := found.Object.(type) {
+	case *corev1.ConfigMap:
+		maps.Copy(data, o.Data)
+		binary = o.BinaryData
+	case *corev1.Secret:
+		binary = o.Data
+	}
+	for key, value := range binary {
+		data[key] = string(value)
+	}
+	return data, nil
+}
+
+func is(b *bool) bool { return b != nil && *b }
+
+// field is the downward API: a field of the pod by its path.
+func field(v View, path string) (string, error) {
+	if name, key, ok := strings.Cut(strings.TrimSuffix(path, "']"), "['"); ok {
+		switch name {
+		case "metadata.labels":
+			return v.Pod.Labels[key], nil
+		case "metadata.annotations":
+			return v.Pod.Annotations[key], nil
 		}
 	}
-	return err
+	read := podFields[path]
+	if read == nil {
+		return "", fmt.Errorf("unsupported fieldPath: %s", path)
+	}
+	return read(v), nil
+}
+
+var podFields = map[string]func(View) string{
+	"metadata.name":           func(v View) string { return v.Pod.Name },
+	"metadata.namespace":      func(v View) string { return v.Pod.Namespace },
+	"metadata.uid":            func(v View) string { return string(v.Pod.UID) },
+	"spec.nodeName":           func(v View) string { return v.Pod.Spec.NodeName },
+	"spec.serviceAccountName": func(v View) string { return v.Pod.Spec.ServiceAccountName },
+	"status.hostIP":           func(v View) string { return v.Node.IP },
+	"status.hostIPs":          func(v View) string { return v.Node.IP },
+	"status.podIP":            View.address,
+	"status.podIPs":           View.address,
+}
+
+// resourceField is a request or limit of a container, in units of the divisor, rounded up; a limit that is not set is what the node has.
+func resourceField(v View, c *corev1.Container, ref *corev1.ResourceFieldSelector) (string, error) {
+	if ref.ContainerName != "" {
+		if c = containerNamed(v.Pod, ref.ContainerName); c == nil {
+			return "", fmt.Errorf("resourceFieldRef names the container %q, which the pod does not have", ref.ContainerName)
+		}
+	}
+	list, name, _ := strings.Cut(ref.Resource, ".")
+	lists := map[string][]corev1.ResourceList{"limits": {c.Resources.Limits, v.Node.Allocatable}, "requests": {c.Resources.Requests}}
+	if lists[list] == nil {
+		return "", fmt.Errorf("unsupported container resource : %s", ref.Resource)
+	}
+	var q resource.Quantity
+	for _, l := range slices.Backward(lists[list]) {
+		if set, ok := l[corev1.ResourceName(name)]; ok {
+			q = set
+		}
+	}
+	divisor := ref.Divisor
+	if divisor.IsZero() {
+		divisor = resource.MustParse("1")
+	}
+	value, by := q.Value(), divisor.Value()
+	if name == string(corev1.ResourceCPU) {
+		value, by = q.MilliValue(), divisor.MilliValue()
+	}
+	return fmt.Sprint((value + by - 1) / by), nil
 }

@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"iter"
 	"strconv"
 	"time"
 
@@ -32,6 +33,81 @@ type Node struct {
 	IP          string
 	Runtime     string // the scheme of containerIDs: "containerd"
 	Allocatable corev1.ResourceList
+}
+
+// Memory is what a worker remembers between steps. Losing it costs only attempts.
+type Memory struct {
+	Troubles  map[string]Trouble       // by Step.Key: what failed and is not tried again before its time
+	Images    map[string]runtime.Image // by container: on the node, for its next start
+	Absent    map[string]bool          // by container: its image was looked for and must be pulled
+	Confirmed bool                     // the API server itself said that the Pod is gone
+}
+
+// Trouble is a step that failed.
+type Trouble struct {
+	Reason, Message string // as a waiting container shows them
+	Count           int    // in a row
+	Since, Until    time.Time
+}
+
+func newMemory() Memory {
+	return Memory{Troubles: map[string]Trouble{}, Images: map[string]runtime.Image{}, Absent: map[string]bool{}}
+}
+
+func (m Memory) fail(key, reason, message string, now time.Time, delay func(count int) time.Duration) {
+	count := m.Troubles[key].Count + 1
+	m.Troubles[key] = Trouble{Reason: reason, Message: message, Count: count, Since: now, Until: now.Add(delay(count))}
+}
+
+// postponed says until when a step has to wait.
+func (m Memory) postponed(key string, now time.Time) (time.Time, bool) {
+	until := m.Troubles[key].Until
+	return until, now.Before(until)
+}
+
+// address is the pod's; "" = none yet.
+func (v View) address() string {
+	switch {
+	case v.Sandbox != nil && v.Pod.Spec.HostNetwork:
+		return v.Node.IP
+	case v.Sandbox != nil && v.Sandbox.Address.IsValid():
+		return v.Sandbox.Address.String()
+	}
+	return ""
+}
+
+// Containers are a pod's: first the init containers, in their order, then the others.
+func Containers(pod *corev1.Pod) iter.Seq[*corev1.Container] {
+	return func(yield func(*corev1.Container) bool) {
+		for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func containerNamed(pod *corev1.Pod, name string) *corev1.Container {
+	for c := range Containers(pod) {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// StatusOf is what the Pod's status tells of a container, nil for nothing.
+func StatusOf(pod *corev1.Pod, name string) *corev1.ContainerStatus {
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range list {
+			if list[i].Name == name {
+				return &list[i]
+			}
+		}
+	}
+	return nil
 }
 
 type role int
@@ -87,27 +163,23 @@ func (p part) streak() int {
 	return n
 }
 
-// look says where every container stands: init containers first, in the order of the spec.
+// look says where every container stands.
 func look(v View, now time.Time) []part {
 	var parts []part
-	pod := v.Pod
+	inits := len(v.Pod.Spec.InitContainers)
 	ending := ends(v, now)
-	for i := range pod.Spec.InitContainers {
-		c := &pod.Spec.InitContainers[i]
-		as := initial
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			as = sidecar
+	for c := range Containers(v.Pod) {
+		p := v.part(c)
+		switch {
+		case len(parts) >= inits:
+			p.role = mainly
+		case c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways:
+			p.role = sidecar
 		}
-		parts = append(parts, v.part(c, as, pod.Status.InitContainerStatuses))
-	}
-	for i := range pod.Spec.Containers {
-		parts = append(parts, v.part(&pod.Spec.Containers[i], mainly, pod.Status.ContainerStatuses))
-	}
-	for i := range parts {
-		p := &parts[i]
-		if p.next, p.due = p.decide(pod.Spec.RestartPolicy, now); ending && p.next != hold {
+		if p.next, p.due = p.decide(v.Pod.Spec.RestartPolicy, now); ending && p.next != hold {
 			p.next = done
 		}
+		parts = append(parts, p)
 	}
 	return parts
 }
@@ -117,9 +189,9 @@ func ends(v View, now time.Time) bool {
 	return v.Pod.DeletionTimestamp != nil || terminal(v.Pod) || overdue(v.Pod, now)
 }
 
-func terminal(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
+func terminal(pod *corev1.Pod) bool { return terminalPhase(pod.Status.Phase) }
+
+func terminalPhase(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }
 
 // deadline is when spec.activeDeadlineSeconds are over; the zero time if there is no such limit.
 func deadline(pod *corev1.Pod) time.Time {
@@ -135,8 +207,8 @@ func overdue(pod *corev1.Pod, now time.Time) bool {
 }
 
 // part gathers the attempts of one container.
-func (v View) part(c *corev1.Container, as role, statuses []corev1.ContainerStatus) part {
-	p := part{spec: c, role: as}
+func (v View) part(c *corev1.Container) part {
+	p := part{spec: c}
 	if v.Sandbox != nil {
 		for i := range v.Sandbox.Containers {
 			if a := &v.Sandbox.Containers[i]; a.ID.Name == c.Name && (p.last == nil || a.ID.Attempt > p.last.ID.Attempt) {
@@ -144,10 +216,8 @@ func (v View) part(c *corev1.Container, as role, statuses []corev1.ContainerStat
 			}
 		}
 	}
-	for i := range statuses {
-		if s := &statuses[i]; s.Name == c.Name && s.ContainerID != "" && (p.last == nil || int(s.RestartCount) > p.last.ID.Attempt) {
-			p.last, p.lost = remembered(v.Pod.UID, s), true
-		}
+	if s := StatusOf(v.Pod, c.Name); s != nil && s.ContainerID != "" && (p.last == nil || int(s.RestartCount) > p.last.ID.Attempt) {
+		p.last, p.lost = remembered(v.Pod.UID, s), true
 	}
 	return p
 }

@@ -50,7 +50,7 @@ func (h *Host) containerSpec(ctx context.Context, v View, s Step, image runtime.
 	spec := runtime.ContainerSpec{
 		ID: s.ID, Image: c.Image, ImageID: image.ID,
 		Command: env.expandAll(c.Command), Args: env.expandAll(c.Args), WorkingDir: c.WorkingDir,
-		Env: env.list(), Limits: limits(c.Resources), TTY: c.TTY, Stdin: c.Stdin,
+		Env: env, Limits: limits(c.Resources), TTY: c.TTY, Stdin: c.Stdin,
 		Labels:  map[string]string{labelStreak: strconv.Itoa(s.Streak)},
 		LogPath: LogPath(h.Root, api.KeyOf(v.Pod), s.ID),
 	}

@@ -58,13 +58,13 @@ func TestEnvironment(t *testing.T) {
 		pod := parsePod(t, `{metadata: {labels: {app: web}}, spec: {}}`)
 		pod.Spec.Containers = []corev1.Container{c}
 		v := View{Pod: pod, Sandbox: parseBox(t, "10.0.0.1"), Node: Node{Allocatable: quantities(t, `{cpu: "4", memory: 8Gi}`)}}
-		h := Host{References: NewReferences(d)}
+		h := Host{Service: d}
 		env, err := h.environment(t.Context(), v, &pod.Spec.Containers[0])
 		got := ""
 		if err != nil {
 			got = "error: " + err.Error()
 		} else {
-			got = strings.Join(env.list(), " ")
+			got = strings.Join(env, " ")
 		}
 		if got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)

@@ -35,7 +35,10 @@ func Status(v View, now time.Time) *corev1.PodStatus {
 		s.StartTime = second(now)
 	}
 	s.ObservedGeneration = v.Pod.Generation
-	address(v, s)
+	s.HostIP, s.HostIPs = v.Node.IP, []corev1.HostIP{{IP: v.Node.IP}}
+	if a := v.address(); a != "" {
+		s.PodIP, s.PodIPs = a, []corev1.PodIP{{IP: a}}
+	}
 	s.InitContainerStatuses, s.ContainerStatuses = nil, nil
 	for _, p := range parts {
 		if c := containerStatus(v, p, now); p.role == mainly {
@@ -58,18 +61,6 @@ func Status(v View, now time.Time) *corev1.PodStatus {
 func second(t time.Time) *metav1.Time {
 	u := metav1.NewTime(t.Truncate(time.Second))
 	return &u
-}
-
-func address(v View, s *corev1.PodStatus) {
-	s.HostIP, s.HostIPs = v.Node.IP, []corev1.HostIP{{IP: v.Node.IP}}
-	switch {
-	case v.Sandbox == nil:
-	case v.Pod.Spec.HostNetwork:
-		s.PodIP, s.PodIPs = v.Node.IP, []corev1.PodIP{{IP: v.Node.IP}}
-	case v.Sandbox.Address.IsValid():
-		s.PodIP = v.Sandbox.Address.String()
-		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
-	}
 }
 
 func containerStatus(v View, p part, now time.Time) corev1.ContainerStatus {
@@ -98,36 +89,21 @@ func (p part) refused() bool {
 	return p.last != nil && (p.last.Reason == "StartError" || p.last.Reason == "ContainerCannotRun")
 }
 
-// before is how the last attempt that is not shown as State ended.
+// before is how the last attempt that is not shown as State ended; one that the runtime has lost is in the Pod's status.
 func before(v View, p part, state corev1.ContainerState) *corev1.ContainerStateTerminated {
+	told := StatusOf(v.Pod, p.spec.Name)
 	switch {
 	case state.Waiting != nil && p.exited():
 		return terminated(v, *p.last)
 	case p.prev != nil && p.prev.Phase == runtime.Exited:
 		return terminated(v, *p.prev)
-	default:
-		return previously(v.Pod, p)
-	}
-}
-
-// previously keeps what the Pod's status tells of an attempt that the runtime has lost.
-func previously(pod *corev1.Pod, p part) *corev1.ContainerStateTerminated {
-	if p.last == nil || p.last.ID.Attempt == 0 {
+	case p.last == nil || p.last.ID.Attempt == 0 || told == nil:
 		return nil
+	case int(told.RestartCount) != p.last.ID.Attempt && told.State.Terminated != nil:
+		return told.State.Terminated
+	default:
+		return told.LastTerminationState.Terminated
 	}
-	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if s.Name != p.spec.Name {
-			continue
-		}
-		if int(s.RestartCount) == p.last.ID.Attempt {
-			return s.LastTerminationState.Terminated
-		}
-		if s.State.Terminated != nil {
-			return s.State.Terminated
-		}
-		return s.LastTerminationState.Terminated
-	}
-	return nil
 }
 
 func terminated(v View, c runtime.Container) *corev1.ContainerStateTerminated {
@@ -199,54 +175,39 @@ func conditions(v View, s *corev1.PodStatus, parts []part, now time.Time) {
 	set := func(t corev1.PodConditionType, ok bool, reason, message string) {
 		setCondition(s, v.Pod.Generation, now, t, ok, reason, message)
 	}
-	wired := v.Sandbox != nil && (v.Sandbox.Address.IsValid() || v.Pod.Spec.HostNetwork)
-	set(corev1.PodReadyToStartContainers, wired && !terminalPhase(s.Phase), "", "")
-	inits := unready(s.InitContainerStatuses)
+	over := map[corev1.PodPhase]string{corev1.PodSucceeded: "PodCompleted", corev1.PodFailed: "PodFailed"}[s.Phase]
+	set(corev1.PodReadyToStartContainers, v.address() != "" && over == "", "", "")
+
+	inits, lagging := unready(s.InitContainerStatuses), unready(s.ContainerStatuses)
 	switch {
 	case s.Phase == corev1.PodSucceeded:
-		set(corev1.PodInitialized, true, "PodCompleted", "")
+		set(corev1.PodInitialized, true, over, "")
 	case initialized(parts) || len(inits) == 0:
 		set(corev1.PodInitialized, true, "", "")
 	default:
 		set(corev1.PodInitialized, false, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: %v", inits))
 	}
-	ready, reason, message := readiness(v.Pod, s)
+
+	for _, p := range parts {
+		if p.role == sidecar && slices.Contains(inits, p.spec.Name) {
+			lagging = append(lagging, p.spec.Name)
+		}
+	}
+	ready, reason, message := over == "", over, ""
+	if ready && len(lagging) > 0 {
+		ready, reason, message = false, "ContainersNotReady", fmt.Sprintf("containers with unready status: %v", lagging)
+	}
 	set(corev1.ContainersReady, ready, reason, message)
-	if gates := closedGates(v.Pod, s); ready && len(gates) > 0 {
+	var gates []string
+	for _, g := range v.Pod.Spec.ReadinessGates {
+		if c := condition(s, g.ConditionType); c == nil || c.Status != corev1.ConditionTrue {
+			gates = append(gates, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist or is not True.", g.ConditionType))
+		}
+	}
+	if ready && len(gates) > 0 {
 		ready, reason, message = false, "ReadinessGatesNotReady", strings.Join(gates, ", ")
 	}
 	set(corev1.PodReady, ready, reason, message)
-}
-
-func terminalPhase(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }
-
-func readiness(pod *corev1.Pod, s *corev1.PodStatus) (ok bool, reason, message string) {
-	lagging := unready(s.ContainerStatuses)
-	for i, c := range pod.Spec.InitContainers {
-		if c.RestartPolicy != nil && !s.InitContainerStatuses[i].Ready {
-			lagging = append(lagging, c.Name)
-		}
-	}
-	switch {
-	case s.Phase == corev1.PodSucceeded:
-		return false, "PodCompleted", ""
-	case s.Phase == corev1.PodFailed:
-		return false, "PodFailed", ""
-	case len(lagging) > 0:
-		return false, "ContainersNotReady", fmt.Sprintf("containers with unready status: %v", lagging)
-	default:
-		return true, "", ""
-	}
-}
-
-func closedGates(pod *corev1.Pod, s *corev1.PodStatus) []string {
-	var closed []string
-	for _, g := range pod.Spec.ReadinessGates {
-		if c := condition(s, g.ConditionType); c == nil || c.Status != corev1.ConditionTrue {
-			closed = append(closed, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist or is not True.", g.ConditionType))
-		}
-	}
-	return closed
 }
 
 func unready(all []corev1.ContainerStatus) []string {

@@ -15,31 +15,22 @@ import (
 	"optimist/agent/network"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
+	"optimist/internal/event"
+	"optimist/internal/informer"
 )
 
 // Host is what all workers of a node share.
 type Host struct {
-	Service    api.Service // as this node; what it writes is laid over Pods at once
-	Pods       Pods
-	Runtime    runtime.Runtime
-	Network    network.Network
-	Images     *images.Puller
-	References *References
-	Events     Events
-	Starts     chan struct{} // its capacity is how many things may be started at the same time
-	Node       Node
-	Root       string // of the logs; "" = containers write none
-	Log        *slog.Logger
-}
-
-// Pods is the cache of this node's Pods.
-type Pods interface {
-	Get(api.Key) (*corev1.Pod, bool)
-}
-
-// Events takes what users should know.
-type Events interface {
-	Event(ctx context.Context, about api.Object, kind, reason, message string)
+	Service api.Service // as this node; what it writes is laid over Pods at once
+	Pods    informer.Reader[*corev1.Pod]
+	Runtime runtime.Runtime
+	Network network.Network
+	Images  *images.Puller
+	Events  *event.Recorder
+	Starts  chan struct{} // its capacity is how many things may be started at the same time
+	Node    Node
+	Root    string // of the logs; "" = containers write none
+	Log     *slog.Logger
 }
 
 // Worker brings one pod to where it should be. Step is its synchronous core, Run the goroutine around it.
@@ -97,9 +88,7 @@ func (w *Worker) Run(ctx context.Context) {
 func (w *Worker) sleep(ctx context.Context, until time.Time) {
 	var over <-chan time.Time
 	if !until.IsZero() {
-		t := time.NewTimer(time.Until(until))
-		defer t.Stop()
-		over = t.C
+		over = time.After(time.Until(until))
 	}
 	select {
 	case <-ctx.Done():
@@ -112,8 +101,11 @@ const lookAgain = time.Second // when the runtime did not even tell its state
 
 // Step looks, plans and acts once.
 func (w *Worker) Step(ctx context.Context) Next {
-	ctx, cancel := w.interruptible(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	w.mu.Lock()
+	w.interrupt = cancel
+	w.mu.Unlock()
 	view, err := w.look(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -121,7 +113,9 @@ func (w *Worker) Step(ctx context.Context) Next {
 		}
 		return Next{At: time.Now().Add(lookAgain)}
 	}
-	ctx = api.WithCauses(ctx, w.causes())
+	if w.pod != nil { // why the worker writes: the Pod as it was last seen (law 7)
+		ctx = api.WithCauses(ctx, api.Causes{}.Add(api.Cause{Type: api.CauseTrigger, Revision: api.RevisionOf(w.pod)}))
+	}
 	var next Next
 	for steps := Plan(view, time.Now()); len(steps) > 0; {
 		switch steps[0].Do {
@@ -139,23 +133,6 @@ func (w *Worker) Step(ctx context.Context) Next {
 		steps = steps[n:]
 	}
 	return next
-}
-
-// causes are why the worker writes: the Pod as it was last seen (law 7).
-func (w *Worker) causes() api.Causes {
-	if w.pod == nil {
-		return api.Causes{}
-	}
-	return api.Causes{}.Add(api.Cause{Type: api.CauseTrigger, Revision: api.RevisionOf(w.pod)})
-}
-
-// interruptible derives the context of one step.
-func (w *Worker) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	w.mu.Lock()
-	w.interrupt = cancel
-	w.mu.Unlock()
-	return ctx, cancel
 }
 
 func (w *Worker) look(ctx context.Context) (View, error) {
@@ -182,7 +159,7 @@ func (w *Worker) act(ctx context.Context, v View, steps []Step) bool {
 	errs := make([]error, len(steps))
 	var group sync.WaitGroup
 	for i, s := range steps {
-		group.Go(func() { errs[i] = actions[s.Do](w, ctx, v, s) })
+		group.Go(func() { errs[i] = w.do(ctx, v, s) })
 	}
 	group.Wait()
 	if ctx.Err() != nil {
@@ -191,11 +168,11 @@ func (w *Worker) act(ctx context.Context, v View, steps []Step) bool {
 	good := true
 	for i, s := range steps {
 		if errs[i] != nil {
-			w.failed(ctx, v, s, errs[i])
+			w.failed(ctx, s, errs[i])
 			good = false
 			continue
 		}
-		w.host.Log.Log(ctx, level(s.Do), "pod step", "pod", w.key, "do", s.Do, "container", cmp.Or(s.Container, s.ID.Name), "why", s.Why)
+		w.host.Log.Log(ctx, deeds[s.Do].level, "pod step", "pod", w.key, "do", s.Do, "container", cmp.Or(s.Container, s.ID.Name), "why", s.Why)
 		if s.Do != FindImage || w.memory.Images[s.Container].ID != "" {
 			delete(w.memory.Troubles, s.Key())
 		}
@@ -203,67 +180,31 @@ func (w *Worker) act(ctx context.Context, v View, steps []Step) bool {
 	return good
 }
 
-// level is how loud a step is: Info where the node or the cluster has changed.
-func level(v Verb) slog.Level {
-	switch v {
-	case Confirm, FindImage, WriteStatus, Remove:
-		return slog.LevelDebug
+func (w *Worker) do(ctx context.Context, v View, s Step) error {
+	if deeds[s.Do].starts {
+		select {
+		case w.host.Starts <- struct{}{}:
+			defer func() { <-w.host.Starts }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return slog.LevelInfo
+	return deeds[s.Do].do(w, ctx, v, s)
 }
 
-// trouble is what a failure of a verb means.
-type trouble struct {
-	reason string // of a failure that brings none
-	event  string // what the Event's message begins with; "" = none
-	delay  func(count int) time.Duration
-}
-
-var troubles = map[Verb]trouble{
-	Confirm:        {delay: shortly},
-	FindImage:      {createContainerError, "Error: ", images.Delay},
-	Pull:           {reason: errImagePull, delay: images.Delay},
-	StartSandbox:   {"FailedCreatePodSandBox", "Failed to create pod sandbox: ", shortly},
-	AttachNetwork:  {"FailedCreatePodSandBox", "Failed to attach the pod to the network: ", shortly},
-	DetachNetwork:  {delay: shortly},
-	StartContainer: {createContainerError, "Error: ", steadily},
-	Stop:           {"FailedKillPod", "error killing pod: ", shortly},
-	Remove:         {delay: images.Delay},
-	RemoveSandbox:  {"FailedKillPod", "error killing pod: ", shortly},
-	WriteStatus:    {delay: shortly},
-	DeletePod:      {delay: shortly},
-}
-
-// shortly is 1 s, doubled each time, up to half a minute.
-func shortly(count int) time.Duration { return min(time.Second<<min(count-1, 5), 30*time.Second) }
-
-// steadily is 10 s: what misses (a ConfigMap) may come at any time.
-func steadily(int) time.Duration { return 10 * time.Second }
-
-func (w *Worker) failed(ctx context.Context, v View, s Step, err error) {
-	t := troubles[s.Do]
-	var f *failure
+func (w *Worker) failed(ctx context.Context, s Step, err error) {
+	d := deeds[s.Do]
+	var f failure
 	if errors.As(err, &f) {
-		t.reason = f.reason
+		d.reason = f.reason
 	}
-	w.memory.fail(s.Key(), t.reason, err.Error(), time.Now(), t.delay)
+	w.memory.fail(s.Key(), d.reason, err.Error(), time.Now(), d.delay)
 	w.host.Log.Warn("pod step failed", "pod", w.key, "do", s.Do, "container", s.Container, "why", s.Why, "error", err)
-	if t.event == "" {
+	if d.event == "" {
 		return
 	}
-	reason := t.reason
 	if s.Container != "" {
-		reason = "Failed"
+		d.reason = "Failed"
 	}
-	w.say(ctx, v, corev1.EventTypeWarning, reason, t.event+err.Error())
-}
-
-func (w *Worker) say(ctx context.Context, v View, kind, reason, message string) {
-	about := v.Pod
-	if about == nil {
-		about = w.pod
-	}
-	if about != nil {
-		w.host.Events.Event(ctx, about, kind, reason, message)
-	}
+	w.say(ctx, corev1.EventTypeWarning, d.reason, "%s%v", d.event, err)
 }
