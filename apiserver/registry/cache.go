@@ -178,16 +178,11 @@ func (c *cache) stop() {
 	c.advance(0)
 }
 
-func (c *cache) running() bool {
+// has reports whether the cache has seen everything up to a revision, and whether it will if it has not.
+func (c *cache) has(revision store.Revision) (seen, running bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.started
-}
-
-func (c *cache) has(revision store.Revision) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.filled && c.revision >= revision
+	return c.filled && c.revision >= revision, c.started
 }
 
 // await blocks until the cache has seen everything up to a revision.

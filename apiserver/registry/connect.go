@@ -49,8 +49,11 @@ func (r *Registry) Connect(ctx context.Context, t api.Target, params url.Values)
 		return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("%s is not connected to the API server", component))
 	}
 	c, err := r.options.Dialer.Dial(ctx, component)
+	if _, worded := errors.AsType[*apierrors.StatusError](err); err != nil && !worded {
+		err = apierrors.NewServiceUnavailable(fmt.Sprintf("%s is not connected to the API server: %v", component, err))
+	}
 	if err != nil {
-		return nil, unreachable(component, err)
+		return nil, err
 	}
 	return c.Connect(ctx, t, params)
 }
@@ -137,12 +140,4 @@ func names(containers []corev1.Container) []string {
 		all = append(all, c.Name)
 	}
 	return all
-}
-
-// unreachable says whose connection is missing.
-func unreachable(component string, err error) error {
-	if _, ok := errors.AsType[*apierrors.StatusError](err); ok {
-		return err
-	}
-	return apierrors.NewServiceUnavailable(fmt.Sprintf("%s is not connected to the API server: %v", component, err))
 }

@@ -134,7 +134,7 @@ func (w *write) remove(ctx context.Context, e store.Entry, o api.Object) (api.Re
 
 // deleteCollection deletes what a list finds, one by one. What others delete meanwhile is not missed.
 func (r *Registry) deleteCollection(ctx context.Context, w *write) (api.Result, error) {
-	match := w.Match
+	match, pinned := w.Match, w.Pre != (api.Preconditions{}) || w.Fence != nil
 	for {
 		page, err := r.List(ctx, api.Target{Kind: w.Kind, Version: w.Version, Key: w.Key}, match)
 		if err != nil {
@@ -146,17 +146,13 @@ func (r *Registry) deleteCollection(ctx context.Context, w *write) (api.Result, 
 			if one.Pre.UID = o.GetUID(); w.Pre.UID != "" {
 				one.Pre.UID = w.Pre.UID
 			}
-			if _, err := r.Write(ctx, one); err != nil && !apierrors.IsNotFound(err) && !replaced(w, err) {
-				return api.Result{}, err
+			_, err := r.Write(ctx, one)
+			if renewed := apierrors.IsConflict(err) && !pinned; err != nil && !apierrors.IsNotFound(err) && !renewed {
+				return api.Result{}, err // but one that has given way to a new one of its name was not in the collection
 			}
 		}
 		if match.Continue = page.Continue; match.Continue == "" {
 			return api.Result{Revision: page.Revision, Warnings: w.warnings}, nil
 		}
 	}
-}
-
-// replaced reports that a listed object had given way to a new one of its name, which the collection did not hold.
-func replaced(w *write, err error) bool {
-	return apierrors.IsConflict(err) && w.Pre == (api.Preconditions{}) && w.Fence == nil
 }

@@ -33,25 +33,20 @@ func (f *facts[T]) recall(ctx context.Context, s store.Store, key string, holds 
 	if ok && holds(known.value) {
 		return known, nil
 	}
-	return f.look(ctx, s, key)
-}
-
-func (f *facts[T]) look(ctx context.Context, s store.Store, key string) (fact[T], error) {
 	e, err := s.Get(ctx, key, 0)
 	if err != nil {
-		return fact[T]{}, storeError(err)
+		return known, storeError(err)
 	}
-	value, err := f.read(e)
-	if err != nil {
-		return fact[T]{}, err
+	known.guard = store.Guard{Key: key, Mod: e.Mod}
+	if known.value, err = f.read(e); err != nil {
+		return known, err
 	}
-	seen := fact[T]{value: value, guard: store.Guard{Key: key, Mod: e.Mod}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if delete(f.known, key); e.Mod != 0 { // what does not exist is not remembered: names are unbounded
-		f.known[key] = seen
+		f.known[key] = known
 	}
-	return seen, nil
+	return known, nil
 }
 
 // forget drops a fact that a conflict has disproved.

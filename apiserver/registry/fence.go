@@ -65,6 +65,11 @@ func lost(w *write, now epoch) error {
 	return err
 }
 
+// epochOf is a Lease's epoch as it is now.
+func (r *Registry) epochOf(ctx context.Context, lease api.Object) (fact[epoch], error) {
+	return r.epochs.recall(ctx, r.store, epochKey(api.KeyOf(lease)), func(epoch) bool { return false })
+}
+
 // holdLease sets a Lease's leaseTransitions, which belongs to the system, and writes the epoch record when the holder changes.
 func (r *Registry) holdLease(ctx context.Context, w *write, o, old api.Object, txn *store.Txn) error {
 	lease, ok := o.(*coordinationv1.Lease)
@@ -75,7 +80,7 @@ func (r *Registry) holdLease(ctx context.Context, w *write, o, old api.Object, t
 		lease.Spec.LeaseTransitions = old.(*coordinationv1.Lease).Spec.LeaseTransitions
 		return nil
 	}
-	known, err := r.epochs.look(ctx, r.store, epochKey(api.KeyOf(o)))
+	known, err := r.epochOf(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func (r *Registry) releaseLease(ctx context.Context, o api.Object, txn *store.Tx
 	if _, ok := o.(*coordinationv1.Lease); !ok {
 		return nil
 	}
-	known, err := r.epochs.look(ctx, r.store, epochKey(api.KeyOf(o)))
+	known, err := r.epochOf(ctx, o)
 	if err != nil || known.value.Holder == "" {
 		return err
 	}

@@ -19,27 +19,16 @@ import (
 // immortal namespaces may not be deleted: the system lives in them.
 var immortal = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}
 
-// namespaceState is what a creation needs to know of its namespace.
-type namespaceState int
-
-const (
-	namespaceAbsent namespaceState = iota
-	namespaceActive
-	namespaceTerminating
-)
-
-func (r *Registry) readNamespace(e store.Entry) (namespaceState, error) {
+// readNamespace is what a creation needs to know of its namespace: Active, Terminating, or "" when there is none.
+func (r *Registry) readNamespace(e store.Entry) (corev1.NamespacePhase, error) {
 	if e.Mod == 0 {
-		return namespaceAbsent, nil
+		return "", nil
 	}
 	o, err := r.resources[api.NamespaceKind.GroupKind()].open(e)
-	if err != nil {
-		return namespaceAbsent, err
+	if err == nil && !deleting(o) && o.(*corev1.Namespace).Status.Phase != corev1.NamespaceTerminating {
+		return corev1.NamespaceActive, nil
 	}
-	if deleting(o) || o.(*corev1.Namespace).Status.Phase == corev1.NamespaceTerminating {
-		return namespaceTerminating, nil
-	}
-	return namespaceActive, nil
+	return corev1.NamespaceTerminating, err
 }
 
 // roomIn returns the guard under which an object may be created in a namespace: that it goes on existing as it is.
@@ -48,13 +37,13 @@ func (r *Registry) roomIn(ctx context.Context, k *resource, key api.Key) ([]stor
 		return nil, nil
 	}
 	f, err := r.namespaces.recall(ctx, r.store, StoreKey(api.NamespaceKind, api.Key{Name: key.Namespace}),
-		func(s namespaceState) bool { return s == namespaceActive })
+		func(p corev1.NamespacePhase) bool { return p == corev1.NamespaceActive })
 	switch {
 	case err != nil:
 		return nil, err
-	case f.value == namespaceAbsent:
+	case f.value == "":
 		return nil, api.NamespaceKind.NotFound(key.Namespace)
-	case f.value == namespaceTerminating:
+	case f.value == corev1.NamespaceTerminating:
 		return nil, terminating(k, key)
 	}
 	return []store.Guard{f.guard}, nil

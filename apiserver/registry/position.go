@@ -48,7 +48,7 @@ func (k *resource) start(pick picked, o api.ListOptions) (position, error) {
 
 // listError words a store's error. Who has paged too slowly gets a token with which the list goes on at the newest revision, if it can
 // live with that.
-func (k *resource) listError(err error, from position, pick picked) error {
+func listError(err error, from position) error {
 	if from.Key == "" || !errors.Is(err, store.ErrCompacted) {
 		return storeError(err)
 	}

@@ -81,7 +81,7 @@ func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, lim
 	for {
 		entries, at, err := r.store.List(ctx, rng, store.Revision(from.Revision))
 		if err != nil {
-			return l, k.listError(err, from, pick)
+			return l, listError(err, from)
 		}
 		from.Revision, l.Revision = api.Revision(at), api.Revision(at)
 		for _, e := range entries {
@@ -145,10 +145,10 @@ func (r *Registry) catchUp(ctx context.Context, k *resource, to store.Revision) 
 	if to == 0 {
 		to = now
 	}
-	if k.cache.has(to) {
+	switch seen, running := k.cache.has(to); {
+	case seen:
 		return to, nil
-	}
-	if !k.cache.running() {
+	case !running:
 		return 0, nil
 	}
 	if err := r.store.Progress(ctx); err != nil {

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"reflect"
@@ -122,12 +121,6 @@ func (k *resource) counted() bool { return k.spec.Name != "" && k.status.Name !=
 func (k *resource) defaults(o api.Object) {
 	if k.rules.Default != nil {
 		k.rules.Default(o)
-	}
-}
-
-func (k *resource) prepare(ctx context.Context, sub string, o, old api.Object) {
-	if k.rules.Prepare != nil {
-		k.rules.Prepare(ctx, sub, o, old)
 	}
 }
 

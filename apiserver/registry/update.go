@@ -43,10 +43,11 @@ func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result,
 	if err := outdated(w.Kind, body, old); err != nil {
 		return api.Result{}, err
 	}
-	o, err := w.merged(p, body, old)
-	if err != nil {
+	o := clone(old)
+	if err := p.Into(body, o); err != nil {
 		return api.Result{}, err
 	}
+	w.defaults(o)
 	var txn store.Txn
 	if err := w.finish(ctx, o, old, &txn); err != nil {
 		return api.Result{}, err
@@ -75,16 +76,6 @@ func (w *write) current(ctx context.Context) (api.Object, store.Entry, error) {
 	}
 	o, err := w.open(e)
 	return o, e, err
-}
-
-// merged is the old object with the body's part put in and defaulted.
-func (w *write) merged(p Sub, body, old api.Object) (api.Object, error) {
-	o := clone(old)
-	if err := p.Into(body, o); err != nil {
-		return nil, err
-	}
-	w.defaults(o)
-	return o, nil
 }
 
 // replace commits a new state; one that equals the old costs no revision.

@@ -93,7 +93,9 @@ func (w *write) finish(ctx context.Context, o, old api.Object, txn *store.Txn) e
 	if err := w.mutate(ctx, o, old); err != nil {
 		return err
 	}
-	w.prepare(ctx, w.Sub, o, old)
+	if w.rules.Prepare != nil {
+		w.rules.Prepare(ctx, w.Sub, o, old)
+	}
 	if old == nil {
 		beginNamespace(o)
 	}

@@ -18,17 +18,11 @@ type credentials struct{}
 // identity is what a call can learn of its connection. Its user is found out once per connection.
 type identity struct {
 	creds.CommonAuthInfo
-	user api.User
+	user api.User // without a name: no client certificate
 }
 
 // AuthType implements gRPC's AuthInfo.
-func (identity) AuthType() string { return "mtls" }
-
-// nobody is a connection without a client certificate.
-type nobody struct{ creds.CommonAuthInfo }
-
-// AuthType implements gRPC's AuthInfo.
-func (nobody) AuthType() string { return "tls" }
+func (identity) AuthType() string { return "tls" }
 
 // ServerHandshake implements gRPC's TransportCredentials.
 func (credentials) ServerHandshake(c net.Conn) (net.Conn, creds.AuthInfo, error) {
@@ -36,12 +30,8 @@ func (credentials) ServerHandshake(c net.Conn) (net.Conn, creds.AuthInfo, error)
 	if !ok {
 		return nil, nil, errors.New("the connection did not come through the door")
 	}
-	private := creds.CommonAuthInfo{SecurityLevel: creds.PrivacyAndIntegrity}
-	user, ok := door.User(conn.ConnectionState())
-	if !ok {
-		return c, nobody{private}, nil
-	}
-	return c, identity{private, user}, nil
+	user, _ := door.User(conn.ConnectionState())
+	return c, identity{creds.CommonAuthInfo{SecurityLevel: creds.PrivacyAndIntegrity}, user}, nil
 }
 
 // ClientHandshake implements gRPC's TransportCredentials; a server does not need it.

@@ -129,7 +129,7 @@ func (s stream) Context() context.Context { return s.ctx }
 // identify puts the caller into the context.
 func identify(ctx context.Context) (context.Context, error) {
 	if p, ok := peer.FromContext(ctx); ok {
-		if info, ok := p.AuthInfo.(identity); ok {
+		if info, ok := p.AuthInfo.(identity); ok && info.user.Name != "" {
 			return api.WithUser(ctx, info.user), nil
 		}
 	}
