@@ -15,27 +15,6 @@ import (
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-func completionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:       "completion bash|zsh|fish",
-		Short:     "Print the script that completes ctl's commands in a shell",
-		Example:   "  source <(ctl completion bash)",
-		ValidArgs: []string{"bash", "zsh", "fish"},
-		Args:      exactly(1, "the name of a shell"),
-		RunE: func(c *cobra.Command, args []string) error {
-			switch out := c.OutOrStdout(); args[0] {
-			case "bash":
-				return c.Root().GenBashCompletionV2(out, true)
-			case "zsh":
-				return c.Root().GenZshCompletion(out)
-			case "fish":
-				return c.Root().GenFishCompletion(out, true)
-			}
-			return usage(c, "unsupported shell type %q", args[0])
-		},
-	}
-}
-
 // complete attaches a completer to a flag.
 func complete(c *cobra.Command, flag string, f completer) {
 	if err := c.RegisterFlagCompletionFunc(flag, f); err != nil {

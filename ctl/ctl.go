@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -28,12 +29,14 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 		return 0
 	}
 	if ctx.Err() != nil {
-		return codeInterrupted
+		return 130 // as shells report a Ctrl-C
 	}
-	if text := explain(err); text != "" {
-		fmt.Fprintln(root.ErrOrStderr(), text)
+	fmt.Fprintln(root.ErrOrStderr(), explain(err))
+	var own *exitError
+	if errors.As(err, &own) {
+		return own.code
 	}
-	return exitCode(err)
+	return 1
 }
 
 // New returns the whole command tree, for the cluster that the kubeconfig names.
@@ -53,7 +56,6 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(usageError)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	s.flags(root)
 	for _, group := range []struct {
 		id, title string
@@ -62,7 +64,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s)), extra...)},
-		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), completionCommand()}},
+		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, c := range group.commands {
@@ -71,5 +73,6 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		}
 	}
 	root.SetHelpCommandGroupID("settings")
+	root.SetCompletionCommandGroupID("settings")
 	return root
 }

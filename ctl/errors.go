@@ -11,12 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Exit codes.
-const (
-	codeFailed      = 1
-	codeInterrupted = 130 // as shells report a Ctrl-C
-)
-
 // exitError ends ctl with a code of somebody else: that of the process which exec ran.
 type exitError struct {
 	code int
@@ -36,17 +30,6 @@ func (e *sourced) Error() string {
 }
 func (e *sourced) Unwrap() error { return e.err }
 
-// plain is an error that is printed as it is, without "error: " in front.
-type plain struct{ error }
-
-func exitCode(err error) int {
-	var e *exitError
-	if errors.As(err, &e) {
-		return e.code
-	}
-	return codeFailed
-}
-
 // explain words an error as kubectl does, one line for each of several.
 func explain(err error) string {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
@@ -56,12 +39,9 @@ func explain(err error) string {
 		}
 		return strings.Join(lines, "\n")
 	}
-	var asIs plain
 	var exit *exitError
 	var status apierrors.APIStatus
 	switch {
-	case errors.As(err, &asIs):
-		return asIs.Error()
 	case errors.As(err, &exit):
 		return exit.text
 	case errors.As(err, &status):
@@ -87,10 +67,10 @@ func explainStatus(err error, s metav1.Status) string {
 
 // invalid lists the faults of an object, one a line when there are several.
 func invalid(err error, s metav1.Status) string {
-	head := fmt.Sprintf("The %s %q is invalid", s.Details.Kind, s.Details.Name)
+	head := fmt.Sprintf("The %s %q is invalid: ", s.Details.Kind, s.Details.Name)
 	var from *sourced
 	if errors.As(err, &from) {
-		head = fmt.Sprintf("%s: %s", from.source, head)
+		head = from.source + ": " + head
 	}
 	var faults []string
 	for _, c := range s.Details.Causes {
@@ -98,11 +78,11 @@ func invalid(err error, s metav1.Status) string {
 	}
 	switch len(faults) {
 	case 0:
-		return head + ": " + s.Message
+		return head + s.Message
 	case 1:
-		return head + ": " + faults[0]
+		return head + faults[0]
 	}
-	return head + ": \n* " + strings.Join(faults, "\n* ")
+	return head + "\n* " + strings.Join(faults, "\n* ")
 }
 
 // usageError is what a wrong flag gives: one line, and where help is.

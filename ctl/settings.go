@@ -71,19 +71,11 @@ func (s *session) serverVersion(c *cobra.Command) error {
 	return nil
 }
 
-// ownVersion is the module's version, or the commit that a development build was made from.
+// ownVersion is the module's version, or that which the Go tool made of the commit.
 func ownVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel-" + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return "devel"
+	return info.Main.Version
 }

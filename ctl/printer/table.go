@@ -33,9 +33,13 @@ const (
 type Table struct {
 	Columns
 	out     io.Writer
-	shown   []int // indices into the server's columns
+	columns []column // nil before the header
 	widths  []int
-	started bool
+}
+
+type column struct {
+	name string
+	cell func(o api.Object, row []any) string
 }
 
 // NewTable returns an empty table of the server's columns.
@@ -53,15 +57,22 @@ func Plain(out io.Writer, noHeaders bool, rows [][]any, columns ...string) error
 // Print adds rows, with the header before the first ones. objects stand beside the rows.
 func (t *Table) Print(defs []metav1.TableColumnDefinition, objects []api.Object, rows [][]any) error {
 	var lines [][]string
-	if !t.started {
-		t.shown = t.choose(defs)
-		if !t.NoHeaders {
-			lines = append(lines, t.header(defs))
+	if t.columns == nil {
+		t.columns = t.choose(defs)
+		var header []string
+		for _, c := range t.columns {
+			header = append(header, strings.ToUpper(c.name))
 		}
-		t.started = true
+		if !t.NoHeaders {
+			lines = append(lines, header)
+		}
 	}
 	for i, row := range rows {
-		lines = append(lines, t.line(objects[i], row))
+		var line []string
+		for _, c := range t.columns {
+			line = append(line, c.cell(objects[i], row))
+		}
+		lines = append(lines, line)
 	}
 	t.widen(lines)
 	for _, line := range lines {
@@ -72,55 +83,26 @@ func (t *Table) Print(defs []metav1.TableColumnDefinition, objects []api.Object,
 	return nil
 }
 
-func (t *Table) choose(defs []metav1.TableColumnDefinition) []int {
-	var shown []int
+// choose returns the server's columns that are asked for, and around them those that it does not know.
+func (t *Table) choose(defs []metav1.TableColumnDefinition) (all []column) {
+	if t.Namespace {
+		all = append(all, column{"namespace", func(o api.Object, _ []any) string { return o.GetNamespace() }})
+	}
+	prefix := t.Prefix
 	for i, d := range defs {
 		if d.Priority == 0 || t.Wide {
-			shown = append(shown, i)
+			before := prefix
+			prefix = ""
+			all = append(all, column{d.Name, func(_ api.Object, row []any) string { return before + cell(row, i) }})
 		}
-	}
-	return shown
-}
-
-func (t *Table) header(defs []metav1.TableColumnDefinition) []string {
-	var line []string
-	if t.Namespace {
-		line = append(line, "NAMESPACE")
-	}
-	for _, i := range t.shown {
-		line = append(line, strings.ToUpper(defs[i].Name))
 	}
 	for _, l := range t.Labels {
-		line = append(line, strings.ToUpper(l[strings.LastIndex(l, "/")+1:]))
+		all = append(all, column{l[strings.LastIndex(l, "/")+1:], func(o api.Object, _ []any) string { return o.GetLabels()[l] }})
 	}
 	if t.AllLabels {
-		line = append(line, "LABELS")
+		all = append(all, column{"labels", func(o api.Object, _ []any) string { return Labels(o.GetLabels()) }})
 	}
-	return line
-}
-
-func (t *Table) line(o api.Object, row []any) []string {
-	var line []string
-	if t.Namespace {
-		line = append(line, o.GetNamespace())
-	}
-	for n, i := range t.shown {
-		text := "<none>"
-		if i < len(row) {
-			text = Cell(row[i])
-		}
-		if n == 0 {
-			text = t.Prefix + text
-		}
-		line = append(line, text)
-	}
-	for _, l := range t.Labels {
-		line = append(line, o.GetLabels()[l])
-	}
-	if t.AllLabels {
-		line = append(line, Labels(o.GetLabels()))
-	}
-	return line
+	return all
 }
 
 func (t *Table) widen(lines [][]string) {
@@ -144,18 +126,15 @@ func (t *Table) write(line []string) error {
 	return err
 }
 
-// Cell is a table's cell as text. Numbers that travelled as JSON arrive as float64.
-func Cell(v any) string {
-	switch v := v.(type) {
-	case nil:
+// cell is a table's cell as text. Numbers that travelled as JSON arrive as float64.
+func cell(row []any, i int) string {
+	if i >= len(row) || row[i] == nil {
 		return "<none>"
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case string:
-		return strings.NewReplacer("\n", `\n`, "\t", " ").Replace(v)
-	default:
-		return fmt.Sprint(v)
 	}
+	if f, ok := row[i].(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return strings.NewReplacer("\n", `\n`, "\t", " ").Replace(fmt.Sprint(row[i]))
 }
 
 // Labels is a=b,c=d in order, or <none>.
