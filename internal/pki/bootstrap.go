@@ -76,10 +76,7 @@ func (o Bootstrap) server(dir string, ca *CA) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(key, keyPEM); err != nil {
-		return err
-	}
-	return writeFile(crt, certPEM)
+	return writePair(crt, key, certPEM, keyPEM)
 }
 
 func (o Bootstrap) kubeconfig(path string, ca *CA, s Subject) error {

@@ -60,29 +60,20 @@ func makeCA(dir, crt, key string) (*CA, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
 	t := template(pkix.Name{CommonName: "optimist-ca"}, caLife)
 	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
-	der, err := x509.CreateCertificate(rand.Reader, t, t, &signer.PublicKey, signer)
+	certPEM, keyPEM, err := new(CA).sign(t)
+	if err == nil {
+		err = writePair(crt, key, certPEM, keyPEM)
+	}
 	if err != nil {
 		return nil, err
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	return &CA{Cert: cert, PEM: encodeCert(der), key: signer}, writePair(crt, key, encodeCert(der), signer)
+	return EnsureCA(dir)
 }
 
 // Issue signs a certificate that serves as client and, when hosts (names and addresses) are given, as server.
 func (ca *CA) Issue(s Subject, hosts []string, life time.Duration) (certPEM, keyPEM []byte, err error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
 	t := template(pkix.Name{CommonName: s.Name, Organization: s.Groups}, life)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	if len(hosts) > 0 {
@@ -95,12 +86,25 @@ func (ca *CA) Issue(s Subject, hosts []string, life time.Duration) (certPEM, key
 			t.DNSNames = append(t.DNSNames, h)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, ca.Cert, &key.PublicKey, ca.key)
+	return ca.sign(t)
+}
+
+// sign makes a key and its certificate; a CA that has no certificate yet signs its own.
+func (ca *CA) sign(t *x509.Certificate) (certPEM, keyPEM []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("sign a certificate for %s: %w", s.Name, err)
+		return nil, nil, err
 	}
-	keyPEM, err = encodeKey(key)
-	return encodeCert(der), keyPEM, err
+	parent, signer := ca.Cert, ca.key
+	if parent == nil {
+		parent, signer = t, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, signer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sign a certificate for %s: %w", t.Subject.CommonName, err)
+	}
+	secret, err := x509.MarshalECPrivateKey(key)
+	return encodeCert(der), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), err
 }
 
 func template(subject pkix.Name, life time.Duration) *x509.Certificate {
@@ -141,16 +145,7 @@ func encodeCert(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
-	der, err := x509.MarshalECPrivateKey(key)
-	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
-}
-
-func writePair(crt, key string, certPEM []byte, signer *ecdsa.PrivateKey) error {
-	keyPEM, err := encodeKey(signer)
-	if err != nil {
-		return err
-	}
+func writePair(crt, key string, certPEM, keyPEM []byte) error {
 	if err := writeFile(key, keyPEM); err != nil {
 		return err
 	}
