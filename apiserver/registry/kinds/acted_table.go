@@ -1,109 +1,108 @@
 package kinds
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	"fmt"
+	"reflect"
+	"strings"
 
-// The tables of what is stored though nothing acts on it. A row goes when a version acts on its field.
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
-// podStored is for pods and, with a prefix, for templates of pods.
+	"optimist/internal/api"
+)
+
+// warned says which fields are stored though nothing acts on them: whoever sets one is told so. A name goes when a version acts on its field.
+//
 // Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and
 // memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, hostNetwork, hostname, imagePullSecrets;
 // runAsUser, runAsGroup, runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
-var podStored = append([]unacted{
-	{path: "spec.affinity"},
-	{path: "spec.automountServiceAccountToken", quiet: "false"},
-	{path: "spec.dnsConfig"},
-	{path: "spec.dnsPolicy", quiet: string(corev1.DNSClusterFirst)},
-	{path: "spec.ephemeralContainers"},
-	{path: "spec.hostAliases"},
-	{path: "spec.hostIPC"},
-	{path: "spec.hostPID"},
-	{path: "spec.hostUsers", quiet: "true"},
-	{path: "spec.hostnameOverride"},
-	{path: "spec.os", quiet: "{linux}"},
-	{path: "spec.overhead"},
-	{path: "spec.priorityClassName", note: "orders the waiting pods, but nothing in this version preempts running ones for it"},
-	{path: "spec.readinessGates"},
-	{path: "spec.resourceClaims"},
-	{path: "spec.resources"},
-	{path: "spec.runtimeClassName"},
-	{path: "spec.securityContext.appArmorProfile"},
-	{path: "spec.securityContext.fsGroup"},
-	{path: "spec.securityContext.fsGroupChangePolicy"},
-	{path: "spec.securityContext.seLinuxChangePolicy"},
-	{path: "spec.securityContext.seLinuxOptions"},
-	{path: "spec.securityContext.seccompProfile"},
-	{path: "spec.securityContext.supplementalGroups"},
-	{path: "spec.securityContext.supplementalGroupsPolicy"},
-	{path: "spec.securityContext.sysctls"},
-	{path: "spec.securityContext.windowsOptions"},
-	{path: "spec.serviceAccountName", quiet: "default"},
-	{path: "spec.setHostnameAsFQDN", quiet: "false"},
-	{path: "spec.shareProcessNamespace", quiet: "false"},
-	{path: "spec.subdomain"},
-	{path: "spec.topologySpreadConstraints"},
-	{path: "spec.volumes"},
-}, append(containerStored("spec.initContainers[*]."), containerStored("spec.containers[*].")...)...)
+var warned = newTable([]rule{
+	set[corev1.PodSpec](`affinity dnsConfig ephemeralContainers hostAliases hostIPC hostPID hostnameOverride overhead readinessGates resourceClaims
+		resources runtimeClassName subdomain topologySpreadConstraints volumes`, inert),
+	set[corev1.PodSpec]("automountServiceAccountToken setHostnameAsFQDN shareProcessNamespace", inertUnless(false)),
+	set[corev1.PodSpec]("hostUsers", inertUnless(true)),
+	set[corev1.PodSpec]("dnsPolicy", inertUnless(corev1.DNSClusterFirst)),
+	set[corev1.PodSpec]("serviceAccountName", inertUnless("default")),
+	set[corev1.PodSpec]("os", inertUnless(corev1.PodOS{Name: corev1.Linux})),
+	set[corev1.PodSpec]("priorityClassName", worth("orders the waiting pods, but nothing in this version preempts running ones for it")),
+	set[corev1.PodSecurityContext](`appArmorProfile fsGroup fsGroupChangePolicy seLinuxChangePolicy seLinuxOptions seccompProfile supplementalGroups
+		supplementalGroupsPolicy sysctls windowsOptions`, inert),
+	set[corev1.Container]("lifecycle livenessProbe readinessProbe resizePolicy restartPolicyRules startupProbe stdinOnce volumeDevices volumeMounts", inert),
+	set[corev1.Container]("terminationMessagePath", inertUnless(corev1.TerminationMessagePathDefault)),
+	set[corev1.Container]("terminationMessagePolicy", inertUnless(corev1.TerminationMessageReadFile)),
+	set[corev1.ContainerPort]("hostIP hostPort", inert),
+	set[corev1.ResourceRequirements]("claims", inert),
+	set[corev1.SecurityContext]("allowPrivilegeEscalation appArmorProfile capabilities seLinuxOptions seccompProfile windowsOptions", inert),
+	set[corev1.SecurityContext]("procMount", inertUnless(corev1.DefaultProcMount)),
+	set[corev1.ServiceSpec]("ports", worth("an address is reserved for the Service, but nothing in this version routes to it")),
+	set[corev1.ServiceSpec]("externalName", worth("is stored, but no DNS server in this version answers with it")),
+	set[corev1.ServiceSpec]("externalIPs loadBalancerClass loadBalancerIP loadBalancerSourceRanges publishNotReadyAddresses trafficDistribution", inert),
+	set[discoveryv1.Endpoint]("hints", inert),
+	set[corev1.NodeSpec]("configSource podPreemptionPolicy providerID", inert),
+	set[coordinationv1.LeaseSpec]("preferredHolder strategy", inert),
+}, mistakes)
 
-func containerStored(prefix string) []unacted {
-	return under(prefix, []unacted{
-		{path: "lifecycle"},
-		{path: "livenessProbe"},
-		{path: "ports[*].hostIP"},
-		{path: "ports[*].hostPort"},
-		{path: "readinessProbe"},
-		{path: "resizePolicy"},
-		{path: "resources.claims"},
-		{path: "restartPolicyRules"},
-		{path: "securityContext.allowPrivilegeEscalation"},
-		{path: "securityContext.appArmorProfile"},
-		{path: "securityContext.capabilities"},
-		{path: "securityContext.procMount", quiet: string(corev1.DefaultProcMount)},
-		{path: "securityContext.seLinuxOptions"},
-		{path: "securityContext.seccompProfile"},
-		{path: "securityContext.windowsOptions"},
-		{path: "startupProbe"},
-		{path: "stdinOnce"},
-		{path: "terminationMessagePath", quiet: corev1.TerminationMessagePathDefault},
-		{path: "terminationMessagePolicy", quiet: string(corev1.TerminationMessageReadFile)},
-		{path: "volumeDevices"},
-		{path: "volumeMounts"},
-	})
+// mistakes is what an author most likely did not mean.
+var mistakes = []rule{
+	fields[corev1.PodSpec]("imagePullSecrets", some(func(at *field.Path, refs []corev1.LocalObjectReference) (found field.ErrorList) {
+		for i, ref := range refs {
+			found = append(found, when(ref.Name == "", warning(at.Index(i).Child("name"), `invalid empty name ""`))...)
+		}
+		return found
+	})),
+	fields[corev1.PodSpec]("terminationGracePeriodSeconds", some(func(at *field.Path, seconds int64) field.ErrorList {
+		return when(seconds < 0, warning(at, "must be >= 0; negative values are invalid and will be treated as 1"))
+	})),
+	// Of two variables of a name the later wins, which is only meant when it is made of the earlier one.
+	fields[corev1.Container]("env", some(func(at *field.Path, env []corev1.EnvVar) (found field.ErrorList) {
+		seen := map[string]bool{}
+		for i, e := range env {
+			earlier := "$(" + e.Name + ")"
+			builtOn := e.ValueFrom == nil && e.Value != earlier && strings.Contains(e.Value, earlier)
+			found = append(found, when(seen[e.Name] && !builtOn, warning(at.Index(i), fmt.Sprintf("hides previous definition of %q, which may be dropped when using apply", e.Name)))...)
+			seen[e.Name] = true
+		}
+		return found
+	})),
 }
 
-// templateStored is podStored for the pods that an object will make.
-func templateStored(prefix string) []unacted { return under(prefix, podStored) }
+// set makes a rule about fields that are set: behind a pointer to anything, else to all but zero.
+func set[T any](names string, c check) rule {
+	return about[T](names, func(v reflect.Value) reflect.Value {
+		if v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0 {
+			return reflect.Value{}
+		}
+		return v
+	}, c)
+}
 
-func under(prefix string, rows []unacted) []unacted {
-	moved := make([]unacted, len(rows))
-	for i, row := range rows {
-		row.path = prefix + row.path
-		moved[i] = row
+var inert = worth("is stored, but nothing in this version acts on it")
+
+func worth(note string) check {
+	return func(at *field.Path, _ reflect.Value) field.ErrorList { return field.ErrorList{warning(at, note)} }
+}
+
+// inertUnless warns of all values but one that asks for nothing, usually the default.
+func inertUnless[V comparable](quiet V) check {
+	return func(at *field.Path, v reflect.Value) field.ErrorList {
+		if p, ok := v.Interface().(*V); v.Interface() == any(quiet) || ok && deref(p) == quiet {
+			return nil
+		}
+		return inert(at, v)
 	}
-	return moved
 }
 
-var serviceStored = []unacted{
-	{path: "spec.ports", note: "an address is reserved for the Service, but nothing in this version routes to it"},
-	{path: "spec.externalIPs"},
-	{path: "spec.externalName", note: "is stored, but no DNS server in this version answers with it"},
-	{path: "spec.loadBalancerClass"},
-	{path: "spec.loadBalancerIP"},
-	{path: "spec.loadBalancerSourceRanges"},
-	{path: "spec.publishNotReadyAddresses"},
-	{path: "spec.trafficDistribution"},
+// A warning goes the way of a fault, but refuses nothing.
+func warning(at *field.Path, note string) *field.Error {
+	return &field.Error{Field: at.String(), Detail: note}
 }
 
-var endpointSliceStored = []unacted{
-	{path: "endpoints[*].hints"},
-}
-
-var nodeStored = []unacted{
-	{path: "spec.configSource"},
-	{path: "spec.podPreemptionPolicy"},
-	{path: "spec.providerID"},
-}
-
-var leaseStored = []unacted{
-	{path: "spec.preferredHolder"},
-	{path: "spec.strategy"},
+// warnings is Rules.Warnings of every kind that has some.
+func warnings(o api.Object) (sentences []string) {
+	for _, w := range warned.walk(nil, reflect.ValueOf(o)) {
+		sentences = append(sentences, w.Field+": "+w.Detail)
+	}
+	return sentences
 }

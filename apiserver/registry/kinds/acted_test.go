@@ -1,12 +1,9 @@
 package kinds
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
-
-	"optimist/internal/api"
 )
 
 // Each row: what is set, and the fields that the warnings name.
@@ -77,25 +74,6 @@ spec.hostPID spec.priorityClassName spec.volumes`},
 				t.Errorf("got  %v\nwant %v", got, want)
 			}
 		})
-	}
-}
-
-// A row whose path names no field would never warn.
-func TestWarningTablesNameFields(t *testing.T) {
-	for k, table := range map[*api.Kind][]unacted{
-		api.PodKind: podStored, api.DeploymentKind: templateStored("spec.template."), api.ServiceKind: serviceStored,
-		api.EndpointSliceKind: endpointSliceStored, api.NodeKind: nodeStored, api.LeaseKind: leaseStored,
-	} {
-		o, err := k.New("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, row := range table {
-			steps := resolve(reflect.TypeOf(o), strings.Split(row.path, "."))
-			if last := steps[len(steps)-1]; last.index == nil {
-				t.Errorf("%s has no field %s: nothing is called %s", k, row.path, last.name)
-			}
-		}
 	}
 }
 

@@ -2,12 +2,10 @@ package kinds
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"optimist/apiserver/registry"
@@ -38,14 +36,48 @@ func wide(columns ...registry.Column) []registry.Column {
 	return columns
 }
 
-func nameColumn() registry.Column {
-	return column("Name", "string", "Name is unique among the objects of the kind in a namespace.", func(o api.Object) any { return o.GetName() })
-}
-
-func ageColumn() registry.Column {
-	return timed("Age", "string", "Time since the object was created.", func(o api.Object, now time.Time) any {
+var (
+	nameColumn = column("Name", "string", "Name is unique among the objects of the kind in a namespace.", func(o api.Object) any { return o.GetName() })
+	ageColumn  = timed("Age", "string", "Time since the object was created.", func(o api.Object, now time.Time) any {
 		return since(o.GetCreationTimestamp().Time, now)
 	})
+)
+
+// shown is a column of what lies at a path of a T, or else of something instead.
+func shown[T api.Object](name, path, instead, description string) registry.Column {
+	value := leaf[T](path)
+	return column(name, "string", description, func(o T) any { return orElse(wordAt(value(o)), instead) })
+}
+
+// counted is a column of the number at a path of a T.
+func counted[T api.Object](name, path, description string) registry.Column {
+	value := leaf[T](path)
+	return column(name, "integer", description, func(o T) any {
+		if v := value(o); v.IsValid() {
+			return v.Int()
+		}
+		return int64(0)
+	})
+}
+
+// selectable makes Rules.Fields of paths of a T.
+func selectable[T api.Object](paths string) map[string]func(api.Object) string {
+	all := map[string]func(api.Object) string{}
+	for _, path := range strings.Fields(paths) {
+		value := leaf[T](path)
+		all[path] = func(o api.Object) string { return wordAt(value(o)) }
+	}
+	return all
+}
+
+func wordAt(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Invalid:
+		return ""
+	case reflect.String:
+		return v.String()
+	}
+	return fmt.Sprint(v.Interface())
 }
 
 // since is a point in time as a person reads it: 5s, 3m20s, 4d.
@@ -61,32 +93,6 @@ func orElse(s, instead string) string {
 		return instead
 	}
 	return s
-}
-
-// templateColumns are those by which ReplicaSets and Deployments show what they run.
-func templateColumns[T api.Object](template func(T) (*corev1.PodTemplateSpec, *metav1.LabelSelector)) []registry.Column {
-	list := func(of func(*corev1.Container) string) func(T) any {
-		return func(o T) any {
-			var all []string
-			t, _ := template(o)
-			for i := range t.Spec.Containers {
-				all = append(all, of(&t.Spec.Containers[i]))
-			}
-			return strings.Join(all, ",")
-		}
-	}
-	return wide(
-		column("Containers", "string", "Names of each container in the template.", list(func(c *corev1.Container) string { return c.Name })),
-		column("Images", "string", "Images referenced by each container in the template.", list(func(c *corev1.Container) string { return c.Image })),
-		column("Selector", "string", "Which pods belong to the object.", func(o T) any {
-			_, s := template(o)
-			return metav1.FormatLabelSelector(s)
-		}),
-	)
-}
-
-func formatLabels(set map[string]string) string {
-	return orElse(labels.Set(set).String(), none)
 }
 
 // firstThree lists a few things and says how many more there are.

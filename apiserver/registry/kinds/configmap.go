@@ -1,6 +1,8 @@
 package kinds
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -11,40 +13,44 @@ import (
 
 func configMapRules() registry.Rules {
 	return registry.Rules{
-		Kind:     api.ConfigMapKind,
-		Validate: validate(validateConfigMap),
+		Kind: api.ConfigMapKind,
+		Validate: validate(func(_ string, c, old *corev1.ConfigMap) field.ErrorList {
+			return frozen(old.Immutable, c.Immutable, map[string][2]any{"data": {c.Data, old.Data}, "binaryData": {c.BinaryData, old.BinaryData}})
+		}),
 		Columns: []registry.Column{
-			nameColumn(),
+			nameColumn,
 			column("Data", "integer", "The number of keys.", func(c *corev1.ConfigMap) any { return int64(len(c.Data) + len(c.BinaryData)) }),
-			ageColumn(),
+			ageColumn,
 		},
 	}
 }
 
-func validateConfigMap(_ string, c, old *corev1.ConfigMap) (faults field.ErrorList) {
-	size, data, binary := 0, field.NewPath("data"), field.NewPath("binaryData")
-	for key, value := range c.Data {
-		faults = append(faults, invalid(data.Key(key), key, validation.IsConfigMapKey(key))...)
-		if _, twice := c.BinaryData[key]; twice {
-			faults = append(faults, field.Invalid(data.Key(key), key, "duplicate of key present in binaryData"))
-		}
+var configMapChecks = []rule{each(func(_ *field.Path, c *corev1.ConfigMap) (faults field.ErrorList) {
+	data := field.NewPath("data")
+	text, size := dataKeys(data, c.Data)
+	binary, more := dataKeys(field.NewPath("binaryData"), c.BinaryData)
+	for key := range c.Data {
+		_, twice := c.BinaryData[key]
+		faults = append(faults, when(twice, field.Invalid(data.Key(key), key, "duplicate of key present in binaryData"))...)
+	}
+	faults = append(faults, when(size+more > corev1.MaxSecretSize, field.TooLong(field.NewPath(""), "", corev1.MaxSecretSize))...)
+	return slices.Concat(faults, text, binary)
+})}
+
+// dataKeys checks the keys of a ConfigMap or Secret, which become names of files, and sums up what they hold.
+func dataKeys[V ~string | ~[]byte](at *field.Path, data map[string]V) (faults field.ErrorList, size int) {
+	for key, value := range data {
+		faults = append(faults, invalid(at.Key(key), key, validation.IsConfigMapKey(key))...)
 		size += len(value)
 	}
-	for key, value := range c.BinaryData {
-		faults = append(faults, invalid(binary.Key(key), key, validation.IsConfigMapKey(key))...)
-		size += len(value)
-	}
-	if size > corev1.MaxSecretSize {
-		faults = append(faults, field.TooLong(field.NewPath(""), "", corev1.MaxSecretSize))
-	}
-	if old != nil && deref(old.Immutable) {
-		faults = append(faults, frozen(c.Immutable, map[string][2]any{"data": {c.Data, old.Data}, "binaryData": {c.BinaryData, old.BinaryData}})...)
-	}
-	return faults
+	return faults, size
 }
 
 // frozen: what was once marked immutable stays so, and so does what it holds.
-func frozen(mark *bool, contents map[string][2]any) (faults field.ErrorList) {
+func frozen(before, mark *bool, contents map[string][2]any) (faults field.ErrorList) {
+	if !deref(before) {
+		return nil
+	}
 	const message = "field is immutable when `immutable` is set"
 	if !deref(mark) {
 		faults = append(faults, field.Forbidden(field.NewPath("immutable"), message))

@@ -1,12 +1,12 @@
 // Package kinds says what is peculiar to each kind: one file of registry.Rules a kind, and All, the list of them.
 //
 //	pod.go deployment.go service.go …      the Rules of a kind: read one of these first (configmap.go is the shortest)
-//	default_*.go                           what an author may leave out
-//	podtemplate.go → container.go, env.go, probe.go, resources.go, volume.go, mount.go, security.go, scheduling.go
-//	                                       the faults that a pod's spec can have; Pod, ReplicaSet and Deployment share them
-//	claims.go → ledger.go, node_claims.go, service_claims.go, priority.go
+//	walk.go, check.go                      how tables about Go types are applied to objects, and the words that tables of faults are made of
+//	podchecks.go, containerchecks.go, volumechecks.go, scheduling.go, resources.go, workload.go
+//	                                       the tables of the faults that pods and templates of pods can have
+//	default.go, acted_table.go             the tables of what an author may leave out, and of what is stored though nothing acts on it yet
+//	claims.go → ledger.go, service_claims.go, priority.go
 //	                                       what must be unique in the cluster: addresses, ports, ranges
-//	acted.go, acted_table.go, warnings.go  what is stored though nothing acts on it yet, and likely mistakes
 //	columns.go, pod_columns.go             what a table shows
 //
 // A write passes here like this:

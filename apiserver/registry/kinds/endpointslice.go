@@ -13,182 +13,90 @@ import (
 	"optimist/internal/api"
 )
 
-const (
-	maxEndpoints         = 1000
-	maxEndpointPorts     = 20000
-	maxEndpointAddresses = 100
-	maxEndpointHints     = 8
-)
-
 func endpointSliceRules() registry.Rules {
 	return registry.Rules{
-		Kind:     api.EndpointSliceKind,
-		Default:  func(o api.Object) { defaultEndpointSlice(o.(*discoveryv1.EndpointSlice)) },
-		Validate: validate(validateEndpointSlice),
-		Warnings: stored[*discoveryv1.EndpointSlice](endpointSliceStored),
+		Kind: api.EndpointSliceKind,
+		Default: func(o api.Object) {
+			for i, ports := 0, o.(*discoveryv1.EndpointSlice).Ports; i < len(ports); i++ {
+				fillPtr(&ports[i].Name, "")
+				fillPtr(&ports[i].Protocol, corev1.ProtocolTCP)
+			}
+		},
+		Validate: validate(func(_ string, s, old *discoveryv1.EndpointSlice) field.ErrorList {
+			return immutable(field.NewPath("addressType"), s.AddressType, old.AddressType)
+		}),
+		Warnings: warnings,
 		Columns: []registry.Column{
-			nameColumn(),
-			column("AddressType", "string", "What the addresses are.", func(s *discoveryv1.EndpointSlice) any { return string(s.AddressType) }),
-			column("Ports", "string", "Ports at which the endpoints listen.", func(s *discoveryv1.EndpointSlice) any { return endpointPorts(s) }),
-			column("Endpoints", "string", "Addresses of the endpoints.", func(s *discoveryv1.EndpointSlice) any { return endpointAddresses(s) }),
-			ageColumn(),
+			nameColumn,
+			shown[*discoveryv1.EndpointSlice]("AddressType", "addressType", "", "What the addresses are."),
+			column("Ports", "string", "Ports at which the endpoints listen.", endpointPorts),
+			column("Endpoints", "string", "Addresses of the endpoints.", func(s *discoveryv1.EndpointSlice) any {
+				var all []string
+				for _, e := range s.Endpoints {
+					all = append(all, e.Addresses...)
+				}
+				return firstThree(all)
+			}),
+			ageColumn,
 		},
 	}
 }
 
-func defaultEndpointSlice(s *discoveryv1.EndpointSlice) {
-	for i := range s.Ports {
-		fillPtr(&s.Ports[i].Name, "")
-		fillPtr(&s.Ports[i].Protocol, corev1.ProtocolTCP)
-	}
-}
-
-func endpointPorts(s *discoveryv1.EndpointSlice) string {
+func endpointPorts(s *discoveryv1.EndpointSlice) any {
 	var all []string
 	for _, p := range s.Ports {
-		switch {
-		case p.Port != nil:
+		if p.Port != nil {
 			all = append(all, strconv.Itoa(int(*p.Port)))
-		case deref(p.Name) != "":
-			all = append(all, *p.Name)
-		default:
-			all = append(all, "*")
+		} else {
+			all = append(all, orElse(deref(p.Name), "*"))
 		}
 	}
 	return firstThree(all)
 }
 
-func endpointAddresses(s *discoveryv1.EndpointSlice) string {
-	var all []string
-	for _, e := range s.Endpoints {
-		all = append(all, e.Addresses...)
-	}
-	return firstThree(all)
-}
-
-func validateEndpointSlice(_ string, s, old *discoveryv1.EndpointSlice) (faults field.ErrorList) {
-	at := field.NewPath("addressType")
-	faults = oneOf(at, s.AddressType, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN)
-	if old != nil {
-		faults = append(faults, immutable(at, s.AddressType, old.AddressType)...)
-	}
-	faults = append(faults, validateEndpoints(s, field.NewPath("endpoints"))...)
-	return append(faults, validateEndpointPorts(s.Ports, field.NewPath("ports"))...)
-}
-
-func validateEndpoints(s *discoveryv1.EndpointSlice, p *field.Path) (faults field.ErrorList) {
-	if len(s.Endpoints) > maxEndpoints {
-		return field.ErrorList{field.TooMany(p, len(s.Endpoints), maxEndpoints)}
-	}
-	for i := range s.Endpoints {
-		faults = append(faults, validateEndpoint(&s.Endpoints[i], s.AddressType, p.Index(i))...)
-	}
-	return faults
-}
-
-func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, p *field.Path) (faults field.ErrorList) {
-	addresses := p.Child("addresses")
-	switch n := len(e.Addresses); {
-	case n == 0:
-		faults = append(faults, field.Required(addresses, "must contain at least 1 address"))
-	case n > maxEndpointAddresses:
-		faults = append(faults, field.TooMany(addresses, n, maxEndpointAddresses))
-	}
-	for i, a := range e.Addresses {
-		faults = append(faults, validateEndpointAddress(a, t, addresses.Index(i))...)
-	}
-	if e.NodeName != nil {
-		faults = append(faults, invalid(p.Child("nodeName"), *e.NodeName, validation.IsDNS1123Subdomain(*e.NodeName))...)
-	}
-	if e.Hostname != nil {
-		faults = append(faults, invalid(p.Child("hostname"), *e.Hostname, validation.IsDNS1123Label(*e.Hostname))...)
-	}
-	faults = append(faults, validateTopology(e.DeprecatedTopology, p.Child("deprecatedTopology"))...)
-	return append(faults, validateHints(e.Hints, p.Child("hints"))...)
-}
-
-func validateEndpointAddress(a string, t discoveryv1.AddressType, p *field.Path) field.ErrorList {
-	switch t {
-	case discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6:
-		if faults := validation.IsValidIP(p, a); len(faults) > 0 {
-			return faults
+var endpointSliceChecks = []rule{
+	fields[discoveryv1.EndpointSlice]("addressType", oneOf(discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN)),
+	fields[discoveryv1.EndpointSlice]("endpoints", atMost(1000)),
+	fields[discoveryv1.EndpointSlice]("ports", atMost(20000)),
+	each(endpointAddresses),
+	each(func(_ *field.Path, s *discoveryv1.EndpointSlice) (faults field.ErrorList) {
+		seen := map[string]bool{} // a port without a name is one too
+		for i, p := range s.Ports {
+			name := deref(p.Name)
+			faults = append(faults, when(seen[name], field.Duplicate(field.NewPath("ports").Index(i).Child("name"), name))...)
+			seen[name] = true
 		}
-		if strings.Contains(a, ":") != (t == discoveryv1.AddressTypeIPv6) {
-			return field.ErrorList{field.Invalid(p, a, "must be an "+string(t)+" address")}
-		}
-		return validateReachable(a, p)
-	case discoveryv1.AddressTypeFQDN:
-		return validation.IsFullyQualifiedDomainName(p, a)
-	}
-	return nil
+		return faults
+	}),
+	fields[discoveryv1.Endpoint]("addresses", required(atMost(100))),
+	fields[discoveryv1.Endpoint]("nodeName", subdomain),
+	fields[discoveryv1.Endpoint]("hostname", label),
+	fields[discoveryv1.Endpoint]("deprecatedTopology", labelSet),
+	fields[discoveryv1.EndpointHints]("forZones forNodes", atMost(8)),
+	fields[discoveryv1.EndpointHints]("forZones", distinct("name", func(z discoveryv1.ForZone) string { return z.Name })),
+	fields[discoveryv1.EndpointHints]("forNodes", distinct("name", func(n discoveryv1.ForNode) string { return n.Name })),
+	fields[discoveryv1.ForZone]("name", qualified),
+	fields[discoveryv1.ForNode]("name", subdomain),
+	fields[discoveryv1.EndpointPort]("name", optional(label)),
+	fields[discoveryv1.EndpointPort]("protocol", protocol),
+	fields[discoveryv1.EndpointPort]("port", port),
+	fields[discoveryv1.EndpointPort]("appProtocol", qualified),
 }
 
-func validateTopology(t map[string]string, p *field.Path) (faults field.ErrorList) {
-	if len(t) > 16 {
-		faults = append(faults, field.TooMany(p, len(t), 16))
-	}
-	for key, value := range t {
-		faults = append(faults, invalid(p.Key(key), key, validation.IsQualifiedName(key))...)
-		faults = append(faults, invalid(p.Key(key), value, validation.IsValidLabelValue(value))...)
-	}
-	if _, found := t[corev1.LabelHostname]; found {
-		faults = append(faults, field.Invalid(p.Key(corev1.LabelHostname), "", "topology keys are not allowed to include the node's name: use nodeName"))
-	}
-	return faults
-}
-
-// validateHints: who should use an endpoint, by zone and by node.
-func validateHints(h *discoveryv1.EndpointHints, p *field.Path) field.ErrorList {
-	if h == nil {
-		return nil
-	}
-	var zones, nodes []string
-	for _, z := range h.ForZones {
-		zones = append(zones, z.Name)
-	}
-	for _, n := range h.ForNodes {
-		nodes = append(nodes, n.Name)
-	}
-	return append(validateHinted(zones, validation.IsQualifiedName, p.Child("forZones")),
-		validateHinted(nodes, validation.IsDNS1123Subdomain, p.Child("forNodes"))...)
-}
-
-func validateHinted(names []string, check func(string) []string, p *field.Path) (faults field.ErrorList) {
-	if len(names) > maxEndpointHints {
-		return field.ErrorList{field.TooMany(p, len(names), maxEndpointHints)}
-	}
-	seen := map[string]bool{}
-	for i, name := range names {
-		at := p.Index(i).Child("name")
-		if seen[name] {
-			faults = append(faults, field.Duplicate(at, name))
-		}
-		seen[name] = true
-		faults = append(faults, invalid(at, name, check(name))...)
-	}
-	return faults
-}
-
-func validateEndpointPorts(ports []discoveryv1.EndpointPort, p *field.Path) (faults field.ErrorList) {
-	if len(ports) > maxEndpointPorts {
-		return field.ErrorList{field.TooMany(p, len(ports), maxEndpointPorts)}
-	}
-	names := map[string]bool{}
-	for i, ep := range ports {
-		at, name := p.Index(i), deref(ep.Name)
-		if name != "" {
-			faults = append(faults, label(at.Child("name"), name)...)
-		}
-		if names[name] {
-			faults = append(faults, field.Duplicate(at.Child("name"), name))
-		}
-		names[name] = true
-		faults = append(faults, oneOf(at.Child("protocol"), deref(ep.Protocol), protocols...)...)
-		if ep.Port != nil {
-			faults = append(faults, port(at.Child("port"), int(*ep.Port))...)
-		}
-		if ep.AppProtocol != nil {
-			faults = append(faults, invalid(at.Child("appProtocol"), *ep.AppProtocol, validation.IsQualifiedName(*ep.AppProtocol))...)
+func endpointAddresses(_ *field.Path, s *discoveryv1.EndpointSlice) (faults field.ErrorList) {
+	for i, e := range s.Endpoints {
+		for j, a := range e.Addresses {
+			at := field.NewPath("endpoints").Index(i).Child("addresses").Index(j)
+			bad := validation.IsValidIP(at, a)
+			switch {
+			case s.AddressType == discoveryv1.AddressTypeFQDN:
+				bad = validation.IsFullyQualifiedDomainName(at, a)
+			case len(bad) == 0 && strings.Contains(a, ":") != (s.AddressType == discoveryv1.AddressTypeIPv6):
+				bad = field.ErrorList{field.Invalid(at, a, "must be an "+string(s.AddressType)+" address")}
+			case len(bad) == 0:
+				bad = reachable(at, a)
+			}
+			faults = append(faults, bad...)
 		}
 	}
 	return faults

@@ -1,13 +1,12 @@
 package kinds
 
 import (
-	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
@@ -15,95 +14,53 @@ import (
 )
 
 func eventRules() registry.Rules {
-	return registry.Rules{
-		Kind:     api.EventKind,
-		Validate: validate(validateEvent),
-		TTL:      func(api.Object) time.Duration { return time.Hour },
-		Fields:   eventFields(),
-		Columns:  eventColumns(),
+	fields := selectable[*corev1.Event](`involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid involvedObject.apiVersion
+		involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent type`)
+	fields["source"] = func(o api.Object) string {
+		e := o.(*corev1.Event)
+		return orElse(e.Source.Component, e.ReportingController)
 	}
-}
-
-const (
-	maxEventWord    = 128
-	maxEventMessage = 1024
-)
-
-// validateEvent: events of the older form have no eventTime and are only checked for their place; those with one say who reports them.
-func validateEvent(_ string, e, _ *corev1.Event) (faults field.ErrorList) {
-	if e.EventTime.IsZero() {
-		return validateEventNamespace(e, e.InvolvedObject.Namespace)
-	}
-	faults = append(faults, validateEventNamespace(e, "")...)
-	faults = append(faults, invalid(field.NewPath("reportingComponent"), e.ReportingController, validation.IsQualifiedName(e.ReportingController))...)
-	for _, word := range []struct{ field, value string }{
-		{"reportingComponent", e.ReportingController}, {"reportingInstance", e.ReportingInstance}, {"action", e.Action}, {"reason", e.Reason},
-	} {
-		faults = append(faults, required(field.NewPath(word.field), word.value)...)
-		if word.field != "reportingComponent" {
-			faults = append(faults, atMost(field.NewPath(word.field), word.value, maxEventWord)...)
-		}
-	}
-	return append(faults, atMost(field.NewPath("message"), e.Message, maxEventMessage)...)
-}
-
-// validateEventNamespace: an event lies beside what it is about; when that lies in no namespace, in default or kube-system.
-func validateEventNamespace(e *corev1.Event, about string) field.ErrorList {
-	homeless := e.InvolvedObject.Namespace == "" && (e.Namespace == metav1.NamespaceDefault || e.Namespace == metav1.NamespaceSystem)
-	beside := e.InvolvedObject.Namespace != "" && (about == "" || about == e.Namespace)
-	if homeless || beside {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace")}
-}
-
-func atMost(p *field.Path, value string, most int) field.ErrorList {
-	if len(value) <= most {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(p, "", fmt.Sprintf("can have at most %d characters", most))}
-}
-
-func eventFields() map[string]func(api.Object) string {
-	about := func(part func(corev1.ObjectReference) string) func(api.Object) string {
-		return selects(func(e *corev1.Event) string { return part(e.InvolvedObject) })
-	}
-	return map[string]func(api.Object) string{
-		"involvedObject.kind":            about(func(r corev1.ObjectReference) string { return r.Kind }),
-		"involvedObject.namespace":       about(func(r corev1.ObjectReference) string { return r.Namespace }),
-		"involvedObject.name":            about(func(r corev1.ObjectReference) string { return r.Name }),
-		"involvedObject.uid":             about(func(r corev1.ObjectReference) string { return string(r.UID) }),
-		"involvedObject.apiVersion":      about(func(r corev1.ObjectReference) string { return r.APIVersion }),
-		"involvedObject.resourceVersion": about(func(r corev1.ObjectReference) string { return r.ResourceVersion }),
-		"involvedObject.fieldPath":       about(func(r corev1.ObjectReference) string { return r.FieldPath }),
-		"reason":                         selects(func(e *corev1.Event) string { return e.Reason }),
-		"reportingComponent":             selects(func(e *corev1.Event) string { return e.ReportingController }),
-		"source":                         selects(func(e *corev1.Event) string { return orElse(e.Source.Component, e.ReportingController) }),
-		"type":                           selects(func(e *corev1.Event) string { return e.Type }),
-	}
-}
-
-func eventColumns() []registry.Column {
 	columns := []registry.Column{
 		timed("Last Seen", "string", "Time at which the event was last seen.", func(e *corev1.Event, now time.Time) any { return since(lastSeen(e), now) }),
-		column("Type", "string", "Normal or Warning.", func(e *corev1.Event) any { return e.Type }),
-		column("Reason", "string", "A short word for why it happened.", func(e *corev1.Event) any { return e.Reason }),
-		column("Object", "string", "What the event is about.", func(e *corev1.Event) any { return eventObject(e) }),
+		shown[*corev1.Event]("Type", "type", "", "Normal or Warning."),
+		shown[*corev1.Event]("Reason", "reason", "", "A short word for why it happened."),
+		column("Object", "string", "What the event is about.", eventObject),
+		column("Message", "string", "What happened, for a person.", func(e *corev1.Event) any { return strings.TrimSpace(e.Message) }),
 	}
-	columns = append(columns, wide(
-		column("Subobject", "string", "The part of the object that the event is about.", func(e *corev1.Event) any { return e.InvolvedObject.FieldPath }),
-		column("Source", "string", "Who reported it.", func(e *corev1.Event) any { return eventSource(e) }))...)
-	columns = append(columns,
-		column("Message", "string", "What happened, for a person.", func(e *corev1.Event) any { return strings.TrimSpace(e.Message) }))
-	columns = append(columns, wide(
-		timed("First Seen", "string", "Time at which the event was first seen.", func(e *corev1.Event, now time.Time) any { return since(firstSeen(e), now) }),
-		column("Count", "string", "How often it happened.", func(e *corev1.Event) any { return eventCount(e) }))...)
-	name := nameColumn()
-	name.Wide = true
-	return append(columns, name)
+	return registry.Rules{
+		Kind:     api.EventKind,
+		Validate: validate[*corev1.Event](nil),
+		TTL:      func(api.Object) time.Duration { return time.Hour },
+		Fields:   fields,
+		Columns: append(columns, wide(
+			shown[*corev1.Event]("Subobject", "involvedObject.fieldPath", "", "The part of the object that the event is about."),
+			column("Source", "string", "Who reported it.", eventSource),
+			timed("First Seen", "string", "Time at which the event was first seen.", func(e *corev1.Event, now time.Time) any { return since(firstSeen(e), now) }),
+			column("Count", "string", "How often it happened.", eventCount),
+			nameColumn)...),
+	}
 }
 
-func eventObject(e *corev1.Event) string {
+// eventChecks: an event lies beside what it is about; when that lies in no namespace, in default or kube-system. Those of the newer form,
+// which have an eventTime, also say who reports them.
+var eventChecks = []rule{each(func(_ *field.Path, e *corev1.Event) (faults field.ErrorList) {
+	newer, about := !e.EventTime.IsZero(), e.InvolvedObject.Namespace
+	homeless := about == "" && (e.Namespace == metav1.NamespaceDefault || e.Namespace == metav1.NamespaceSystem)
+	beside := about != "" && (newer || about == e.Namespace)
+	faults = when(!homeless && !beside, field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace"))
+	if !newer {
+		return faults
+	}
+	faults = append(faults, qualified(field.NewPath("reportingComponent"), reflect.ValueOf(e.ReportingController))...)
+	for name, word := range map[string]string{"reportingComponent": e.ReportingController, "reportingInstance": e.ReportingInstance, "action": e.Action, "reason": e.Reason} {
+		at := field.NewPath(name)
+		faults = append(faults, when(word == "", field.Required(at, ""))...)
+		faults = append(faults, when(len(word) > 128 && name != "reportingComponent", field.Invalid(at, "", "can have at most 128 characters"))...)
+	}
+	return append(faults, when(len(e.Message) > 1024, field.Invalid(field.NewPath("message"), "", "can have at most 1024 characters"))...)
+})}
+
+func eventObject(e *corev1.Event) any {
 	kind := strings.ToLower(e.InvolvedObject.Kind)
 	if e.InvolvedObject.Name == "" {
 		return kind
@@ -111,7 +68,7 @@ func eventObject(e *corev1.Event) string {
 	return kind + "/" + e.InvolvedObject.Name
 }
 
-func eventSource(e *corev1.Event) string {
+func eventSource(e *corev1.Event) any {
 	who, where := e.Source.Component, e.Source.Host
 	if who == "" {
 		who, where = e.ReportingController, e.ReportingInstance
@@ -140,13 +97,9 @@ func lastSeen(e *corev1.Event) time.Time {
 	}
 }
 
-func eventCount(e *corev1.Event) int64 {
-	switch {
-	case e.Series != nil:
+func eventCount(e *corev1.Event) any {
+	if e.Series != nil {
 		return int64(e.Series.Count)
-	case e.Count == 0:
-		return 1
-	default:
-		return int64(e.Count)
 	}
+	return max(int64(e.Count), 1)
 }

@@ -17,15 +17,9 @@ func namespaceRules() registry.Rules {
 		Name:     apivalidation.ValidateNamespaceName,
 		Default:  func(o api.Object) { defaultNamespace(o.(*corev1.Namespace)) },
 		Prepare:  prepareNamespace,
-		Validate: validate(validateNamespace),
-		Fields: map[string]func(api.Object) string{
-			"status.phase": selects(func(n *corev1.Namespace) string { return string(n.Status.Phase) }),
-		},
-		Columns: []registry.Column{
-			nameColumn(),
-			column("Status", "string", "The status of the namespace", func(n *corev1.Namespace) any { return string(n.Status.Phase) }),
-			ageColumn(),
-		},
+		Validate: validate[*corev1.Namespace](nil),
+		Fields:   selectable[*corev1.Namespace]("status.phase"),
+		Columns:  []registry.Column{nameColumn, shown[*corev1.Namespace]("Status", "status.phase", "", "The status of the namespace"), ageColumn},
 	}
 }
 
@@ -50,10 +44,9 @@ func prepareNamespace(_ context.Context, _ string, o, old api.Object) {
 	defaultNamespace(n) // the name may have been generated after the defaults
 }
 
-func validateNamespace(_ string, n, _ *corev1.Namespace) (faults field.ErrorList) {
-	p := field.NewPath("spec", "finalizers")
+var namespaceChecks = []rule{each(func(_ *field.Path, n *corev1.Namespace) (faults field.ErrorList) {
 	for _, f := range n.Spec.Finalizers {
-		faults = append(faults, apivalidation.ValidateFinalizerName(string(f), p)...)
+		faults = append(faults, apivalidation.ValidateFinalizerName(string(f), field.NewPath("spec", "finalizers"))...)
 	}
 	return faults
-}
+})}

@@ -3,11 +3,9 @@ package kinds
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
@@ -19,20 +17,29 @@ func nodeRules() registry.Rules {
 		Kind:     api.NodeKind,
 		Default:  func(o api.Object) { defaultNode(o.(*corev1.Node)) },
 		Prepare:  prepareNode,
-		Validate: validate(validateNode),
-		Warnings: stored[*corev1.Node](nodeStored),
+		Validate: validate(nodeStays),
+		Warnings: warnings,
 		Claims:   claimNode,
-		Fields: map[string]func(api.Object) string{
-			"spec.unschedulable": selects(func(n *corev1.Node) string { return strconv.FormatBool(n.Spec.Unschedulable) }),
-		},
-		Columns: nodeColumns(),
+		Fields:   selectable[*corev1.Node]("spec.unschedulable"),
+		Columns: append([]registry.Column{
+			nameColumn,
+			column("Status", "string", "Whether the node is ready, and takes new pods.", nodeStatus),
+			column("Roles", "string", "The roles of the node.", nodeRoles),
+			ageColumn,
+			shown[*corev1.Node]("Version", "status.nodeInfo.kubeletVersion", "", "The version of the node's agent."),
+		}, wide(
+			column("Internal-IP", "string", "The node's address inside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeInternalIP) }),
+			column("External-IP", "string", "The node's address outside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeExternalIP) }),
+			shown[*corev1.Node]("OS-Image", "status.nodeInfo.osImage", unknown, "The node's operating system."),
+			shown[*corev1.Node]("Kernel-Version", "status.nodeInfo.kernelVersion", unknown, "The node's kernel."),
+			shown[*corev1.Node]("Container-Runtime", "status.nodeInfo.containerRuntimeVersion", unknown, "What runs the node's containers."),
+		)...),
 	}
 }
 
 // defaultNode: what a node has is what pods may use, until somebody says otherwise.
 func defaultNode(n *corev1.Node) {
-	roundMilli(n.Status.Capacity)
-	roundMilli(n.Status.Allocatable)
+	roundMilli(n.Status.Capacity, n.Status.Allocatable)
 	if n.Status.Allocatable == nil && n.Status.Capacity != nil {
 		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
 	}
@@ -50,81 +57,37 @@ func prepareNode(_ context.Context, _ string, o, _ api.Object) {
 	}
 }
 
-func validateNode(_ string, n, old *corev1.Node) (faults field.ErrorList) {
-	spec := field.NewPath("spec")
-	faults = validateTaints(n.Spec.Taints, spec.Child("taints"))
-	faults = append(faults, validatePodCIDRs(&n.Spec, spec)...)
-	faults = append(faults, validateNodeStatus(&n.Status, field.NewPath("status"))...)
-	if old != nil {
-		faults = append(faults, nodeStays(&n.Spec, &old.Spec, spec)...)
-	}
-	return faults
-}
-
-func validatePodCIDRs(s *corev1.NodeSpec, p *field.Path) (faults field.ErrorList) {
-	at := p.Child("podCIDRs")
-	for i, cidr := range s.PodCIDRs {
-		faults = append(faults, validation.IsValidCIDRForLegacyField(at.Index(i), cidr, true, nil)...)
-		if strings.Contains(cidr, ":") {
-			faults = append(faults, field.Invalid(at.Index(i), cidr, "this cluster has only IPv4 addresses"))
+var nodeChecks = []rule{
+	fields[corev1.NodeSpec]("podCIDRs", every(cidr)),
+	each(func(at *field.Path, s *corev1.NodeSpec) field.ErrorList {
+		if at = at.Child("podCIDRs"); len(s.PodCIDRs) == 0 {
+			return nil
 		}
-	}
-	if len(s.PodCIDRs) > 0 && s.PodCIDRs[0] != s.PodCIDR {
-		faults = append(faults, field.Invalid(at.Index(0), s.PodCIDRs[0], "must match `podCIDR`"))
-	}
-	if len(s.PodCIDRs) > 1 {
-		faults = append(faults, field.Invalid(at, s.PodCIDRs, "must hold one range: this cluster has only IPv4 addresses"))
-	}
-	return faults
-}
-
-func validateNodeStatus(s *corev1.NodeStatus, p *field.Path) (faults field.ErrorList) {
-	for i, a := range s.Addresses {
-		if slices.Contains(s.Addresses[:i], a) {
-			faults = append(faults, field.Duplicate(p.Child("addresses").Index(i), a))
+		const family = "this cluster has only IPv4 addresses"
+		return slices.Concat(
+			when(s.PodCIDRs[0] != s.PodCIDR, field.Invalid(at.Index(0), s.PodCIDRs[0], "must match `podCIDR`")),
+			when(strings.Contains(s.PodCIDRs[0], ":"), field.Invalid(at.Index(0), s.PodCIDRs[0], family)),
+			when(len(s.PodCIDRs) > 1, field.Invalid(at, s.PodCIDRs, "must hold one range: "+family)))
+	}),
+	fields[corev1.NodeStatus]("addresses", distinct("", func(a corev1.NodeAddress) corev1.NodeAddress { return a })),
+	fields[corev1.NodeStatus]("capacity allocatable", some(func(at *field.Path, l corev1.ResourceList) (faults field.ErrorList) {
+		for name, q := range l {
+			faults = append(faults, amount(at.Key(string(name)), name, q)...)
 		}
-	}
-	for name, list := range map[string]corev1.ResourceList{"capacity": s.Capacity, "allocatable": s.Allocatable} {
-		for resource, q := range list {
-			faults = append(faults, validateAmount(resource, q, p.Child(name).Key(string(resource)))...)
-		}
-	}
-	return faults
+		return faults
+	})),
 }
 
 // nodeStays: pods already have addresses of the node's range.
-func nodeStays(now, old *corev1.NodeSpec, p *field.Path) (faults field.ErrorList) {
-	if len(old.PodCIDRs) > 0 && !slices.Equal(now.PodCIDRs, old.PodCIDRs) {
-		faults = append(faults, field.Forbidden(p.Child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid"))
-	}
-	if old.ProviderID != "" && now.ProviderID != old.ProviderID {
-		faults = append(faults, field.Forbidden(p.Child("providerID"), "node updates may not change providerID except from \"\" to valid"))
-	}
-	if now.DoNotUseExternalID != old.DoNotUseExternalID {
-		faults = append(faults, field.Forbidden(p, "node updates may only change labels, taints, or capacity"))
-	}
-	return faults
+func nodeStays(_ string, n, before *corev1.Node) field.ErrorList {
+	now, old, at := n.Spec, before.Spec, field.NewPath("spec")
+	return slices.Concat(
+		when(len(old.PodCIDRs) > 0 && !slices.Equal(now.PodCIDRs, old.PodCIDRs), field.Forbidden(at.Child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid")),
+		when(old.ProviderID != "" && now.ProviderID != old.ProviderID, field.Forbidden(at.Child("providerID"), "node updates may not change providerID except from \"\" to valid")),
+		when(now.DoNotUseExternalID != old.DoNotUseExternalID, field.Forbidden(at, "node updates may only change labels, taints, or capacity")))
 }
 
-func nodeColumns() []registry.Column {
-	return append([]registry.Column{
-		nameColumn(),
-		column("Status", "string", "Whether the node is ready, and takes new pods.", func(n *corev1.Node) any { return nodeStatus(n) }),
-		column("Roles", "string", "The roles of the node.", func(n *corev1.Node) any { return nodeRoles(n) }),
-		ageColumn(),
-		column("Version", "string", "The version of the node's agent.", func(n *corev1.Node) any { return n.Status.NodeInfo.KubeletVersion }),
-	}, wide(
-		column("Internal-IP", "string", "The node's address inside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeInternalIP) }),
-		column("External-IP", "string", "The node's address outside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeExternalIP) }),
-		column("OS-Image", "string", "The node's operating system.", func(n *corev1.Node) any { return orElse(n.Status.NodeInfo.OSImage, unknown) }),
-		column("Kernel-Version", "string", "The node's kernel.", func(n *corev1.Node) any { return orElse(n.Status.NodeInfo.KernelVersion, unknown) }),
-		column("Container-Runtime", "string", "What runs the node's containers.", func(n *corev1.Node) any {
-			return orElse(n.Status.NodeInfo.ContainerRuntimeVersion, unknown)
-		}),
-	)...)
-}
-
-func nodeStatus(n *corev1.Node) string {
+func nodeStatus(n *corev1.Node) any {
 	status := "Unknown"
 	for _, c := range n.Status.Conditions {
 		switch {
@@ -141,7 +104,7 @@ func nodeStatus(n *corev1.Node) string {
 	return status
 }
 
-func nodeRoles(n *corev1.Node) string {
+func nodeRoles(n *corev1.Node) any {
 	const prefix, legacy = "node-role.kubernetes.io/", "kubernetes.io/role"
 	var roles []string
 	for key, value := range n.Labels {

@@ -2,11 +2,9 @@ package kinds
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
 	"optimist/internal/api"
@@ -17,8 +15,8 @@ func podRules() registry.Rules {
 		Kind:     api.PodKind,
 		Default:  func(o api.Object) { defaultPod(o.(*corev1.Pod)) },
 		Prepare:  preparePod,
-		Validate: validate(validatePod),
-		Warnings: podWarnings(podStored, "", func(p *corev1.Pod) *corev1.PodSpec { return &p.Spec }),
+		Validate: validate(validatePodUpdate),
+		Warnings: warnings,
 		Claims:   claimPod,
 		Grace:    podGrace,
 		Subs:     map[string]registry.Sub{"binding": {New: newBinding, Into: bind, Verb: api.VerbCreate}},
@@ -123,60 +121,15 @@ func finished(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
-func validatePod(sub string, p, old *corev1.Pod) (faults field.ErrorList) {
-	spec := field.NewPath("spec")
-	switch {
-	case sub == "status":
-		return validatePodStatus(p, field.NewPath("status"))
-	case sub != "": // the body of a binding was checked when it was put in
-		return nil
-	case old == nil:
-		faults = validatePodSpec(&p.Spec, spec)
-		if len(p.Spec.EphemeralContainers) > 0 {
-			faults = append(faults, field.Forbidden(spec.Child("ephemeralContainers"), "cannot be set on create"))
-		}
-		if len(p.Spec.SchedulingGates) > 0 && p.Spec.NodeName != "" {
-			faults = append(faults, field.Forbidden(spec.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
-		}
-		return faults
-	}
-	return append(validatePodSpec(&p.Spec, spec), validatePodUpdate(&p.Spec, &old.Spec, spec)...)
-}
-
-func validatePodStatus(p *corev1.Pod, at *field.Path) (faults field.ErrorList) {
-	if name := p.Status.NominatedNodeName; name != "" {
-		faults = append(faults, subdomain(at.Child("nominatedNodeName"), name)...)
-	}
-	seen := map[string]bool{}
-	for i, ip := range p.Status.PodIPs {
-		path := at.Child("podIPs").Index(i)
-		faults = append(faults, validateIP(path, ip.IP)...)
-		if seen[ip.IP] {
-			faults = append(faults, field.Duplicate(path, ip.IP))
-		}
-		seen[ip.IP] = true
-	}
-	return faults
-}
-
 func podFields() map[string]func(api.Object) string {
-	return map[string]func(api.Object) string{
-		"spec.hostNetwork":         selects(func(p *corev1.Pod) string { return strconv.FormatBool(p.Spec.HostNetwork) }),
-		"spec.nodeName":            selects(func(p *corev1.Pod) string { return p.Spec.NodeName }),
-		"spec.restartPolicy":       selects(func(p *corev1.Pod) string { return string(p.Spec.RestartPolicy) }),
-		"spec.schedulerName":       selects(func(p *corev1.Pod) string { return p.Spec.SchedulerName }),
-		"spec.serviceAccountName":  selects(func(p *corev1.Pod) string { return p.Spec.ServiceAccountName }),
-		"status.nominatedNodeName": selects(func(p *corev1.Pod) string { return p.Status.NominatedNodeName }),
-		"status.phase":             selects(func(p *corev1.Pod) string { return string(p.Status.Phase) }),
-		"status.podIP":             selects(func(p *corev1.Pod) string { return p.Status.PodIP }),
-		"status.podIPs":            selects(podIPs),
+	all := selectable[*corev1.Pod](`spec.hostNetwork spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName
+		status.nominatedNodeName status.phase status.podIP`)
+	all["status.podIPs"] = func(o api.Object) string {
+		var ips []string
+		for _, ip := range o.(*corev1.Pod).Status.PodIPs {
+			ips = append(ips, ip.IP)
+		}
+		return strings.Join(ips, ",")
 	}
-}
-
-func podIPs(p *corev1.Pod) string {
-	var all []string
-	for _, ip := range p.Status.PodIPs {
-		all = append(all, ip.IP)
-	}
-	return strings.Join(all, ",")
+	return all
 }

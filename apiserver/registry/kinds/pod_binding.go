@@ -48,7 +48,7 @@ func validateBinding(b *corev1.Binding) (faults field.ErrorList) {
 	if b.Target.Kind != "" && b.Target.Kind != "Node" {
 		faults = append(faults, field.NotSupported(target.Child("kind"), b.Target.Kind, []string{"Node", "<empty>"}))
 	}
-	return append(faults, required(target.Child("name"), b.Target.Name)...)
+	return append(faults, when(b.Target.Name == "", field.Required(target.Child("name"), ""))...)
 }
 
 func bindable(p *corev1.Pod, b *corev1.Binding) error {

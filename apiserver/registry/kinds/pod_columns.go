@@ -14,15 +14,15 @@ func podColumns() []registry.Column {
 		return func(p *corev1.Pod, now time.Time) any { return part(lookAt(p), now) }
 	}
 	return append([]registry.Column{
-		nameColumn(),
+		nameColumn,
 		timed("Ready", "string", "Number of containers that are ready, of those that should run.", look(func(l podLook, _ time.Time) any { return l.readiness() })),
 		timed("Status", "string", "What the pod is doing, or what keeps it.", look(func(l podLook, _ time.Time) any { return l.reason })),
 		timed("Restarts", "string", "Number of times that containers were started again, and when last.", look(func(l podLook, now time.Time) any { return l.restarted(now) })),
-		ageColumn(),
+		ageColumn,
 	}, wide(
 		column("IP", "string", "The pod's address.", func(p *corev1.Pod) any { return orElse(firstIP(p), none) }),
-		column("Node", "string", "The node that runs the pod.", func(p *corev1.Pod) any { return orElse(p.Spec.NodeName, none) }),
-		column("Nominated Node", "string", "The node on which room is being made for the pod.", func(p *corev1.Pod) any { return orElse(p.Status.NominatedNodeName, none) }),
+		shown[*corev1.Pod]("Node", "spec.nodeName", none, "The node that runs the pod."),
+		shown[*corev1.Pod]("Nominated Node", "status.nominatedNodeName", none, "The node on which room is being made for the pod."),
 		column("Readiness Gates", "string", "Number of further conditions that are met, of those demanded.", func(p *corev1.Pod) any { return readinessGates(p) }),
 	)...)
 }

@@ -13,14 +13,18 @@ import (
 
 // validatePodUpdate: a pod is a fact, not a plan. Of its spec only images, deadlines, more tolerations and fewer scheduling gates may
 // change; whatever else should differ needs another pod.
-func validatePodUpdate(now, old *corev1.PodSpec, p *field.Path) (faults field.ErrorList) {
+func validatePodUpdate(sub string, pod, before *corev1.Pod) (faults field.ErrorList) {
+	if sub != "" {
+		return nil
+	}
+	now, old, p := &pod.Spec, &before.Spec, field.NewPath("spec")
 	if len(now.Containers) != len(old.Containers) {
 		return field.ErrorList{field.Forbidden(p.Child("containers"), "pod updates may not add or remove containers")}
 	}
 	if len(now.InitContainers) != len(old.InitContainers) {
 		return field.ErrorList{field.Forbidden(p.Child("initContainers"), "pod updates may not add or remove containers")}
 	}
-	faults = validateDeadlineUpdate(now.ActiveDeadlineSeconds, old.ActiveDeadlineSeconds, p.Child("activeDeadlineSeconds"))
+	faults = deadlineStays(now.ActiveDeadlineSeconds, old.ActiveDeadlineSeconds, p.Child("activeDeadlineSeconds"))
 	faults = append(faults, onlyAdds(now.Tolerations, old.Tolerations, p.Child("tolerations"))...)
 	faults = append(faults, onlyRemoves(now.SchedulingGates, old.SchedulingGates, p.Child("schedulingGates"))...)
 	if changed := differing(withMutable(now, old), old); len(changed) > 0 {
@@ -71,17 +75,15 @@ func differing(now, old *corev1.PodSpec) (names []string) {
 	return names
 }
 
-// validateDeadlineUpdate: a deadline may come or come nearer, but not go or go further off.
-func validateDeadlineUpdate(now, old *int64, p *field.Path) field.ErrorList {
-	switch {
-	case old == nil:
+// deadlineStays: a deadline may come or come nearer, but not go or go further off.
+func deadlineStays(now, old *int64, p *field.Path) field.ErrorList {
+	if old == nil || now != nil && *now <= *old {
 		return nil
-	case now == nil:
-		return field.ErrorList{field.Invalid(p, now, fmt.Sprintf("must not update from a positive integer (%d) to nil value", *old))}
-	case *now > *old:
-		return field.ErrorList{field.Invalid(p, *now, "must be less than or equal to previous value")}
 	}
-	return nil
+	if now == nil {
+		return field.ErrorList{field.Invalid(p, now, fmt.Sprintf("must not update from a positive integer (%d) to nil value", *old))}
+	}
+	return field.ErrorList{field.Invalid(p, *now, "must be less than or equal to previous value")}
 }
 
 func onlyAdds(now, old []corev1.Toleration, p *field.Path) field.ErrorList {
@@ -99,9 +101,7 @@ func onlyAdds(now, old []corev1.Toleration, p *field.Path) field.ErrorList {
 
 func onlyRemoves(now, old []corev1.PodSchedulingGate, p *field.Path) (faults field.ErrorList) {
 	for i, g := range now {
-		if !slices.Contains(old, g) {
-			faults = append(faults, field.Forbidden(p.Index(i).Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", g.Name)))
-		}
+		faults = append(faults, when(!slices.Contains(old, g), field.Forbidden(p.Index(i).Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", g.Name)))...)
 	}
 	return faults
 }

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -17,14 +18,17 @@ func priorityClassRules() registry.Rules {
 		Default: func(o api.Object) {
 			fillPtr(&o.(*schedulingv1.PriorityClass).PreemptionPolicy, corev1.PreemptLowerPriority)
 		},
-		Validate: validate(validatePriorityClass),
-		Claims:   claimPriorityClass,
+		Validate: validate(func(_ string, c, old *schedulingv1.PriorityClass) field.ErrorList {
+			return append(when(c.Value != old.Value, field.Forbidden(field.NewPath("value"), "may not be changed in an update.")),
+				immutable(field.NewPath("preemptionPolicy"), c.PreemptionPolicy, old.PreemptionPolicy)...)
+		}),
+		Claims: claimPriorityClass,
 		Columns: []registry.Column{
-			nameColumn(),
-			column("Value", "integer", "The priority that pods of the class get.", func(c *schedulingv1.PriorityClass) any { return int64(c.Value) }),
+			nameColumn,
+			counted[*schedulingv1.PriorityClass]("Value", "value", "The priority that pods of the class get."),
 			column("Global-Default", "boolean", "Whether pods that name no class get this one.", func(c *schedulingv1.PriorityClass) any { return c.GlobalDefault }),
-			ageColumn(),
-			column("PreemptionPolicy", "string", "Whether pods of the class may displace others.", func(c *schedulingv1.PriorityClass) any { return string(deref(c.PreemptionPolicy)) }),
+			ageColumn,
+			shown[*schedulingv1.PriorityClass]("PreemptionPolicy", "preemptionPolicy", "", "Whether pods of the class may displace others."),
 		},
 	}
 }
@@ -40,29 +44,13 @@ var systemPriorities = map[string]int32{
 	"system-cluster-critical": 2 * highestUserPriority,
 }
 
-func validatePriorityClass(_ string, c, old *schedulingv1.PriorityClass) (faults field.ErrorList) {
-	if old != nil {
-		return append(validatePreemption(c, field.NewPath("preemptionPolicy")), priorityClassStays(c, old)...)
-	}
-	if len(c.Name) >= len(systemPriorityPrefix) && c.Name[:len(systemPriorityPrefix)] == systemPriorityPrefix {
-		if value, known := systemPriorities[c.Name]; !known || value != c.Value {
-			faults = append(faults, field.Forbidden(field.NewPath("metadata", "name"),
-				fmt.Sprintf("priority class names with '%s' prefix are reserved for system use only", systemPriorityPrefix)))
-		}
-	} else if c.Value > highestUserPriority {
-		faults = append(faults, field.Forbidden(field.NewPath("value"),
-			fmt.Sprintf("maximum allowed value of a user defined priority is %d", highestUserPriority)))
-	}
-	return append(faults, validatePreemption(c, field.NewPath("preemptionPolicy"))...)
-}
-
-func validatePreemption(c *schedulingv1.PriorityClass, p *field.Path) field.ErrorList {
-	return optionalOneOf(p, c.PreemptionPolicy, corev1.PreemptLowerPriority, corev1.PreemptNever)
-}
-
-func priorityClassStays(c, old *schedulingv1.PriorityClass) (faults field.ErrorList) {
-	if c.Value != old.Value {
-		faults = append(faults, field.Forbidden(field.NewPath("value"), "may not be changed in an update."))
-	}
-	return append(faults, immutable(field.NewPath("preemptionPolicy"), c.PreemptionPolicy, old.PreemptionPolicy)...)
+var priorityClassChecks = []rule{
+	fields[schedulingv1.PriorityClass]("preemptionPolicy", oneOf(corev1.PreemptLowerPriority, corev1.PreemptNever)),
+	each(func(_ *field.Path, c *schedulingv1.PriorityClass) field.ErrorList {
+		value, known := systemPriorities[c.Name]
+		system := strings.HasPrefix(c.Name, systemPriorityPrefix)
+		return append(when(system && (!known || value != c.Value), field.Forbidden(field.NewPath("metadata", "name"),
+			fmt.Sprintf("priority class names with '%s' prefix are reserved for system use only", systemPriorityPrefix))),
+			when(!system && c.Value > highestUserPriority, field.Forbidden(field.NewPath("value"), fmt.Sprintf("maximum allowed value of a user defined priority is %d", highestUserPriority)))...)
+	}),
 }

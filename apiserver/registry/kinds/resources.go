@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,86 +29,58 @@ func isExtended(name corev1.ResourceName) bool {
 // overcommits: of these a node may promise more than it has; a limit may exceed the request.
 func overcommits(name corev1.ResourceName) bool { return isNative(name) && !isHugePage(name) }
 
-var containerResources = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
-
-func validateResources(r *corev1.ResourceRequirements, p *field.Path) (faults field.ErrorList) {
-	limits, requests := p.Child("limits"), p.Child("requests")
-	faults = append(validateAmounts(r.Limits, limits), validateAmounts(r.Requests, requests)...)
-	for name, asked := range r.Requests {
-		faults = append(faults, validateRequest(name, asked, r.Limits, limits, requests)...)
-	}
-	return append(faults, validateHugePages(r, p)...)
+// podLevel reports whether an amount can be set for a pod as a whole.
+func podLevel(name corev1.ResourceName) bool {
+	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || isHugePage(name)
 }
 
-func validateAmounts(l corev1.ResourceList, p *field.Path) (faults field.ErrorList) {
+// resourceAmounts checks names and numbers of what containers ask for.
+func resourceAmounts(at *field.Path, l corev1.ResourceList) (faults field.ErrorList) {
 	for name, q := range l {
-		faults = append(faults, validateResourceName(name, p.Key(string(name)))...)
-		faults = append(faults, validateAmount(name, q, p.Key(string(name)))...)
-	}
-	return faults
-}
-
-func validateResourceName(name corev1.ResourceName, p *field.Path) field.ErrorList {
-	if faults := invalid(p, name, validation.IsQualifiedName(string(name))); len(faults) > 0 {
-		return faults
-	}
-	switch {
-	case !strings.Contains(string(name), "/"):
-		if !slices.Contains(containerResources, name) && !isHugePage(name) {
-			return field.ErrorList{field.Invalid(p, name, "must be a standard resource for containers")}
+		p := at.Key(string(name))
+		bad := invalid(p, name, validation.IsQualifiedName(string(name)))
+		if len(bad) == 0 {
+			standard := podLevel(name) || name == corev1.ResourceEphemeralStorage || strings.Contains(string(name), "/")
+			bad = append(when(!standard, field.Invalid(p, name, "must be a standard resource for containers")),
+				when(!isNative(name) && !isExtended(name), field.Invalid(p, name, "doesn't follow extended resource name standard"))...)
 		}
-	case !isNative(name) && !isExtended(name):
-		return field.ErrorList{field.Invalid(p, name, "doesn't follow extended resource name standard")}
-	}
-	return nil
-}
-
-func validateAmount(name corev1.ResourceName, q resource.Quantity, p *field.Path) (faults field.ErrorList) {
-	if q.Sign() < 0 {
-		faults = append(faults, field.Invalid(p, q.String(), apivalidation.IsNegativeErrorMsg))
-	}
-	if (isExtended(name) || isHugePage(name)) && q.MilliValue()%1000 != 0 {
-		faults = append(faults, field.Invalid(p, q.String(), "must be an integer"))
+		faults = append(append(faults, bad...), amount(p, name, q)...)
 	}
 	return faults
 }
 
-func validateRequest(name corev1.ResourceName, asked resource.Quantity, all corev1.ResourceList, limits, requests *field.Path) field.ErrorList {
-	limit, limited := all[name]
-	switch {
-	case !limited && !overcommits(name):
-		return field.ErrorList{field.Required(limits, "Limit must be set for non overcommitable resources")}
-	case limited && !overcommits(name) && asked.Cmp(limit) != 0:
-		return field.ErrorList{field.Invalid(requests, asked.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String()))}
-	case limited && overcommits(name) && asked.Cmp(limit) > 0:
-		return field.ErrorList{field.Invalid(requests, asked.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String()))}
-	}
-	return nil
+func amount(at *field.Path, name corev1.ResourceName, q resource.Quantity) field.ErrorList {
+	return append(when(q.Sign() < 0, field.Invalid(at, q.String(), apivalidation.IsNegativeErrorMsg)),
+		when((isExtended(name) || isHugePage(name)) && q.MilliValue()%1000 != 0, field.Invalid(at, q.String(), "must be an integer"))...)
 }
 
-// validateHugePages: a container of huge pages alone could not be placed or billed.
-func validateHugePages(r *corev1.ResourceRequirements, p *field.Path) field.ErrorList {
-	huge, ordinary := false, false
+// requestsWithinLimits also refuses huge pages alone: such a container could not be placed or billed.
+func requestsWithinLimits(at *field.Path, r *corev1.ResourceRequirements) (faults field.ErrorList) {
+	requests, huge, ordinary := at.Child("requests"), false, false
+	for name, asked := range r.Requests {
+		switch limit, limited := r.Limits[name]; {
+		case !limited:
+			faults = append(faults, when(!overcommits(name), field.Required(at.Child("limits"), "Limit must be set for non overcommitable resources"))...)
+		case overcommits(name):
+			faults = append(faults, when(asked.Cmp(limit) > 0, field.Invalid(requests, asked.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))...)
+		default:
+			faults = append(faults, when(asked.Cmp(limit) != 0, field.Invalid(requests, asked.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String())))...)
+		}
+	}
 	for _, l := range []corev1.ResourceList{r.Limits, r.Requests} {
 		for name := range l {
-			huge = huge || isHugePage(name)
-			ordinary = ordinary || name == corev1.ResourceCPU || name == corev1.ResourceMemory
+			huge, ordinary = huge || isHugePage(name), ordinary || podLevel(name) && !isHugePage(name)
 		}
 	}
-	if huge && !ordinary {
-		return field.ErrorList{field.Forbidden(p, "HugePages require cpu or memory")}
-	}
-	return nil
+	return append(faults, when(huge && !ordinary, field.Forbidden(at, "HugePages require cpu or memory"))...)
 }
 
-// validatePodResources checks amounts that are asked for a pod as a whole.
-func validatePodResources(r *corev1.ResourceRequirements, p *field.Path) (faults field.ErrorList) {
-	for name, list := range map[string]corev1.ResourceList{"limits": r.Limits, "requests": r.Requests} {
-		for resourceName := range list {
-			if !podLevel(resourceName) {
-				faults = append(faults, field.NotSupported(p.Child(name).Key(string(resourceName)), resourceName, []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory}))
-			}
+// podResources checks amounts that are asked for a pod as a whole.
+func podResources(at *field.Path, s *corev1.PodSpec) (faults field.ErrorList) {
+	for list, l := range map[string]corev1.ResourceList{"limits": deref(s.Resources).Limits, "requests": deref(s.Resources).Requests} {
+		for name := range l {
+			faults = append(faults, when(!podLevel(name), field.NotSupported(at.Child("resources", list).Key(string(name)), name, []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory}))...)
 		}
 	}
-	return append(faults, validateResources(r, p)...)
+	return faults
 }

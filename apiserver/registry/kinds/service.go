@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"optimist/apiserver/registry"
 	"optimist/internal/api"
@@ -19,14 +21,21 @@ func serviceRules() registry.Rules {
 		Name:     apivalidation.NameIsDNSLabel,
 		Default:  func(o api.Object) { defaultService(&o.(*corev1.Service).Spec) },
 		Prepare:  prepareService,
-		Validate: validate(validateService),
-		Warnings: stored[*corev1.Service](serviceStored),
+		Validate: validate(clusterIPStays),
+		Warnings: warnings,
 		Claims:   claimService,
-		Fields: map[string]func(api.Object) string{
-			"spec.clusterIP": selects(func(s *corev1.Service) string { return s.Spec.ClusterIP }),
-			"spec.type":      selects(func(s *corev1.Service) string { return string(s.Spec.Type) }),
+		Fields:   selectable[*corev1.Service]("spec.clusterIP spec.type"),
+		Columns: []registry.Column{
+			nameColumn,
+			shown[*corev1.Service]("Type", "spec.type", "", "How the service is reached."),
+			shown[*corev1.Service]("Cluster-IP", "spec.clusterIP", none, "The address inside the cluster."),
+			column("External-IP", "string", "The addresses outside the cluster.", externalAddresses),
+			column("Port(s)", "string", "The ports, and after a colon those on every node.", servicePorts),
+			ageColumn,
+			wide(column("Selector", "string", "Which pods serve it.", func(s *corev1.Service) any {
+				return orElse(labels.Set(s.Spec.Selector).String(), none)
+			}))[0],
 		},
-		Columns: serviceColumns(),
 	}
 }
 
@@ -65,7 +74,9 @@ func defaultService(s *corev1.ServiceSpec) {
 	fill(&s.Type, corev1.ServiceTypeClusterIP)
 	for i := range s.Ports {
 		fill(&s.Ports[i].Protocol, corev1.ProtocolTCP)
-		defaultPort(&s.Ports[i].TargetPort, s.Ports[i].Port)
+		if target := &s.Ports[i].TargetPort; *target == (intstr.IntOrString{}) || *target == intstr.FromString("") {
+			*target = intstr.FromInt32(s.Ports[i].Port)
+		}
 	}
 	if reachableFromOutside(s) {
 		fill(&s.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyCluster)
@@ -165,21 +176,7 @@ func dropUnneeded(s, old *corev1.Service) {
 	}
 }
 
-func serviceColumns() []registry.Column {
-
-	return append([]registry.Column{
-		nameColumn(),
-		column("Type", "string", "How the service is reached.", func(s *corev1.Service) any { return string(s.Spec.Type) }),
-		column("Cluster-IP", "string", "The address inside the cluster.", func(s *corev1.Service) any { return orElse(s.Spec.ClusterIP, none) }),
-		column("External-IP", "string", "The addresses outside the cluster.", func(s *corev1.Service) any { return externalAddresses(s) }),
-		column("Port(s)", "string", "The ports, and after a colon those on every node.", func(s *corev1.Service) any { return servicePorts(s) }),
-		ageColumn(),
-	}, wide(
-		column("Selector", "string", "Which pods serve it.", func(s *corev1.Service) any { return formatLabels(s.Spec.Selector) }),
-	)...)
-}
-
-func externalAddresses(s *corev1.Service) string {
+func externalAddresses(s *corev1.Service) any {
 	switch s.Spec.Type {
 	case corev1.ServiceTypeExternalName:
 		return s.Spec.ExternalName
@@ -193,7 +190,7 @@ func externalAddresses(s *corev1.Service) string {
 	return orElse(strings.Join(s.Spec.ExternalIPs, ","), none)
 }
 
-func servicePorts(s *corev1.Service) string {
+func servicePorts(s *corev1.Service) any {
 	var all []string
 	for _, p := range s.Spec.Ports {
 		number := fmt.Sprint(p.Port)

@@ -92,7 +92,6 @@ func TestPodFaults(t *testing.T) {
 		{"volumes are unique", with("volumes: [{name: v}, {name: v}]"), "Duplicate spec.volumes[1].name"},
 		{"files have a mode", with("volumes: [{name: v, secret: {secretName: s, defaultMode: 512}}]"), "Invalid spec.volumes[0].secret.defaultMode"},
 		{"files stay inside", with("volumes: [{name: v, configMap: {name: m, items: [{key: k, path: /abs}]}}]"), "Invalid spec.volumes[0].configMap.items[0].path"},
-		{"two files, two places", with("volumes: [{name: v, projected: {sources: [{secret: {name: a, items: [{key: k, path: f}]}}, {configMap: {name: b, items: [{key: k, path: f}]}}]}}]"), "Invalid spec.volumes[0].projected"},
 
 		{"users are numbers from 0", with("securityContext: {runAsUser: -1, fsGroup: -1}"), "Invalid spec.securityContext.fsGroup\nInvalid spec.securityContext.runAsUser"},
 		{"privileged may not also be barred from escalating", container("securityContext: {privileged: true, allowPrivilegeEscalation: false}"), "Invalid spec.containers[0].securityContext"},

@@ -1,0 +1,163 @@
+package kinds
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"optimist/apiserver/registry"
+	"optimist/internal/api"
+)
+
+// workload is what Deployments and ReplicaSets have in common.
+type workload struct {
+	wanted   **int32
+	have     int32
+	selector *metav1.LabelSelector
+	template *corev1.PodTemplateSpec
+}
+
+// workloadColumns adds what is run, and which pods are counted.
+func workloadColumns[T api.Object](of func(T) workload, columns ...registry.Column) []registry.Column {
+	list := func(part func(corev1.Container) string) func(T) any {
+		return func(o T) any {
+			var all []string
+			for _, c := range of(o).template.Spec.Containers {
+				all = append(all, part(c))
+			}
+			return strings.Join(all, ",")
+		}
+	}
+	return append(columns, wide(
+		column("Containers", "string", "Names of each container in the template.", list(func(c corev1.Container) string { return c.Name })),
+		column("Images", "string", "Images referenced by each container in the template.", list(func(c corev1.Container) string { return c.Image })),
+		column("Selector", "string", "Which pods belong to the object.", func(o T) any { return metav1.FormatLabelSelector(of(o).selector) }),
+	)...)
+}
+
+// workloadChecks are the faults of Deployments and ReplicaSets.
+var workloadChecks = []rule{
+	fields[appsv1.DeploymentSpec]("replicas minReadySeconds revisionHistoryLimit progressDeadlineSeconds", notNegative),
+	fields[appsv1.ReplicaSetSpec]("replicas minReadySeconds", notNegative),
+	fields[appsv1.DeploymentStatus]("observedGeneration replicas updatedReplicas readyReplicas availableReplicas unavailableReplicas collisionCount", notNegative),
+	fields[appsv1.ReplicaSetStatus]("observedGeneration replicas fullyLabeledReplicas readyReplicas availableReplicas", notNegative),
+	fields[appsv1.DeploymentStrategy]("type", oneOf(appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType)),
+	fields[appsv1.RollingUpdateDeployment]("maxSurge maxUnavailable", some(intOrPercent)),
+	each(templateRuns),
+	each(func(at *field.Path, s *appsv1.DeploymentSpec) field.ErrorList {
+		return ownsPods(at, s.Selector, &s.Template)
+	}),
+	each(func(at *field.Path, s *appsv1.ReplicaSetSpec) field.ErrorList {
+		return ownsPods(at, s.Selector, &s.Template)
+	}),
+	each(func(at *field.Path, s *appsv1.DeploymentSpec) field.ErrorList {
+		p := s.ProgressDeadlineSeconds
+		return when(p != nil && *p <= s.MinReadySeconds, field.Invalid(at.Child("progressDeadlineSeconds"), deref(p), "must be greater than minReadySeconds"))
+	}),
+	each(func(at *field.Path, s *appsv1.DeploymentStrategy) field.ErrorList {
+		at, rolls := at.Child("rollingUpdate"), s.Type == appsv1.RollingUpdateDeploymentStrategyType
+		return append(when(!rolls && s.RollingUpdate != nil, field.Forbidden(at, "may not be specified when strategy `type` is 'Recreate'")),
+			when(rolls && s.RollingUpdate == nil, field.Required(at, "this should be defaulted and never be nil"))...)
+	}),
+	each(func(at *field.Path, r *appsv1.RollingUpdateDeployment) field.ErrorList {
+		unavailable, surge := deref(r.MaxUnavailable), deref(r.MaxSurge)
+		at = at.Child("maxUnavailable")
+		return append(when(intOf(unavailable) == 0 && intOf(surge) == 0, field.Invalid(at, unavailable, "may not be 0 when `maxSurge` is 0")), // nothing could ever move
+			when(unavailable.Type == intstr.String && intOf(unavailable) > 100, field.Invalid(at, unavailable, "must not be greater than 100%"))...)
+	}),
+	each(func(at *field.Path, s *appsv1.DeploymentStatus) field.ErrorList {
+		return counts(at, s.Replicas, s.ReadyReplicas, s.AvailableReplicas, "updatedReplicas", s.UpdatedReplicas)
+	}),
+	each(func(at *field.Path, s *appsv1.ReplicaSetStatus) field.ErrorList {
+		return counts(at, s.Replicas, s.ReadyReplicas, s.AvailableReplicas, "fullyLabeledReplicas", s.FullyLabeledReplicas)
+	}),
+}
+
+// ownsPods: a selector by which an object recognises what it owns must find the pods that it makes, and not all others.
+func ownsPods(at *field.Path, s *metav1.LabelSelector, t *corev1.PodTemplateSpec) (faults field.ErrorList) {
+	p := at.Child("selector")
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	switch {
+	case s == nil:
+		faults = field.ErrorList{field.Required(p, "")}
+	case err != nil:
+		return field.ErrorList{field.Invalid(p, s, "invalid label selector")}
+	case selector.Empty():
+		return field.ErrorList{field.Invalid(p, s, "empty selector is invalid: it would select every pod")}
+	}
+	return append(faults, when(!selector.Matches(labels.Set(t.Labels)), field.Invalid(at.Child("template", "metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))...)
+}
+
+func counts(at *field.Path, all, ready, available int32, other string, n int32) (faults field.ErrorList) {
+	for name, n := range map[string]int32{other: n, "readyReplicas": ready, "availableReplicas": available} {
+		faults = append(faults, when(n > all, field.Invalid(at.Child(name), n, "cannot be greater than status.replicas"))...)
+	}
+	return append(faults, when(available > ready, field.Invalid(at.Child("availableReplicas"), available, "cannot be greater than readyReplicas"))...)
+}
+
+// intOrPercent checks "3" and "25%" alike.
+func intOrPercent(at *field.Path, v intstr.IntOrString) field.ErrorList {
+	if v.Type == intstr.String {
+		return invalid(at, v, validation.IsValidPercent(v.StrVal))
+	}
+	return when(v.IntVal < 0, field.Invalid(at, v.IntVal, "must be greater than or equal to 0"))
+}
+
+// intOf is the number in front of the percent sign, or the number itself; 0 when neither can be read.
+func intOf(v intstr.IntOrString) int {
+	if v.Type == intstr.Int {
+		return int(v.IntVal)
+	}
+	n, _ := strconv.Atoi(strings.TrimSuffix(v.StrVal, "%"))
+	return n
+}
+
+var scaleKind = schema.GroupKind{Group: autoscalingv1.GroupName, Kind: "Scale"}
+
+// scaleOf makes the subresource "scale": the one number that autoscalers and `ctl scale` change, in one form for every kind.
+func scaleOf[T api.Object](of func(T) workload) registry.Sub {
+	return registry.Sub{
+		New: func() api.Object { return newScale() },
+		Get: func(o api.Object) api.Object { return readScale(o, of(o.(T))) },
+		Into: func(body, o api.Object) error {
+			scale, ok := body.(*autoscalingv1.Scale)
+			if !ok {
+				return apierrors.NewBadRequest(fmt.Sprintf("the body must be a Scale of autoscaling/v1, not %T", body))
+			}
+			if faults := notNegative(field.NewPath("spec", "replicas"), reflect.ValueOf(scale.Spec.Replicas)); len(faults) > 0 {
+				return apierrors.NewInvalid(scaleKind, o.GetName(), faults)
+			}
+			replicas := scale.Spec.Replicas
+			*of(o.(T)).wanted = &replicas
+			return nil
+		},
+	}
+}
+
+func newScale() *autoscalingv1.Scale {
+	return &autoscalingv1.Scale{TypeMeta: metav1.TypeMeta{APIVersion: autoscalingv1.SchemeGroupVersion.String(), Kind: scaleKind.Kind}}
+}
+
+func readScale(o api.Object, s workload) api.Object {
+	scale := newScale()
+	scale.ObjectMeta = metav1.ObjectMeta{Name: o.GetName(), Namespace: o.GetNamespace(), UID: o.GetUID(),
+		ResourceVersion: o.GetResourceVersion(), CreationTimestamp: o.GetCreationTimestamp()}
+	scale.Spec.Replicas = deref(*s.wanted)
+	scale.Status.Replicas = s.have
+	if selector, err := metav1.LabelSelectorAsSelector(s.selector); err == nil {
+		scale.Status.Selector = selector.String()
+	}
+	return scale
+}
