@@ -60,7 +60,7 @@ func (s *server) client() (*client.Client, error) {
 }
 
 func (s *server) stop() {
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	s.cmd.Wait()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Wait() // a server that was told to end has no news
 	os.RemoveAll(s.dir)
 }
