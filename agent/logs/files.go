@@ -1,89 +1,34 @@
 package logs
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 )
 
-// longestEntry bounds what a reader holds: the logger cuts at 16 KiB, so anything near it is not an entry.
-const longestEntry = 1 << 20
-
-// cursor reads entries' lines of one file. At its end it keeps what it has of a line that is still being written.
-type cursor struct {
-	file *os.File
-	in   *bufio.Reader
-	part []byte
-}
-
-func newCursor(f *os.File) *cursor { return &cursor{file: f, in: bufio.NewReaderSize(f, 32<<10)} }
-
-// next returns a line without its newline, valid until the following call, or io.EOF; later there may be more.
-func (c *cursor) next() ([]byte, error) {
-	if bytes.HasSuffix(c.part, []byte("\n")) {
-		c.part = c.part[:0]
-	}
-	for {
-		piece, err := c.in.ReadSlice('\n')
-		c.part = append(c.part, piece...)
-		switch {
-		case err == nil:
-			return c.part[:len(c.part)-1], nil
-		case len(c.part) > longestEntry:
-			c.part = c.part[:0]
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, err
-		}
-	}
-}
-
-// generations opens all files of a log, oldest first. A rotation in between shows as a file met twice: then it looks again.
+// generations opens all files of a log, oldest first. What was rotated meanwhile is met twice, under its old name and its new.
 func generations(path string) ([]*os.File, error) {
-	for {
-		files, err := openAll(path)
-		if err != nil {
-			return nil, err
-		}
-		if !anyTwice(files) {
-			return files, nil
-		}
-		closeAll(files)
-	}
-}
-
-func openAll(path string) ([]*os.File, error) {
 	var files []*os.File
-	for i := 0; ; i++ {
-		name := path
-		if i > 0 {
-			name = fmt.Sprintf("%s.%d", path, i)
-		}
+	name := path
+	for i := 1; ; i++ {
 		f, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) && i > 0 {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && name == path: // not yet, or between two steps of a rotation
+		case errors.Is(err, fs.ErrNotExist):
 			return files, nil
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // between two steps of a rotation
-		}
-		if err != nil {
+		case err != nil:
 			closeAll(files)
 			return nil, err
+		case len(files) > 0 && same(f, files[0]):
+			f.Close()
+		default:
+			files = append([]*os.File{f}, files...)
 		}
-		files = append([]*os.File{f}, files...)
+		name = fmt.Sprintf("%s.%d", path, i)
 	}
-}
-
-func anyTwice(files []*os.File) bool {
-	for i, f := range files {
-		if i > 0 && same(f, files[i-1]) {
-			return true
-		}
-	}
-	return false
 }
 
 func same(a, b *os.File) bool {
@@ -92,44 +37,50 @@ func same(a, b *os.File) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
-// successor opens the file that follows current, nil when current is the newest. When current was rotated out of existence, the
-// oldest that is left follows.
-func successor(path string, current *os.File) (*os.File, error) {
-	files, err := generations(path)
-	if err != nil || len(files) == 0 {
-		return nil, err
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
 	}
-	follows := 0
-	for i, f := range files {
-		if same(f, current) {
-			follows = i + 1
-		}
-	}
-	for i, f := range files {
-		if i != follows {
-			f.Close()
-		}
-	}
-	if follows == len(files) {
-		return nil, nil
-	}
-	return files[follows], nil
 }
 
-// skipToTail positions the files so that n lines follow, and drops those before. It reads backwards, only as far as it must.
-func skipToTail(files []*os.File, n int64) ([]*os.File, error) {
+// successor opens the file that follows current, nil when current is the newest. Of none, and of what was rotated out of existence, the
+// successor is the oldest that is left.
+func successor(path string, current *os.File) (*os.File, error) {
+	files, err := generations(path)
+	if err != nil {
+		return nil, err
+	}
+	next := 0
+	if current != nil {
+		next = 1 + slices.IndexFunc(files, func(f *os.File) bool { return same(f, current) })
+	}
+	return only(files, next), nil
+}
+
+// only keeps one of the files, if it exists.
+func only(files []*os.File, i int) *os.File {
+	if i >= len(files) {
+		closeAll(files)
+		return nil
+	}
+	closeAll(slices.Concat(files[:i], files[i+1:]))
+	return files[i]
+}
+
+// tail opens the file in which the last n lines begin, where they do. It reads backwards, only as far as it must.
+func tail(path string, n int64) (*os.File, error) {
+	files, err := generations(path)
 	for i := len(files) - 1; i >= 0; i-- {
-		found, err := seekTail(files[i], n)
-		if err != nil {
+		var found int64
+		if found, err = seekTail(files[i], n); err != nil {
+			closeAll(files)
 			return nil, err
 		}
-		if found >= n {
-			closeAll(files[:i])
-			return files[i:], nil
+		if n -= found; n <= 0 || i == 0 {
+			return only(files, i), nil
 		}
-		n -= found
 	}
-	return files, nil
+	return nil, err
 }
 
 // seekTail moves to where the last n lines begin, or to the start; it returns how many lines follow.
@@ -158,10 +109,4 @@ func seekTail(f *os.File, n int64) (found int64, err error) {
 	}
 	_, err = f.Seek(0, io.SeekStart)
 	return found, err
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
 }

@@ -42,23 +42,23 @@ func TestRead(t *testing.T) {
 	number := func(n int64) *int64 { return &n }
 	for _, test := range []struct {
 		sentence       string
+		tail           *int64
 		options        Options
 		stdout, stderr string
 	}{
-		{"all files, oldest first, each stream apart, rubble and unfinished entries left out", Options{}, "one\nthree\n\n", "two\nfive\n"},
-		{"one stream only", Options{Stream: Stderr}, "", "two\nfive\n"},
-		{"since a moment, inclusive", Options{Since: time.Date(2026, 11, 22, 21, 30, 3, 1, time.UTC)}, "three\n\n", "five\n"},
-		{"the last two entries", Options{Tail: number(2)}, "\n", "five\n"},
-		{"a tail that reaches into an older file", Options{Tail: number(4)}, "ee\n\n", "five\n"},
-		{"a tail of nothing", Options{Tail: number(0)}, "", ""},
-		{"a tail longer than the log", Options{Tail: number(100)}, "one\nthree\n\n", "two\nfive\n"},
-		{"a limit that cuts a line", Options{LimitBytes: number(6)}, "one\n", "tw"},
-		{"a limit at the end of a line", Options{LimitBytes: number(8)}, "one\n", "two\n"},
-		{"times stand before whole lines", Options{Timestamps: true, Stream: Stdout}, at(1) + " one\n" + at(3) + " three\n" + at(4) + " \n", ""},
+		{"all files, oldest first, each stream apart, rubble and unfinished entries left out", nil, Options{}, "one\nthree\n\n", "two\nfive\n"},
+		{"since a moment, inclusive", nil, Options{Since: time.Date(2026, 11, 22, 21, 30, 3, 1, time.UTC)}, "three\n\n", "five\n"},
+		{"the last two entries", number(2), Options{}, "\n", "five\n"},
+		{"a tail that reaches into an older file", number(4), Options{}, "ee\n\n", "five\n"},
+		{"a tail of nothing", number(0), Options{}, "", ""},
+		{"a tail longer than the log", number(100), Options{}, "one\nthree\n\n", "two\nfive\n"},
+		{"a limit that cuts a line", nil, Options{LimitBytes: number(6)}, "one\n", "tw"},
+		{"a limit at the end of a line", nil, Options{LimitBytes: number(8)}, "one\n", "two\n"},
+		{"times stand before whole lines", nil, Options{Timestamps: true}, at(1) + " one\n" + at(3) + " three\n" + at(4) + " \n", at(2) + " two\n" + at(5) + " five\n"},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if err := Read(t.Context(), log(t, old, mid, last), test.options, &stdout, &stderr, nil); err != nil {
+			if err := Print(Lines(t.Context(), log(t, old, mid, last), test.tail, false, nil), test.options, &stdout, &stderr); err != nil {
 				t.Fatal(err)
 			}
 			if stdout.String() != test.stdout || stderr.String() != test.stderr {
@@ -75,7 +75,7 @@ func TestTailReadsBlocksBackwards(t *testing.T) {
 	}
 	n := int64(5_000)
 	var out bytes.Buffer
-	if err := Read(t.Context(), log(t, text.String()), Options{Tail: &n}, &out, io.Discard, nil); err != nil {
+	if err := Print(Lines(t.Context(), log(t, text.String()), &n, false, nil), Options{}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if lines := strings.Count(out.String(), "\n"); lines != 5_000 || !strings.HasPrefix(out.String(), "line 15000\n") {
@@ -84,7 +84,7 @@ func TestTailReadsBlocksBackwards(t *testing.T) {
 }
 
 func TestMissingLogIsAnError(t *testing.T) {
-	err := Read(t.Context(), filepath.Join(t.TempDir(), "none"), Options{}, io.Discard, io.Discard, nil)
+	err := Print(Lines(t.Context(), filepath.Join(t.TempDir(), "none"), nil, false, nil), Options{}, io.Discard, io.Discard)
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
@@ -97,7 +97,7 @@ func TestFollow(t *testing.T) {
 		var exited atomic.Bool
 		var out, errs buffer
 		ended := make(chan error, 1)
-		go func() { ended <- Read(t.Context(), path, Options{Follow: true}, &out, &errs, exited.Load) }()
+		go func() { ended <- Print(Lines(t.Context(), path, nil, true, exited.Load), Options{}, &out, &errs) }()
 		expect := func(want string) {
 			t.Helper()
 			time.Sleep(2 * pollEvery)
@@ -130,7 +130,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		err := Read(ctx, filepath.Join(t.TempDir(), "not yet"), Options{Follow: true}, io.Discard, io.Discard, func() bool { return false })
+		err := Print(Lines(ctx, filepath.Join(t.TempDir(), "not yet"), nil, true, func() bool { return false }), Options{}, io.Discard, io.Discard)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
@@ -138,20 +138,17 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(at(1) + " stdout F text"))
-	f.Add([]byte(at(1) + " stderr P:x "))
-	f.Add([]byte("2026-11-22T21:30:00+02:00 stdout F"))
-	f.Fuzz(func(t *testing.T, line []byte) {
+	f.Add(at(1) + " stdout F text")
+	f.Add(at(1) + " stderr P:x ")
+	f.Add("2026-11-22T21:30:00+02:00 stdout F")
+	f.Fuzz(func(t *testing.T, line string) {
 		e, err := Parse(line)
 		if err != nil {
 			return
 		}
-		tag := "F"
-		if e.Partial {
-			tag = "P"
-		}
-		again, err := Parse(fmt.Appendf(nil, "%s %s %s %s", e.Time.Format(time.RFC3339Nano), e.Stream, tag, e.Text))
-		if err != nil || !again.Time.Equal(e.Time) || again.Stream != e.Stream || again.Partial != e.Partial || !bytes.Equal(again.Text, e.Text) {
+		stream, tag := map[bool]string{false: "stdout", true: "stderr"}[e.Stderr], map[bool]string{false: "F", true: "P"}[e.Partial]
+		again, err := Parse(fmt.Sprintf("%s %s %s %s", e.Time.Format(time.RFC3339Nano), stream, tag, e.Text))
+		if err != nil || !again.Time.Equal(e.Time) || again.Stderr != e.Stderr || again.Partial != e.Partial || again.Text != e.Text {
 			t.Errorf("%q is %+v, written out %+v (%v)", line, e, again, err)
 		}
 	})

@@ -115,10 +115,10 @@ type Container struct {
 
 // Image is what a node has.
 type Image struct {
-	Ref  string   // the canonical name, docker.io/library/nginx:1.27
-	ID   string   // sha256:… of the config or manifest, stable per content
-	Size int64    // bytes
-	Tags []string // every name of this image
+	Ref  string   `json:"name"`           // the canonical one, docker.io/library/nginx:1.27
+	ID   string   `json:"id"`             // sha256:… of the config or manifest, stable per content
+	Size int64    `json:"size"`           // bytes
+	Tags []string `json:"tags,omitempty"` // every name of this image
 }
 
 // Credentials answer a registry that asks for a login. Empty: anonymous.
@@ -148,12 +148,9 @@ type Runtime interface {
 	Stop(ctx context.Context, id ContainerID, grace time.Duration) error
 	// Remove deletes an exited container (its log stays). RemoveSandbox deletes a sandbox with all that is left in it.
 	Remove(ctx context.Context, id ContainerID) error
-	RemoveSandbox(ctx context.Context, pod types.UID) error
-}
-
-// Execer runs a further process in a running container. Both runtimes have it.
-type Execer interface {
+	// Exec runs a further process in a running container.
 	Exec(ctx context.Context, id ContainerID, p Process) (exitCode int, err error)
+	RemoveSandbox(ctx context.Context, pod types.UID) error
 }
 
 // Process is a command with its streams. Resize carries terminal sizes while it runs.
@@ -168,23 +165,24 @@ type Process struct {
 // Size is a terminal's, in characters.
 type Size struct{ Width, Height uint16 }
 
-// Logger gives back what a container printed, oldest line first; with follow it goes on until the container has exited. Package sim has it;
-// containerd's containers print into files (ContainerSpec.LogPath) and need none.
+// Logger gives back what a container printed, oldest line first, only the last ones if there is a tail; with follow it goes on until the
+// container has exited. Package sim has it; containerd's containers print into files (ContainerSpec.LogPath), which package logs reads.
 type Logger interface {
-	Logs(ctx context.Context, id ContainerID, follow bool) iter.Seq2[Line, error]
+	Logs(ctx context.Context, id ContainerID, tail *int64, follow bool) iter.Seq2[Line, error]
 }
 
-// Line is one line of a container's output, without its line feed.
+// Line is one line of a container's output, without its line feed, or a piece of one that was too long.
 type Line struct {
-	Time   time.Time
-	Stderr bool
-	Text   string
+	Time    time.Time
+	Stderr  bool
+	Partial bool // the next Line of this stream goes on where this one ends
+	Text    string
 }
 
 // Images administers the node's images.
 type Images interface {
 	Import(ctx context.Context, tar io.Reader) ([]Image, error) // an OCI or docker archive
-	Images(ctx context.Context) ([]Image, error)
+	Images(ctx context.Context) ([]Image, error)                // never nil
 }
 
 var (

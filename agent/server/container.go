@@ -1,15 +1,16 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/pod"
 	"optimist/agent/runtime"
@@ -21,91 +22,58 @@ const defaultContainer = "kubectl.kubernetes.io/default-container"
 
 // pod finds the Pod of a request and the name of the container that it means.
 func (s *Server) pod(t api.Target, params url.Values) (*corev1.Pod, string, error) {
-	pod, ok := s.config.Pods.Get(t.Key)
+	p, ok := s.config.Pods.Get(t.Key)
 	if !ok {
 		return nil, "", api.PodKind.NotFound(t.Key.Name)
 	}
-	names := containers(pod)
-	name := params.Get("container")
-	switch {
-	case name == "" && pod.Annotations[defaultContainer] != "":
-		name = pod.Annotations[defaultContainer]
-	case name == "" && len(pod.Spec.Containers) == 1:
-		name = pod.Spec.Containers[0].Name
-	case name == "":
-		return nil, "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: [%s]", pod.Name, strings.Join(names, " ")))
-	}
-	if slices.Contains(names, name) {
-		return pod, name, nil
-	}
-	return nil, "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s, choose one of: [%s]", name, pod.Name, strings.Join(names, " ")))
-}
-
-func containers(pod *corev1.Pod) []string {
 	var names []string
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for _, c := range list {
-			names = append(names, c.Name)
-		}
+	for c := range pod.Containers(p) {
+		names = append(names, c.Name)
 	}
-	return names
+	name := cmp.Or(params.Get("container"), p.Annotations[defaultContainer])
+	if name == "" && len(p.Spec.Containers) == 1 {
+		name = p.Spec.Containers[0].Name
+	}
+	switch {
+	case name == "":
+		return nil, "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", p.Name, names))
+	case !slices.Contains(names, name):
+		return nil, "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s, choose one of: %v", name, p.Name, names))
+	}
+	return p, name, nil
 }
 
 // attempts returns the attempts at a container that the runtime still has, oldest first.
-func (s *Server) attempts(ctx context.Context, pod *corev1.Pod, name string) ([]runtime.Container, error) {
-	box, err := s.config.Runtime.Sandbox(ctx, pod.UID)
+func (s *Server) attempts(ctx context.Context, pod types.UID, name string) ([]runtime.Container, error) {
+	box, err := s.config.Runtime.Sandbox(ctx, pod)
 	if err != nil || box == nil {
 		return nil, err
 	}
-	var all []runtime.Container
-	for _, c := range box.Containers {
-		if c.ID.Name == name {
-			all = append(all, c)
-		}
-	}
-	return all, nil
+	return slices.DeleteFunc(box.Containers, func(c runtime.Container) bool { return c.ID.Name != name }), nil
 }
 
-// attempt returns the newest attempt, or the one before.
-func (s *Server) attempt(ctx context.Context, pod *corev1.Pod, name string, previous bool) (runtime.Container, error) {
-	all, err := s.attempts(ctx, pod, name)
-	if err != nil {
+// attempt returns the newest attempt, or the one before. One whose sandbox has died may still have its log on the disk.
+func (s *Server) attempt(ctx context.Context, p *corev1.Pod, name string, previous bool) (runtime.Container, error) {
+	all, err := s.attempts(ctx, p.UID, name)
+	told := pod.StatusOf(p, name)
+	switch {
+	case err != nil:
 		return runtime.Container{}, err
-	}
-	if previous {
-		if len(all) < 2 {
-			return runtime.Container{}, apierrors.NewBadRequest(fmt.Sprintf("previous terminated container %q in pod %q not found", name, pod.Name))
-		}
+	case previous && len(all) < 2:
+		return runtime.Container{}, apierrors.NewBadRequest(fmt.Sprintf("previous terminated container %q in pod %q not found", name, p.Name))
+	case previous:
 		return all[len(all)-2], nil
+	case len(all) > 0:
+		return all[len(all)-1], nil
+	case told != nil && told.ContainerID != "" && s.config.Root != "":
+		id := runtime.ContainerID{Pod: p.UID, Name: name, Attempt: int(told.RestartCount)}
+		return runtime.Container{ID: id, Phase: runtime.Exited, LogPath: pod.LogPath(s.config.Root, api.KeyOf(p), id)}, nil
 	}
-	if len(all) == 0 {
-		if c, ok := s.remembered(pod, name); ok {
-			return c, nil
-		}
-		return runtime.Container{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is waiting to start: %s", name, pod.Name, waiting(pod, name)))
+	reason := "ContainerCreating"
+	if told != nil && told.State.Waiting != nil {
+		reason = told.State.Waiting.Reason
 	}
-	return all[len(all)-1], nil
-}
-
-// remembered is an attempt whose sandbox has died, but whose log is still on the disk.
-func (s *Server) remembered(p *corev1.Pod, name string) (runtime.Container, bool) {
-	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if c.Name == name && c.ContainerID != "" && s.config.Root != "" {
-			id := runtime.ContainerID{Pod: p.UID, Name: name, Attempt: int(c.RestartCount)}
-			return runtime.Container{ID: id, Phase: runtime.Exited, LogPath: pod.LogPath(s.config.Root, api.KeyOf(p), id)}, true
-		}
-	}
-	return runtime.Container{}, false
-}
-
-// waiting is why a container has not started, as the Pod's status tells it.
-func waiting(pod *corev1.Pod, name string) string {
-	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if c.Name == name && c.State.Waiting != nil {
-			return c.State.Waiting.Reason
-		}
-	}
-	return "ContainerCreating"
+	return runtime.Container{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is waiting to start: %s", name, p.Name, reason))
 }
 
 // alive returns the newest attempt, which must be running.

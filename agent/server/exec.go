@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -21,12 +19,8 @@ func (s *Server) exec(ctx context.Context, t api.Target, params url.Values) (job
 	if err != nil {
 		return nil, err
 	}
-	execer, ok := s.config.Runtime.(runtime.Execer)
 	command := params["command"]
-	switch {
-	case !ok:
-		return nil, apierrors.NewBadRequest("the container runtime of this node cannot run further processes")
-	case len(command) == 0:
+	if len(command) == 0 {
 		return nil, apierrors.NewBadRequest("you must specify at least 1 command for the container")
 	}
 	c, err := s.alive(ctx, pod, name)
@@ -45,7 +39,7 @@ func (s *Server) exec(ctx context.Context, t api.Target, params url.Values) (job
 		} else {
 			go func() { _, _ = io.Copy(io.Discard, in) }() // or a caller who sends all the same would stand still
 		}
-		code, err := execer.Exec(ctx, c.ID, p)
+		code, err := s.config.Runtime.Exec(ctx, c.ID, p)
 		if err == nil && code != 0 {
 			err = exitError(code)
 		}
@@ -99,27 +93,4 @@ func (in incoming) resize(size runtime.Size) {
 	default:
 	}
 	in.sizes <- size
-}
-
-// attach follows what a running container prints from now on. Its standard input cannot be reached: no runtime of ours keeps it open.
-func (s *Server) attach(ctx context.Context, t api.Target, params url.Values) (job, error) {
-	pod, name, err := s.pod(t, params)
-	if err != nil {
-		return nil, err
-	}
-	if flag(params, "stdin") {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the standard input of container %s cannot be attached to; use exec for a process with one", name))
-	}
-	c, err := s.alive(ctx, pod, name)
-	if err != nil {
-		return nil, err
-	}
-	o, err := logOptions(url.Values{"follow": {"true"}})
-	if err != nil {
-		return nil, err
-	}
-	o.Since = time.Now()
-	return func(ctx context.Context, stream api.Stream) error {
-		return s.copyLog(ctx, c, o, output{stream, api.ChannelStdout}, output{stream, api.ChannelStderr})
-	}, nil
 }

@@ -12,14 +12,6 @@ import (
 	"optimist/internal/api"
 )
 
-// stored is one image as it is listed.
-type stored struct {
-	Name string   `json:"name"`
-	ID   string   `json:"id"`
-	Size int64    `json:"size"`
-	Tags []string `json:"tags,omitempty"`
-}
-
 // images lists the node's images as JSON, or with import=1 takes in the archive on standard input.
 func (s *Server) images(_ context.Context, t api.Target, params url.Values) (job, error) {
 	store, ok := s.config.Runtime.(runtime.Images)
@@ -52,9 +44,5 @@ func list(ctx context.Context, store runtime.Images, stream api.Stream) error {
 	if err != nil {
 		return err
 	}
-	all := make([]stored, 0, len(images))
-	for _, i := range images {
-		all = append(all, stored{i.Ref, i.ID, i.Size, i.Tags})
-	}
-	return json.NewEncoder(output{stream, api.ChannelStdout}).Encode(all)
+	return json.NewEncoder(output{stream, api.ChannelStdout}).Encode(images)
 }

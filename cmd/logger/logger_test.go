@@ -27,7 +27,7 @@ func logged(t *testing.T, limit int64, keep int, stdout, stderr string) (out, er
 	streams.Go(func() { split(strings.NewReader(stderr), "stderr", log) })
 	streams.Wait()
 	var o, e bytes.Buffer
-	if err := logs.Read(t.Context(), path, logs.Options{}, &o, &e, nil); err != nil {
+	if err := logs.Print(logs.Lines(t.Context(), path, nil, false, nil), logs.Options{}, &o, &e); err != nil {
 		t.Fatal(err)
 	}
 	all, _ := filepath.Glob(path + "*")

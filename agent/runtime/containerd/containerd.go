@@ -31,7 +31,7 @@ type Config struct {
 	ResolvConf string // copied to pods, "" = /etc/resolv.conf
 }
 
-// Runtime implements runtime.Runtime, runtime.Execer and runtime.Images.
+// Runtime implements runtime.Runtime and runtime.Images.
 type Runtime struct {
 	cfg              Config
 	client           *client.Client
@@ -50,7 +50,6 @@ func (l *locks) lock(name string) (unlock func()) {
 
 var (
 	_ runtime.Runtime = (*Runtime)(nil)
-	_ runtime.Execer  = (*Runtime)(nil)
 	_ runtime.Images  = (*Runtime)(nil)
 )
 

@@ -168,7 +168,7 @@ func (r *Runtime) Images(ctx context.Context) ([]runtime.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []runtime.Image
+	all := []runtime.Image{}
 	for _, image := range listed {
 		described, err := r.describeImage(ctx, image)
 		if err != nil {

@@ -88,7 +88,7 @@ func printed(t testing.TB, r *Runtime, spec runtime.ContainerSpec) string {
 func logOf(t testing.TB, spec runtime.ContainerSpec) string {
 	t.Helper()
 	var out bytes.Buffer
-	check(t, logs.Read(t.Context(), spec.LogPath, logs.Options{}, &out, &out, nil))
+	check(t, logs.Print(logs.Lines(t.Context(), spec.LogPath, nil, false, nil), logs.Options{}, &out, &out))
 	return out.String()
 }
 

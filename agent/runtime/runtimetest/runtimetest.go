@@ -301,11 +301,7 @@ func missingThings(t *testing.T, s Subject) {
 	if image, err := s.Runtime.Image(t.Context(), s.Spec(RunsForever).Image); err != nil || image.ID == "" || image.Ref == "" {
 		t.Errorf("image = %+v, %v", image, err)
 	}
-	execer, ok := s.Runtime.(runtime.Execer)
-	if !ok {
-		t.Fatal("no runtime.Execer")
-	}
-	if _, err := execer.Exec(t.Context(), runtime.ContainerID{Pod: "p1", Name: "c"}, runtime.Process{Command: []string{"true"}}); !errors.Is(err, runtime.ErrNotFound) {
+	if _, err := s.Runtime.Exec(t.Context(), runtime.ContainerID{Pod: "p1", Name: "c"}, runtime.Process{Command: []string{"true"}}); !errors.Is(err, runtime.ErrNotFound) {
 		t.Errorf("exec in nothing = %v", err)
 	}
 }

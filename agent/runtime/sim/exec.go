@@ -60,14 +60,18 @@ func (r *Runtime) running(id runtime.ContainerID) bool {
 }
 
 // Logs yields the lines of sim:print; they are not stored, for they all came with the start.
-func (r *Runtime) Logs(ctx context.Context, id runtime.ContainerID, follow bool) iter.Seq2[runtime.Line, error] {
+func (r *Runtime) Logs(ctx context.Context, id runtime.ContainerID, tail *int64, follow bool) iter.Seq2[runtime.Line, error] {
 	return func(yield func(runtime.Line, error) bool) {
 		c := r.find(id)
 		if c == nil {
 			yield(runtime.Line{}, fmt.Errorf("logs of %s: %w", id, runtime.ErrNotFound))
 			return
 		}
-		for _, text := range c.print {
+		lines := c.print
+		if tail != nil {
+			lines = lines[max(0, len(lines)-int(*tail)):]
+		}
+		for _, text := range lines {
 			if !yield(runtime.Line{Time: c.Started, Text: text}, nil) {
 				return
 			}

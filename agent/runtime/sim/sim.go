@@ -17,7 +17,6 @@ import (
 
 var (
 	_ runtime.Runtime = (*Runtime)(nil)
-	_ runtime.Execer  = (*Runtime)(nil)
 	_ runtime.Logger  = (*Runtime)(nil)
 )
 
