@@ -11,93 +11,71 @@ import (
 )
 
 // containers describes a pod's (or, without statuses, a template's) containers.
-func (p *page) containers(heading string, all []corev1.Container, statuses []corev1.ContainerStatus) {
-	if len(all) == 0 {
-		return
-	}
-	p.line("%s:", heading)
+func containers(all []corev1.Container, statuses []corev1.ContainerStatus) (p parts) {
 	for _, c := range all {
-		i := slices.IndexFunc(statuses, func(s corev1.ContainerStatus) bool { return s.Name == c.Name })
-		p.item(c.Name, func() { p.container(c, statuses, i) })
+		head, status := rows{"Image", c.Image}, rows(nil)
+		if i := slices.IndexFunc(statuses, func(s corev1.ContainerStatus) bool { return s.Name == c.Name }); i >= 0 {
+			s := statuses[i]
+			head = rows{"Container ID", s.ContainerID, "Image", c.Image, "Image ID", s.ImageID}
+			status = slices.Concat(state("State", s.State), lastState(s.LastTerminationState),
+				rows{"Ready", map[bool]string{true: "True", false: "False"}[s.Ready], "Restart Count", s.RestartCount})
+		}
+		p = append(p, part{c.Name, slices.Concat(head, ports(c.Ports), rows{"Command?", words(c.Command), "Args?", words(c.Args)}, status, rows{
+			"Limits?", resources(c.Resources.Limits), "Requests?", resources(c.Resources.Requests),
+			"Liveness?", probed(c.LivenessProbe), "Readiness?", probed(c.ReadinessProbe), "Startup?", probed(c.StartupProbe),
+			"Environment Variables from?", below(texts(c.EnvFrom, fromWhere)),
+			"Environment", each(c.Env, func(e corev1.EnvVar) rows { return rows{e.Name, valueOf(e)} }),
+			"Mounts", below(texts(c.VolumeMounts, mount)),
+		})})
 	}
+	return p
 }
 
-func (p *page) container(c corev1.Container, statuses []corev1.ContainerStatus, i int) {
-	head := []any{"Image", c.Image}
-	if i >= 0 {
-		head = []any{"Container ID", statuses[i].ContainerID, "Image", c.Image, "Image ID", statuses[i].ImageID}
-	}
-	p.rows(head...)
-	p.ports(c.Ports)
-	p.words("Command", c.Command)
-	p.words("Args", c.Args)
-	if i >= 0 {
-		p.containerStatus(statuses[i])
-	}
-	if len(c.Resources.Limits) > 0 {
-		p.resources("Limits", c.Resources.Limits)
-	}
-	if len(c.Resources.Requests) > 0 {
-		p.resources("Requests", c.Resources.Requests)
-	}
-	p.rows("Liveness?", probed(c.LivenessProbe), "Readiness?", probed(c.ReadinessProbe), "Startup?", probed(c.StartupProbe))
-	p.environment(c)
-	p.parts("Mounts", len(c.VolumeMounts), func(i int) { p.line("%s", mount(c.VolumeMounts[i])) })
-}
-
-func (p *page) containerStatus(s corev1.ContainerStatus) {
-	p.state("State", s.State)
-	if s.LastTerminationState.Terminated != nil {
-		p.state("Last State", s.LastTerminationState)
-	}
-	p.rows("Ready", title(s.Ready), "Restart Count", s.RestartCount)
-}
-
-func (p *page) state(label string, s corev1.ContainerState) {
+func state(label string, s corev1.ContainerState) rows {
 	switch t := s.Terminated; {
 	case s.Running != nil:
-		p.rows(label, "Running", "  Started", s.Running.StartedAt)
+		return rows{label, "Running", "  Started", s.Running.StartedAt}
 	case t != nil:
-		p.rows(label, "Terminated", "  Reason?", t.Reason, "  Message?", oneLine(t.Message), "  Exit Code", t.ExitCode, "  Signal?", t.Signal,
-			"  Started", t.StartedAt, "  Finished", t.FinishedAt)
+		return rows{label, "Terminated", "  Reason?", t.Reason, "  Message?", oneLine(t.Message), "  Exit Code", t.ExitCode, "  Signal?", t.Signal,
+			"  Started", t.StartedAt, "  Finished", t.FinishedAt}
 	case s.Waiting != nil:
-		p.rows(label, "Waiting", "  Reason?", s.Waiting.Reason)
-	default:
-		p.rows(label, "Waiting")
+		return rows{label, "Waiting", "  Reason?", s.Waiting.Reason}
 	}
+	return rows{label, "Waiting"}
 }
 
-func (p *page) ports(all []corev1.ContainerPort) {
-	var inside, outside []string
-	for _, port := range all {
-		text := fmt.Sprintf("%d/%s", port.ContainerPort, port.Protocol)
-		if port.Name != "" {
-			text += " (" + port.Name + ")"
-		}
-		inside = append(inside, text)
-		outside = append(outside, fmt.Sprintf("%d/%s", port.HostPort, port.Protocol))
+func lastState(s corev1.ContainerState) rows {
+	if s.Terminated == nil {
+		return nil
 	}
+	return state("Last State", s)
+}
+
+func ports(all []corev1.ContainerPort) rows {
 	s := ""
 	if len(all) > 1 {
 		s = "s"
 	}
-	p.rows("Port"+s, inside, "Host Port"+s, outside)
-}
-
-// words writes a command as its author did, a word (or a line of one) each.
-func (p *page) words(heading string, words []string) {
-	if len(words) > 0 {
-		lines := strings.Split(strings.TrimRight(strings.Join(words, "\n"), "\n"), "\n")
-		p.parts(heading, len(lines), func(i int) { p.line("%s", lines[i]) })
-	}
-}
-
-func (p *page) resources(heading string, list corev1.ResourceList) {
-	p.in(heading+":", func() {
-		for _, name := range slices.Sorted(maps.Keys(list)) {
-			quantity := list[name]
-			p.rows(string(name), quantity.String())
+	return rows{"Port" + s, texts(all, func(p corev1.ContainerPort) string {
+		if p.Name != "" {
+			return fmt.Sprintf("%d/%s (%s)", p.ContainerPort, p.Protocol, p.Name)
 		}
+		return fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol)
+	}), "Host Port" + s, texts(all, func(p corev1.ContainerPort) string { return fmt.Sprintf("%d/%s", p.HostPort, p.Protocol) })}
+}
+
+// words are a command as its author wrote it, a word (or a line of one) each.
+func words(all []string) below {
+	if len(all) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(strings.Join(all, "\n"), "\n"), "\n")
+}
+
+func resources(list corev1.ResourceList) rows {
+	return each(slices.Sorted(maps.Keys(list)), func(name corev1.ResourceName) rows {
+		quantity := list[name]
+		return rows{string(name), quantity.String()}
 	})
 }
 
@@ -119,18 +97,14 @@ func probed(p *corev1.Probe) string {
 		p.InitialDelaySeconds, p.TimeoutSeconds, p.PeriodSeconds, p.SuccessThreshold, p.FailureThreshold)
 }
 
-func (p *page) environment(c corev1.Container) {
-	if len(c.EnvFrom) > 0 {
-		p.parts("Environment Variables from", len(c.EnvFrom), func(i int) {
-			switch e := c.EnvFrom[i]; {
-			case e.ConfigMapRef != nil:
-				p.line("%s\tConfigMap\tOptional: %t", e.ConfigMapRef.Name, valueOr(e.ConfigMapRef.Optional, false))
-			case e.SecretRef != nil:
-				p.line("%s\tSecret\tOptional: %t", e.SecretRef.Name, valueOr(e.SecretRef.Optional, false))
-			}
-		})
+func fromWhere(e corev1.EnvFromSource) string {
+	switch {
+	case e.ConfigMapRef != nil:
+		return fmt.Sprintf("%s\tConfigMap\tOptional: %t", e.ConfigMapRef.Name, valueOr(e.ConfigMapRef.Optional, false))
+	case e.SecretRef != nil:
+		return fmt.Sprintf("%s\tSecret\tOptional: %t", e.SecretRef.Name, valueOr(e.SecretRef.Optional, false))
 	}
-	p.parts("Environment", len(c.Env), func(i int) { p.rows(c.Env[i].Name, valueOf(c.Env[i])) })
+	return ""
 }
 
 func valueOf(e corev1.EnvVar) string {

@@ -2,6 +2,7 @@ package describe
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"optimist/internal/api"
@@ -13,11 +14,11 @@ type Cluster struct {
 	At time.Time
 }
 
-// writer describes one kind. The object belongs to the service: read only.
-type writer func(ctx context.Context, p *page, o api.Object)
+// describer describes one kind. The object belongs to the service: read only.
+type describer func(ctx context.Context, c Cluster, o api.Object) rows
 
-// writers has the kinds that are described in words; others are printed field by field.
-var writers = map[*api.Kind]writer{
+// describers has the kinds that are described in words; others are printed field by field.
+var describers = map[*api.Kind]describer{
 	api.PodKind:        typed(pod),
 	api.NodeKind:       typed(node),
 	api.DeploymentKind: typed(deployment),
@@ -28,20 +29,18 @@ var writers = map[*api.Kind]writer{
 	api.SecretKind:     typed(secret),
 }
 
-func typed[T api.Object](f func(context.Context, *page, T)) writer {
-	return func(ctx context.Context, p *page, o api.Object) { f(ctx, p, o.(T)) }
+func typed[T api.Object](f func(context.Context, Cluster, T) rows) describer {
+	return func(ctx context.Context, c Cluster, o api.Object) rows { return f(ctx, c, o.(T)) }
 }
 
 // Describe returns the description of an object, with its events.
 func Describe(ctx context.Context, c Cluster, k *api.Kind, o api.Object) string {
-	p := &page{Cluster: c}
-	if write := writers[api.Builtin.Kind(k.GroupKind())]; write != nil {
-		write(ctx, p, o)
-	} else {
-		fieldByField(p, k, o)
+	r := fieldByField(k, o)
+	if describe := describers[api.Builtin.Kind(k.GroupKind())]; describe != nil {
+		r = describe(ctx, c, o)
 	}
 	if !k.Is(api.EventKind) {
-		events(ctx, p, k, o)
+		r = slices.Concat(r, c.events(ctx, k, o))
 	}
-	return p.String()
+	return r.String()
 }

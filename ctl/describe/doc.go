@@ -1,7 +1,7 @@
 // Package describe tells all there is to know about one object, in kubectl's layout: its fields in words, what belongs to it, and at the
 // end its events.
 //
-//	Describe ─▶ table[kind] (pod.go, node.go, …; others.go for the rest) ─▶ page (page.go: rows of labels and values, indentation, columns)
+//	Describe ─▶ table[kind] (pod.go, node.go, …; others.go for the rest) ─▶ rows (page.go: labels and values) ─▶ text
 //	         └▶ events.go, for every kind
 //
 // A description reads through api.Service only, and a part that cannot be read (forbidden, not there) is left out rather than failing the

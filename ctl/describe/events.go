@@ -16,29 +16,25 @@ import (
 )
 
 // events lists what was reported about an object, the oldest first. A Node's are found by name alone: its agent reports before it knows the uid.
-func events(ctx context.Context, p *page, k *api.Kind, o api.Object) {
+func (c Cluster) events(ctx context.Context, k *api.Kind, o api.Object) rows {
 	set := fields.Set{"involvedObject.name": o.GetName(), "involvedObject.kind": k.Name}
 	if k.Namespaced {
 		set["involvedObject.uid"] = string(o.GetUID())
 	}
-	all, err := api.Events.List(ctx, p, o.GetNamespace(), api.ListOptions{Fields: fields.SelectorFromSet(set)})
-	switch {
-	case err != nil:
-		return
-	case len(all) == 0:
-		p.rows("Events", "<none>")
-		return
+	all, err := api.Events.List(ctx, c, o.GetNamespace(), api.ListOptions{Fields: fields.SelectorFromSet(set)})
+	if err != nil {
+		return nil
 	}
 	slices.SortStableFunc(all, func(a, b *corev1.Event) int {
 		return cmp.Or(last(a).Compare(last(b)), cmp.Compare(a.Name, b.Name))
 	})
-	table(p, "Events:", "Type\tReason\tAge\tFrom\tMessage", all, func(e *corev1.Event) []string {
+	return rows{"Events", table("Type\tReason\tAge\tFrom\tMessage", all, func(e *corev1.Event) []string {
 		from := cmp.Or(e.Source.Component, e.ReportingController)
 		if e.Source.Host != "" {
 			from += ", " + e.Source.Host
 		}
-		return []string{e.Type, e.Reason, p.eventAge(e), from, strings.TrimSpace(e.Message)}
-	})
+		return []string{e.Type, e.Reason, c.eventAge(e), from, strings.TrimSpace(e.Message)}
+	})}
 }
 
 // last is when an event happened most recently, whichever of its fields says so.
@@ -58,13 +54,13 @@ func firstSet(all ...time.Time) (t time.Time) {
 	return t
 }
 
-func (p *page) eventAge(e *corev1.Event) string {
+func (c Cluster) eventAge(e *corev1.Event) string {
 	count := e.Count
 	if e.Series != nil {
 		count = e.Series.Count
 	}
 	if count <= 1 {
-		return p.since(last(e))
+		return c.since(last(e))
 	}
-	return fmt.Sprintf("%s (x%d over %s)", p.since(last(e)), count, duration.HumanDuration(p.At.Sub(firstSet(e.FirstTimestamp.Time, e.EventTime.Time))))
+	return fmt.Sprintf("%s (x%d over %s)", c.since(last(e)), count, duration.HumanDuration(c.At.Sub(firstSet(e.FirstTimestamp.Time, e.EventTime.Time))))
 }

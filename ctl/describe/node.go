@@ -8,42 +8,28 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 
 	"optimist/internal/api"
 )
 
-func node(ctx context.Context, p *page, n *corev1.Node) {
-	p.rows("Name", n.Name, "Roles", roles(n))
-	p.marks(n.ObjectMeta)
-	p.rows("CreationTimestamp", n.CreationTimestamp)
-	var taints []string
-	for _, t := range n.Spec.Taints {
-		taints = append(taints, t.ToString())
-	}
-	p.list("Taints", taints)
-	p.rows("Unschedulable", n.Spec.Unschedulable)
-	p.in("Lease:", func() { p.lease(ctx, n.Name) })
-	if len(n.Status.Conditions) > 0 {
-		table(p, "Conditions:", "Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage", n.Status.Conditions, func(c corev1.NodeCondition) []string {
-			return []string{string(c.Type), string(c.Status), date(c.LastHeartbeatTime), date(c.LastTransitionTime), c.Reason, c.Message}
-		})
-	}
-	p.in("Addresses:", func() {
-		for _, a := range n.Status.Addresses {
-			p.rows(string(a.Type), a.Address)
-		}
-	})
-	p.resources("Capacity", n.Status.Capacity)
-	p.resources("Allocatable", n.Status.Allocatable)
-	p.in("System Info:", func() {
-		i := n.Status.NodeInfo
-		p.rows("Machine ID", i.MachineID, "System UUID", i.SystemUUID, "Boot ID", i.BootID, "Kernel Version", i.KernelVersion,
-			"OS Image", i.OSImage, "Operating System", i.OperatingSystem, "Architecture", i.Architecture,
-			"Container Runtime Version", i.ContainerRuntimeVersion, "Kubelet Version", i.KubeletVersion)
-	})
-	p.rows("PodCIDR?", n.Spec.PodCIDR, "PodCIDRs?", strings.Join(n.Spec.PodCIDRs, ","))
-	p.podsOn(ctx, n)
+func node(ctx context.Context, c Cluster, n *corev1.Node) rows {
+	i := n.Status.NodeInfo
+	return slices.Concat(
+		rows{"Name", n.Name, "Roles", roles(n)}, marks(n),
+		rows{"CreationTimestamp", n.CreationTimestamp, "Taints", beside(texts(n.Spec.Taints, func(t corev1.Taint) string { return t.ToString() })),
+			"Unschedulable", n.Spec.Unschedulable, "Lease", c.lease(ctx, n.Name),
+			"Conditions?", table("Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage", n.Status.Conditions, func(c corev1.NodeCondition) []string {
+				return []string{string(c.Type), string(c.Status), inWords(c.LastHeartbeatTime), inWords(c.LastTransitionTime), c.Reason, c.Message}
+			}),
+			"Addresses", each(n.Status.Addresses, func(a corev1.NodeAddress) rows { return rows{string(a.Type), a.Address} }),
+			"Capacity", resources(n.Status.Capacity), "Allocatable", resources(n.Status.Allocatable),
+			"System Info", rows{"Machine ID", i.MachineID, "System UUID", i.SystemUUID, "Boot ID", i.BootID, "Kernel Version", i.KernelVersion,
+				"OS Image", i.OSImage, "Operating System", i.OperatingSystem, "Architecture", i.Architecture,
+				"Container Runtime Version", i.ContainerRuntimeVersion, "Kubelet Version", i.KubeletVersion},
+			"PodCIDR?", n.Spec.PodCIDR, "PodCIDRs?", strings.Join(n.Spec.PodCIDRs, ",")},
+		c.podsOn(ctx, n))
 }
 
 func roles(n *corev1.Node) []string {
@@ -58,43 +44,40 @@ func roles(n *corev1.Node) []string {
 }
 
 // lease tells when the node's agent was heard of last.
-func (p *page) lease(ctx context.Context, name string) {
-	l, err := api.Leases.Get(ctx, p, api.Key{Namespace: corev1.NamespaceNodeLease, Name: name})
+func (c Cluster) lease(ctx context.Context, name string) any {
+	l, err := api.Leases.Get(ctx, c, api.Key{Namespace: corev1.NamespaceNodeLease, Name: name})
 	if err != nil {
-		p.line("Failed to get lease: %s", err)
-		return
+		return below{"Failed to get lease: " + err.Error()}
 	}
 	renewed := "<unset>"
 	if l.Spec.RenewTime != nil {
-		renewed = l.Spec.RenewTime.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700")
+		renewed = inWords(metav1.Time{Time: l.Spec.RenewTime.Time})
 	}
-	p.rows("HolderIdentity", valueOr(l.Spec.HolderIdentity, "<unset>"), "AcquireTime", "<unset>", "RenewTime", renewed)
+	return rows{"HolderIdentity", valueOr(l.Spec.HolderIdentity, "<unset>"), "AcquireTime", "<unset>", "RenewTime", renewed}
 }
 
 // podsOn lists what runs on a node and what that may use.
-func (p *page) podsOn(ctx context.Context, n *corev1.Node) {
-	all, err := api.Pods.List(ctx, p, "", api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", n.Name)})
+func (c Cluster) podsOn(ctx context.Context, n *corev1.Node) rows {
+	all, err := api.Pods.List(ctx, c, "", api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", n.Name)})
 	if err != nil {
-		return
+		return nil
 	}
 	all = slices.DeleteFunc(all, func(o *corev1.Pod) bool {
 		return o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed
 	})
 	total := make(usage, 4)
-	table(p, fmt.Sprintf("Non-terminated Pods:\t(%d in total)", len(all)), "Namespace\tName\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge", all,
-		func(o *corev1.Pod) []string {
-			own := make(usage, 4)
-			for _, c := range o.Spec.Containers {
-				own.add(c.Resources)
-				total.add(c.Resources)
-			}
-			return slices.Concat([]string{o.Namespace, o.Name}, own.of(n.Status.Allocatable), []string{p.since(o.CreationTimestamp.Time)})
-		})
-	p.in("Allocated resources:", func() {
-		p.line("(Total limits may be over 100 percent, i.e., overcommitted.)")
-		cells := total.of(n.Status.Allocatable)
-		p.grid("Resource\tRequests\tLimits", [][]string{{"cpu", cells[0], cells[1]}, {"memory", cells[2], cells[3]}})
+	pods := table("Namespace\tName\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge", all, func(o *corev1.Pod) []string {
+		own := make(usage, 4)
+		for _, x := range o.Spec.Containers {
+			own.add(x.Resources)
+			total.add(x.Resources)
+		}
+		return slices.Concat([]string{o.Namespace, o.Name}, own.of(n.Status.Allocatable), []string{c.since(o.CreationTimestamp.Time)})
 	})
+	cells := total.of(n.Status.Allocatable)
+	return rows{"Non-terminated Pods", fmt.Sprintf("(%d in total)", len(all)), "?", pods,
+		"Allocated resources", below{"(Total limits may be over 100 percent, i.e., overcommitted.)"},
+		"", grid{{"Resource", "Requests", "Limits"}, {"cpu", cells[0], cells[1]}, {"memory", cells[2], cells[3]}}}
 }
 
 // usage is what pods ask for and what they may take at most: of cpu, then of memory.

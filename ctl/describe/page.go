@@ -15,9 +15,24 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// page is a text under construction: lines at a depth, whose cells (separated by tabs) stand under each other.
+// rows is a description as data: labels and values in turn. A label that ends in "?" is left out when its value is empty; otherwise a list that is
+// empty is <none>. What a value looks like says its type; those of no type below stand beside their label.
+type rows []any
+
+type (
+	beside []string   // each on a line, the first beside the label
+	below  []string   // each on a line of its own
+	grid   [][]string // a table; the first row has the headers, which are underlined
+	parts  []part     // named parts, with what belongs to them
+	part   struct {
+		name string
+		rows
+	}
+	raw string // as it is; the label does not matter
+)
+
+// page is the text that becomes of it: lines at a depth, whose cells (separated by tabs) stand under each other.
 type page struct {
-	Cluster
 	text  bytes.Buffer
 	depth int
 }
@@ -28,109 +43,134 @@ func (p *page) line(format string, args ...any) {
 	p.text.WriteByte('\n')
 }
 
-// rows writes labels and values in turn, a line for each pair. A label that ends in "?" is left out when its value is empty.
-func (p *page) rows(pairs ...any) {
-	for i := 0; i+1 < len(pairs); i += 2 {
-		label, optional := strings.CutSuffix(pairs[i].(string), "?")
-		if v := reflect.ValueOf(pairs[i+1]); !optional || v.IsValid() && !v.IsZero() {
-			p.line("%s:\t%s", label, inWords(pairs[i+1]))
+func (p *page) rows(all rows) {
+	for i := 0; i+1 < len(all); i += 2 {
+		label, optional := strings.CutSuffix(all[i].(string), "?")
+		v := reflect.ValueOf(all[i+1])
+		list := v.Kind() == reflect.Slice && v.Len() == 0
+		switch {
+		case optional && (list || v.IsZero()):
+		case list:
+			p.line("%s:\t<none>", label)
+		default:
+			p.row(label, all[i+1])
 		}
+	}
+}
+
+func (p *page) row(label string, value any) {
+	switch v := value.(type) {
+	case raw:
+		p.text.WriteString(string(v))
+	case rows:
+		p.in(label, func() { p.rows(v) })
+	case below:
+		p.in(label, func() { p.lines(v) })
+	case grid:
+		p.in(label, func() { p.grid(v) })
+	case parts:
+		p.line("%s:", label)
+		for _, part := range v {
+			p.part(part)
+		}
+	case beside:
+		p.line("%s:\t%s", label, strings.Join(v, "\n"+strings.Repeat("  ", p.depth)+"\t"))
+	default:
+		p.line("%s:\t%s", label, inWords(v))
 	}
 }
 
 func inWords(value any) string {
 	switch v := value.(type) {
 	case metav1.Time:
-		return date(v)
+		return v.UTC().Format(time.RFC1123Z)
 	case *metav1.Time:
-		return date(*v)
+		return inWords(*v)
 	case []string:
-		return orNone(strings.Join(v, ", "))
+		return strings.Join(v, ", ")
 	}
 	return fmt.Sprint(value)
 }
 
-// in writes what belongs under a heading, one step deeper.
+// in writes what belongs under a heading, one step deeper. Without one it belongs to the lines before.
 func (p *page) in(heading string, write func()) {
-	p.line("%s", heading)
+	if heading != "" {
+		p.line("%s:", heading)
+	}
 	p.depth++
 	write()
 	p.depth--
 }
 
-// parts writes a heading and what belongs to n parts, or <none>.
-func (p *page) parts(heading string, n int, part func(i int)) {
-	if n == 0 {
-		p.rows(heading, "<none>")
-		return
+func (p *page) lines(all []string) {
+	for _, line := range all {
+		p.line("%s", line)
 	}
-	p.in(heading+":", func() {
-		for i := range n {
-			part(i)
+}
+
+func (p *page) grid(all grid) {
+	for i, cells := range all {
+		line := strings.Join(cells, "\t")
+		if p.line("%s", line); i == 0 {
+			p.line("%s", regexp.MustCompile("[^\t]").ReplaceAllString(line, "-"))
 		}
-	})
+	}
 }
 
-// item writes a named part. Within a template kubectl indents names by three instead of two, and what belongs to them always by four.
-func (p *page) item(name string, write func()) {
+// part indents as kubectl does: names by two, within a template by three, and what belongs to them always by four.
+func (p *page) part(x part) {
 	outer := p.depth
-	defer func() { p.depth = outer }()
 	p.depth = 1
-	p.line("%*s%s:", outer, "", name)
+	p.line("%*s%s:", outer, "", x.name)
 	p.depth = 2
-	write()
+	p.rows(x.rows)
+	p.depth = outer
 }
 
-// list writes each text on a line of its own, the first beside the label.
-func (p *page) list(label string, all []string) {
+// table is a grid of a row for each item; none without items.
+func table[T any](headers string, all []T, row func(T) []string) grid {
 	if len(all) == 0 {
-		all = []string{"<none>"}
+		return nil
 	}
-	label += ":"
-	for _, text := range all {
-		p.line("%s\t%s", label, text)
-		label = ""
+	g := grid{strings.Split(headers, "\t")}
+	for _, item := range all {
+		g = append(g, row(item))
 	}
+	return g
 }
 
-func (p *page) marks(o metav1.ObjectMeta) {
-	p.list("Labels", pairs(o.Labels, "="))
-	p.list("Annotations", annotations(o.Annotations))
+// each makes rows of items.
+func each[T any](all []T, row func(T) rows) (r rows) {
+	for _, item := range all {
+		r = append(r, row(item)...)
+	}
+	return r
 }
 
-func annotations(set map[string]string) []string {
-	shown := maps.Clone(set)
+func texts[T any](all []T, text func(T) string) (l []string) {
+	for _, item := range all {
+		l = append(l, text(item))
+	}
+	return l
+}
+
+func marks(o metav1.Object) rows {
+	shown := maps.Clone(o.GetAnnotations())
 	delete(shown, "kubectl.kubernetes.io/last-applied-configuration")
-	return pairs(shown, ": ")
+	return rows{"Labels", pairs(o.GetLabels(), "="), "Annotations", pairs(shown, ": ")}
 }
 
-func pairs(set map[string]string, between string) []string {
-	var all []string
+func pairs(set map[string]string, between string) (all beside) {
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		all = append(all, key+between+oneLine(set[key]))
 	}
 	return all
 }
 
-// table writes a row for each item under underlined headers.
-func table[T any](p *page, heading, headers string, all []T, row func(T) []string) {
-	var rows [][]string
-	for _, item := range all {
-		rows = append(rows, row(item))
-	}
-	p.in(heading, func() { p.grid(headers, rows) })
-}
-
-func (p *page) grid(headers string, rows [][]string) {
-	p.line("%s", headers)
-	p.line("%s", regexp.MustCompile("[^\t]").ReplaceAllString(headers, "-"))
-	for _, cells := range rows {
-		p.line("%s", strings.Join(cells, "\t"))
-	}
-}
-
-// String aligns the columns. Lines without a second cell end a block of alignment, as in kubectl.
-func (p *page) String() string {
+// String lays the description out. Lines without a second cell end a block of alignment, as in kubectl.
+func (r rows) String() string {
+	p := &page{}
+	p.rows(r)
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 8, 2, ' ', 0)
 	_, _ = w.Write(p.text.Bytes()) // a strings.Builder takes everything
@@ -139,14 +179,12 @@ func (p *page) String() string {
 }
 
 // since is how long something is past, as tables show ages.
-func (p *page) since(t time.Time) string {
+func (c Cluster) since(t time.Time) string {
 	if t.IsZero() {
 		return "<unknown>"
 	}
-	return duration.HumanDuration(p.At.Sub(t))
+	return duration.HumanDuration(c.At.Sub(t))
 }
-
-func date(t metav1.Time) string { return t.UTC().Format(time.RFC1123Z) }
 
 const maxWidth = 140
 
@@ -171,12 +209,4 @@ func valueOr[T any](p *T, otherwise T) T {
 		return otherwise
 	}
 	return *p
-}
-
-// title makes "True" of true.
-func title(b bool) string {
-	if b {
-		return "True"
-	}
-	return "False"
 }

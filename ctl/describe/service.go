@@ -1,6 +1,7 @@
 package describe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,31 +15,25 @@ import (
 	"optimist/internal/api"
 )
 
-func service(ctx context.Context, p *page, s *corev1.Service) {
-	p.rows("Name", s.Name, "Namespace", s.Namespace)
-	p.marks(s.ObjectMeta)
+func service(ctx context.Context, c Cluster, s *corev1.Service) rows {
 	x := s.Spec
-	p.rows("Selector", printer.Labels(x.Selector), "Type", x.Type, "IP Family Policy?", valueOr(x.IPFamilyPolicy, ""), "IP Families?", joined(x.IPFamilies),
-		"IP", x.ClusterIP, "IPs", x.ClusterIPs, "External IPs?", joined(x.ExternalIPs), "External Name?", x.ExternalName)
-	all, _ := api.EndpointSlices.List(ctx, p, s.Namespace, api.ListOptions{ // without them the Service can still be described
+	all, _ := api.EndpointSlices.List(ctx, c, s.Namespace, api.ListOptions{ // without them the Service can still be described
 		Selector: labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: s.Name})})
-	for _, port := range x.Ports {
-		p.servicePort(port, all)
-	}
-	p.rows("Session Affinity", x.SessionAffinity, "External Traffic Policy?", x.ExternalTrafficPolicy,
-		"Internal Traffic Policy?", valueOr(x.InternalTrafficPolicy, ""))
+	return slices.Concat(rows{"Name", s.Name, "Namespace", s.Namespace}, marks(s),
+		rows{"Selector", printer.Labels(x.Selector), "Type", x.Type, "IP Family Policy?", valueOr(x.IPFamilyPolicy, ""), "IP Families?", joined(x.IPFamilies),
+			"IP", x.ClusterIP, "IPs", x.ClusterIPs, "External IPs?", joined(x.ExternalIPs), "External Name?", x.ExternalName},
+		each(x.Ports, func(port corev1.ServicePort) rows { return servicePort(port, all) }),
+		rows{"Session Affinity", x.SessionAffinity, "External Traffic Policy?", x.ExternalTrafficPolicy,
+			"Internal Traffic Policy?", valueOr(x.InternalTrafficPolicy, "")})
 }
 
-func (p *page) servicePort(port corev1.ServicePort, all []*discoveryv1.EndpointSlice) {
-	name := port.Name
-	if name == "" {
-		name = "<unset>"
-	}
-	p.rows("Port", fmt.Sprintf("%s\t%d/%s", name, port.Port, port.Protocol), "TargetPort", fmt.Sprintf("%s/%s", port.TargetPort.String(), port.Protocol))
+func servicePort(port corev1.ServicePort, all []*discoveryv1.EndpointSlice) rows {
+	name, nodePort := cmp.Or(port.Name, "<unset>"), ""
 	if port.NodePort != 0 {
-		p.rows("NodePort", fmt.Sprintf("%s\t%d/%s", name, port.NodePort, port.Protocol))
+		nodePort = fmt.Sprintf("%s\t%d/%s", name, port.NodePort, port.Protocol)
 	}
-	p.rows("Endpoints", endpoints(port.Name, all))
+	return rows{"Port", fmt.Sprintf("%s\t%d/%s", name, port.Port, port.Protocol), "TargetPort", fmt.Sprintf("%s/%s", port.TargetPort.String(), port.Protocol),
+		"NodePort?", nodePort, "Endpoints", endpoints(port.Name, all)}
 }
 
 const maxEndpoints = 3

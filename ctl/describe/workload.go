@@ -13,36 +13,30 @@ import (
 	"optimist/internal/api"
 )
 
-func deployment(ctx context.Context, p *page, d *appsv1.Deployment) {
-	p.rows("Name", d.Name, "Namespace", d.Namespace, "CreationTimestamp", d.CreationTimestamp)
-	p.marks(d.ObjectMeta)
-	s := d.Status
-	p.rows("Selector", metav1.FormatLabelSelector(d.Spec.Selector), "Replicas", fmt.Sprintf("%d desired | %d updated | %d total | %d available | %d unavailable",
-		valueOr(d.Spec.Replicas, 1), s.UpdatedReplicas, s.Replicas, s.AvailableReplicas, s.UnavailableReplicas),
-		"StrategyType", d.Spec.Strategy.Type, "MinReadySeconds", d.Spec.MinReadySeconds)
+func deployment(ctx context.Context, c Cluster, d *appsv1.Deployment) rows {
+	s, rolling := d.Status, ""
 	if r := d.Spec.Strategy.RollingUpdate; r != nil && r.MaxUnavailable != nil && r.MaxSurge != nil {
-		p.rows("RollingUpdateStrategy", fmt.Sprintf("%s max unavailable, %s max surge", r.MaxUnavailable, r.MaxSurge))
+		rolling = fmt.Sprintf("%s max unavailable, %s max surge", r.MaxUnavailable, r.MaxSurge)
 	}
-	p.template(&d.Spec.Template)
-	conditions(p, s.Conditions, func(c appsv1.DeploymentCondition) []string {
-		return []string{string(c.Type) + " ", string(c.Status), c.Reason}
-	})
-	p.replicaSets(ctx, d)
-}
-
-func conditions[T any](p *page, all []T, row func(T) []string) {
-	if len(all) > 0 {
-		table(p, "Conditions:", "Type\tStatus\tReason", all, row)
-	}
+	return slices.Concat(
+		rows{"Name", d.Name, "Namespace", d.Namespace, "CreationTimestamp", d.CreationTimestamp}, marks(d),
+		rows{"Selector", metav1.FormatLabelSelector(d.Spec.Selector), "Replicas", fmt.Sprintf("%d desired | %d updated | %d total | %d available | %d unavailable",
+			valueOr(d.Spec.Replicas, 1), s.UpdatedReplicas, s.Replicas, s.AvailableReplicas, s.UnavailableReplicas),
+			"StrategyType", d.Spec.Strategy.Type, "MinReadySeconds", d.Spec.MinReadySeconds, "RollingUpdateStrategy?", rolling,
+			"Pod Template", template(&d.Spec.Template),
+			"Conditions?", table("Type\tStatus\tReason", s.Conditions, func(c appsv1.DeploymentCondition) []string {
+				return []string{string(c.Type) + " ", string(c.Status), c.Reason}
+			})},
+		c.replicaSets(ctx, d))
 }
 
 const revisionAnnotation = "deployment.kubernetes.io/revision"
 
 // replicaSets names the deployment's own: the one with its revision is the new one, the others are old.
-func (p *page) replicaSets(ctx context.Context, d *appsv1.Deployment) {
-	all, err := api.ReplicaSets.List(ctx, p, d.Namespace, api.ListOptions{})
+func (c Cluster) replicaSets(ctx context.Context, d *appsv1.Deployment) rows {
+	all, err := api.ReplicaSets.List(ctx, c, d.Namespace, api.ListOptions{})
 	if err != nil {
-		return
+		return nil
 	}
 	slices.SortFunc(all, func(a, b *appsv1.ReplicaSet) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
@@ -54,26 +48,25 @@ func (p *page) replicaSets(ctx context.Context, d *appsv1.Deployment) {
 			names[current] = append(names[current], fmt.Sprintf("%s (%d/%d replicas created)", rs.Name, rs.Status.Replicas, valueOr(rs.Spec.Replicas, 1)))
 		}
 	}
-	p.rows("OldReplicaSets", names[false], "NewReplicaSet", names[true])
+	return rows{"OldReplicaSets", names[false], "NewReplicaSet", names[true]}
 }
 
-func replicaSet(ctx context.Context, p *page, rs *appsv1.ReplicaSet) {
-	p.rows("Name", rs.Name, "Namespace", rs.Namespace, "Selector", metav1.FormatLabelSelector(rs.Spec.Selector))
-	p.marks(rs.ObjectMeta)
-	p.rows("Controlled By?", controller(rs), "Replicas", fmt.Sprintf("%d current / %d desired", rs.Status.Replicas, valueOr(rs.Spec.Replicas, 1)),
-		"Pods Status", p.podsOf(ctx, rs))
-	p.template(&rs.Spec.Template)
-	conditions(p, rs.Status.Conditions, func(c appsv1.ReplicaSetCondition) []string {
-		return []string{string(c.Type) + " ", string(c.Status), c.Reason}
-	})
+func replicaSet(ctx context.Context, c Cluster, rs *appsv1.ReplicaSet) rows {
+	return slices.Concat(
+		rows{"Name", rs.Name, "Namespace", rs.Namespace, "Selector", metav1.FormatLabelSelector(rs.Spec.Selector)}, marks(rs),
+		rows{"Controlled By?", controller(rs), "Replicas", fmt.Sprintf("%d current / %d desired", rs.Status.Replicas, valueOr(rs.Spec.Replicas, 1)),
+			"Pods Status", c.podsOf(ctx, rs), "Pod Template", template(&rs.Spec.Template),
+			"Conditions?", table("Type\tStatus\tReason", rs.Status.Conditions, func(c appsv1.ReplicaSetCondition) []string {
+				return []string{string(c.Type) + " ", string(c.Status), c.Reason}
+			})})
 }
 
-func (p *page) podsOf(ctx context.Context, rs *appsv1.ReplicaSet) string {
+func (c Cluster) podsOf(ctx context.Context, rs *appsv1.ReplicaSet) string {
 	selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
 	if err != nil {
 		return "error in the selector: " + err.Error()
 	}
-	pods, err := api.Pods.List(ctx, p, rs.Namespace, api.ListOptions{Selector: selector})
+	pods, err := api.Pods.List(ctx, c, rs.Namespace, api.ListOptions{Selector: selector})
 	if err != nil {
 		return "error in fetching pods: " + err.Error()
 	}
@@ -88,22 +81,11 @@ func (p *page) podsOf(ctx context.Context, rs *appsv1.ReplicaSet) string {
 }
 
 // Template describes a pod template by itself, for `rollout history --revision`.
-func Template(t *corev1.PodTemplateSpec) string {
-	p := &page{}
-	p.template(t)
-	return p.String()
-}
+func Template(t *corev1.PodTemplateSpec) string { return rows{"Pod Template", template(t)}.String() }
 
-func (p *page) template(t *corev1.PodTemplateSpec) {
-	p.in("Pod Template:", func() {
-		p.list("Labels", pairs(t.Labels, "="))
-		if len(t.Annotations) > 0 {
-			p.list("Annotations", annotations(t.Annotations))
-		}
-		p.rows("Service Account?", t.Spec.ServiceAccountName)
-		p.containers("Init Containers", t.Spec.InitContainers, nil)
-		p.containers("Containers", t.Spec.Containers, nil)
-		p.volumes(t.Spec.Volumes)
-		p.placement(t.Spec, "\n")
-	})
+func template(t *corev1.PodTemplateSpec) rows {
+	m := marks(t)
+	m[2] = "Annotations?" // here kubectl does not say that there are none
+	return slices.Concat(m, rows{"Service Account?", t.Spec.ServiceAccountName, "Init Containers?", containers(t.Spec.InitContainers, nil),
+		"Containers?", containers(t.Spec.Containers, nil), "Volumes", volumes(t.Spec.Volumes)}, placement(t.Spec, "\n"))
 }
