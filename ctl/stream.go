@@ -87,7 +87,7 @@ func (s *sender) Send(f api.Frame) error {
 // pump sends all of a reader as standard input, then its end.
 func pump(s api.Stream, in io.Reader) error {
 	for {
-		buffer := make([]byte, 32<<10) // anew each time: a stream may keep what it was given
+		buffer := make([]byte, api.FrameSize) // anew each time: a stream may keep what it was given
 		n, err := in.Read(buffer)
 		if n > 0 {
 			if err := s.Send(api.Frame{Channel: api.ChannelStdin, Data: buffer[:n]}); err != nil {
