@@ -3,7 +3,6 @@ package auth
 import (
 	_ "embed"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -88,16 +87,7 @@ const head = `# Code generated from the controllers' declarations; DO NOT EDIT. 
 # change its declaration (Writes, Watches) and generate anew.
 `
 
-// WriteRoles writes the generated file: roles sorted by user, their rules as given.
-func WriteRoles(path string, roles []Role) error {
-	data, err := MarshalRoles(roles)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o644)
-}
-
-// MarshalRoles is what WriteRoles writes: a test compares it with the file that is checked in.
+// MarshalRoles is the generated file, sorted by user: a test compares it with the one that is checked in.
 func MarshalRoles(roles []Role) ([]byte, error) {
 	sorted := slices.Clone(roles)
 	slices.SortFunc(sorted, func(a, b Role) int { return strings.Compare(a.User, b.User) })

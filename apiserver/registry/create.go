@@ -47,14 +47,10 @@ func (w *write) insert(ctx context.Context, p Sub, o api.Object) (api.Result, er
 	if err != nil {
 		return api.Result{}, internalError(err)
 	}
-	revision, err := w.commit(ctx, o, store.Guard{Key: key}, payload, txn)
+	res, err := w.commit(ctx, o, store.Guard{Key: key}, payload, txn)
 	var conflict *store.Conflict
 	if errors.As(err, &conflict) && conflict.Key == key && !generated {
 		return api.Result{}, w.AlreadyExists(o.GetName())
 	}
-	if err != nil {
-		return api.Result{}, err
-	}
-	o.SetResourceVersion(revision.String())
-	return api.Result{Object: o, Revision: revision}, nil
+	return res, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -55,11 +56,10 @@ func (w *write) end(ctx context.Context) (api.Result, error) {
 	o := clone(old)
 	o.SetFinalizers(collected(o.GetFinalizers(), w.Propagation))
 	w.mark(o, time.Now())
-	if !held(o) && graceless(o) {
+	if ended(o) {
 		return w.remove(ctx, entry, o)
 	}
-	revision, err := w.replace(ctx, entry, o, store.Txn{})
-	return api.Result{Object: o, Revision: revision}, err
+	return w.replace(ctx, entry, o, store.Txn{})
 }
 
 // mark sets when the object will end. Once set, that can only come nearer.
@@ -91,8 +91,12 @@ func (w *write) hasten(o api.Object) {
 	o.SetDeletionGracePeriodSeconds(w.Grace)
 }
 
-// graceless reports that nobody's grace keeps the object.
-func graceless(o api.Object) bool {
+// ended reports that neither finalizers nor anybody's grace keep a deleted object.
+func ended(o api.Object) bool {
+	ns, ok := o.(*corev1.Namespace)
+	if len(o.GetFinalizers()) > 0 || ok && len(ns.Spec.Finalizers) > 0 {
+		return false
+	}
 	grace := o.GetDeletionGracePeriodSeconds()
 	return grace == nil || *grace == 0
 }
@@ -123,13 +127,11 @@ func (w *write) remove(ctx context.Context, e store.Entry, o api.Object) (api.Re
 	if err := w.registry.releaseLease(ctx, o, &txn); err != nil {
 		return api.Result{}, err
 	}
-	revision, err := w.commit(ctx, o, store.Guard{Key: e.Key, Mod: e.Mod}, nil, txn)
-	if err != nil {
-		return api.Result{}, err
+	res, err := w.commit(ctx, o, store.Guard{Key: e.Key, Mod: e.Mod}, nil, txn)
+	if err == nil {
+		w.registry.namespaces.forget(e.Key)
 	}
-	w.registry.namespaces.forget(e.Key)
-	o.SetResourceVersion(revision.String())
-	return api.Result{Object: o, Revision: revision}, nil
+	return res, err
 }
 
 // deleteCollection deletes what a list finds, one by one. What others delete meanwhile is not missed.

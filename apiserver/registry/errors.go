@@ -3,14 +3,12 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/apiserver/store"
-	"optimist/internal/api"
 )
 
 // storeError words what a store answers as an API error. What is one already passes unchanged, and so do the context's errors.
@@ -37,11 +35,7 @@ func storeError(err error) error {
 	return internalError(err)
 }
 
-// future refuses a revision that nobody can have seen, worded as Kubernetes does.
-func future(asked, now api.Revision) error {
-	return tooLarge(fmt.Sprintf("Too large resource version: %d, current: %d", asked, now))
-}
-
+// tooLarge refuses a revision that nobody can have seen.
 func tooLarge(message string) error {
 	err := apierrors.NewTimeoutError(message, 1)
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}

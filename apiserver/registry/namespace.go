@@ -86,12 +86,6 @@ var finalizeNamespace = Sub{
 	},
 }
 
-// held reports whether something keeps a deleted object in existence.
-func held(o api.Object) bool {
-	ns, ok := o.(*corev1.Namespace)
-	return len(o.GetFinalizers()) > 0 || ok && len(ns.Spec.Finalizers) > 0
-}
-
 // terminate marks a namespace as ending.
 func terminate(o api.Object) {
 	if ns, ok := o.(*corev1.Namespace); ok {

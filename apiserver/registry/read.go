@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -147,7 +148,7 @@ func (r *Registry) catchUp(ctx context.Context, k *resource, to store.Revision) 
 		return 0, storeError(err)
 	}
 	if to > now {
-		return 0, future(api.Revision(to), api.Revision(now))
+		return 0, tooLarge(fmt.Sprintf("Too large resource version: %d, current: %d", to, now))
 	}
 	if to == 0 {
 		to = now

@@ -55,17 +55,14 @@ func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result,
 	if err := w.finish(ctx, o, old, &txn); err != nil {
 		return api.Result{}, err
 	}
-	if deleting(o) && !held(o) && graceless(o) {
+	if deleting(o) && ended(o) {
 		return w.remove(ctx, entry, o)
 	}
-	revision, err := w.replace(ctx, entry, o, txn)
-	if err != nil {
-		return api.Result{}, err
+	res, err := w.replace(ctx, entry, o, txn)
+	if err == nil && p.Get != nil { // a binding has none: what was bound says more than what bound it, and the writer's cache can take it in
+		res.Object = p.Get(o)
 	}
-	if p.Get != nil { // a binding has none: what was bound says more than what bound it, and the writer's cache can take it in
-		o = p.Get(o)
-	}
-	return api.Result{Object: o, Revision: revision}, nil
+	return res, err
 }
 
 // current reads the object as it is.
@@ -82,25 +79,20 @@ func (w *write) current(ctx context.Context) (api.Object, store.Entry, error) {
 }
 
 // replace commits a new state; one that equals the old costs no revision.
-func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn store.Txn) (api.Revision, error) {
+func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn store.Txn) (api.Result, error) {
 	payload, err := w.encode(o)
 	if err != nil {
-		return 0, internalError(err)
+		return api.Result{}, internalError(err)
 	}
 	before, err := openEnvelope(e.Value)
 	if err != nil {
-		return 0, internalError(err)
+		return api.Result{}, internalError(err)
 	}
 	if bytes.Equal(before.payload, payload) && len(txn.Do) == 0 {
 		_, err := w.registry.fence(ctx, w)
-		return api.Revision(e.Mod), err
+		return api.Result{Object: o, Revision: api.Revision(e.Mod)}, err
 	}
-	revision, err := w.commit(ctx, o, store.Guard{Key: e.Key, Mod: e.Mod}, payload, txn)
-	if err != nil {
-		return 0, err
-	}
-	o.SetResourceVersion(revision.String())
-	return revision, nil
+	return w.commit(ctx, o, store.Guard{Key: e.Key, Mod: e.Mod}, payload, txn)
 }
 
 // part finds what a request writes. The main resource is the part that has everything but the status.

@@ -160,13 +160,13 @@ func (w *write) claim(ctx context.Context, before, after api.Object, txn *store.
 }
 
 // commit writes payload (nil = removal) under the guard's key, together with what has joined the transaction, unless this is a dry run.
-func (w *write) commit(ctx context.Context, o api.Object, g store.Guard, payload []byte, txn store.Txn) (api.Revision, error) {
+func (w *write) commit(ctx context.Context, o api.Object, g store.Guard, payload []byte, txn store.Txn) (api.Result, error) {
 	if len(payload) > maxObject {
-		return 0, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %q is %d bytes long; at most %d are allowed", w.Kind, o.GetName(), len(payload), maxObject))
+		return api.Result{}, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %q is %d bytes long; at most %d are allowed", w.Kind, o.GetName(), len(payload), maxObject))
 	}
 	fence, err := w.registry.fence(ctx, w)
 	if err != nil {
-		return 0, err
+		return api.Result{}, err
 	}
 	op := store.Op{Key: g.Key}
 	if payload != nil {
@@ -174,21 +174,27 @@ func (w *write) commit(ctx context.Context, o api.Object, g store.Guard, payload
 	}
 	txn.If = append(append(txn.If, g), fence...)
 	txn.Do = append(txn.Do, op)
+	revision := g.Mod
 	if w.DryRun {
-		return w.rehearse(ctx, g)
+		err = w.rehearse(ctx, g)
+	} else {
+		txn.Note = note(ctx, w.Request, o.GetName())
+		revision, err = w.registry.store.Commit(ctx, txn)
 	}
-	txn.Note = note(ctx, w.Request, o.GetName())
-	revision, err := w.registry.store.Commit(ctx, txn)
-	return api.Revision(revision), err
+	if err != nil {
+		return api.Result{}, err
+	}
+	o.SetResourceVersion(api.Revision(revision).String())
+	return api.Result{Object: o, Revision: api.Revision(revision)}, nil
 }
 
 // rehearse is a dry run's commit: it looks whether the object's own guard would hold.
-func (w *write) rehearse(ctx context.Context, g store.Guard) (api.Revision, error) {
+func (w *write) rehearse(ctx context.Context, g store.Guard) error {
 	e, err := w.registry.store.Get(ctx, g.Key, 0)
 	if err == nil && e.Mod != g.Mod {
 		err = &store.Conflict{Key: g.Key, Have: e.Mod, Want: g.Mod}
 	}
-	return api.Revision(g.Mod), err
+	return err
 }
 
 func gvk(o api.Object) schema.GroupVersionKind { return o.GetObjectKind().GroupVersionKind() }
