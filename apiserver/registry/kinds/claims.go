@@ -1,9 +1,16 @@
 package kinds
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"optimist/apiserver/registry"
+	"optimist/apiserver/store"
 	"optimist/internal/api"
 )
 
@@ -45,16 +52,39 @@ func addressAt(whole netip.Prefix, i int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// of is a typed object, or nil.
-func of[T api.Object](o api.Object) T {
-	typed, _ := o.(T)
-	return typed
+// claimNode gives a Node its part of the pods' range in the transaction that creates it. Without a range the network is somebody else's.
+func claimNode(ctx context.Context, c registry.Claimer, before, after api.Object) (store.Txn, error) {
+	old, now := of[corev1.Node](before), of[corev1.Node](after)
+	l := newLedger(c.Store, before, after)
+	if old.Spec.PodCIDR != "" {
+		l.held[podCIDRs+old.Spec.PodCIDR] = true
+	}
+	refuse := func(why string) error {
+		return api.NodeKind.Invalid(now.Name, field.ErrorList{field.Invalid(field.NewPath("spec", "podCIDR"), now.Spec.PodCIDR, why)})
+	}
+	var err error
+	switch n := subnets(c.ClusterCIDR, c.NodeBits); {
+	case after == nil:
+	case now.Spec.PodCIDR != "":
+		err = l.take(ctx, podCIDRs+now.Spec.PodCIDR, refuse("belongs to another node; leave it out to be given a free one"))
+	case c.ClusterCIDR.Addr().Is4():
+		cidr := func(i int) string { return subnet(c.ClusterCIDR, c.NodeBits, i).String() }
+		full := refuse(fmt.Sprintf("all %d ranges of /%d in %s belong to nodes; delete a Node, or start the cluster with a larger --cluster-cidr", n, c.NodeBits, c.ClusterCIDR))
+		var at int
+		if at, err = l.takeAny(ctx, pool{prefix: podCIDRs, size: n, key: func(i int) string { return podCIDRs + cidr(i) }}, full); err == nil {
+			now.Spec.PodCIDR, now.Spec.PodCIDRs = cidr(at), []string{cidr(at)}
+		}
+	}
+	return l.txn(), err
 }
 
-// nameOf is the key of whichever exists.
-func nameOf(before, after api.Object) string {
-	if after == nil {
-		return api.KeyOf(before).String()
+// of is a typed object; an empty one for nil.
+func of[T any, P interface {
+	*T
+	api.Object
+}](o api.Object) P {
+	if typed, ok := o.(P); ok {
+		return typed
 	}
-	return api.KeyOf(after).String()
+	return new(T)
 }

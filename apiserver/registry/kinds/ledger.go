@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"optimist/apiserver/store"
+	"optimist/internal/api"
 )
 
 // ledger collects the claims of one object: keys below /claims/ whose value names the holder. What it held before and no longer wants is
@@ -19,19 +20,32 @@ type ledger struct {
 	wanted map[string]bool // after it
 }
 
-func newLedger(s store.Store, holder string, held []string) *ledger {
-	l := &ledger{store: s, holder: holder, held: map[string]bool{}, wanted: map[string]bool{}}
+// newLedger is for the write that makes one state of an object of another; held is what the former holds.
+func newLedger(s store.Store, before, after api.Object, held ...string) *ledger {
+	either := after
+	if after == nil {
+		either = before
+	}
+	l := &ledger{store: s, holder: api.KeyOf(either).String(), held: map[string]bool{}, wanted: map[string]bool{}}
 	for _, key := range held {
 		l.held[key] = true
 	}
 	return l
 }
 
-// take claims a key; false means that somebody else has it.
-func (l *ledger) take(ctx context.Context, key string) (bool, error) {
+// take claims a key, or says that it is taken.
+func (l *ledger) take(ctx context.Context, key string, taken error) error {
+	ok, err := l.free(ctx, key)
+	if err == nil && !ok {
+		err = taken
+	}
+	return err
+}
+
+// free claims a key if nobody else has it.
+func (l *ledger) free(ctx context.Context, key string) (bool, error) {
 	if !l.held[key] && !l.wanted[key] {
-		e, err := l.store.Get(ctx, key, 0)
-		if err != nil || e.Mod != 0 {
+		if e, err := l.store.Get(ctx, key, 0); err != nil || e.Mod != 0 {
 			return false, err
 		}
 	}
@@ -48,11 +62,11 @@ type pool struct {
 
 const guesses = 16
 
-// takeAny claims one key of a pool and returns its place there; -1 if all are taken. It first guesses, starting at a place that follows from
-// the holder's name, which succeeds at once while the pool is not nearly full; only then does it read what is taken.
-func (l *ledger) takeAny(ctx context.Context, p pool) (int, error) {
+// takeAny claims one key of a pool and returns its place there, or says that it is full. It first guesses, starting at a place that follows
+// from the holder's name, which succeeds at once while the pool is not nearly full; only then does it read what is taken.
+func (l *ledger) takeAny(ctx context.Context, p pool, full error) (int, error) {
 	if p.size <= 0 {
-		return -1, nil
+		return 0, full
 	}
 	first, step := spread(l.holder, p.size)
 	for i := range min(guesses, p.size) {
@@ -60,30 +74,25 @@ func (l *ledger) takeAny(ctx context.Context, p pool) (int, error) {
 		if l.wanted[p.key(at)] { // by this very object, for another purpose
 			continue
 		}
-		if ok, err := l.take(ctx, p.key(at)); ok || err != nil {
+		if ok, err := l.free(ctx, p.key(at)); ok || err != nil {
 			return at, err
 		}
 	}
-	return l.scan(ctx, p, first)
-}
-
-func (l *ledger) scan(ctx context.Context, p pool, first int) (int, error) {
 	entries, _, err := l.store.List(ctx, store.Range{Prefix: p.prefix}, 0)
 	if err != nil {
-		return -1, err
+		return 0, err
 	}
-	taken := make(map[string]bool, len(entries))
+	taken := maps.Clone(l.wanted)
 	for _, e := range entries {
 		taken[e.Key] = true
 	}
 	for i := range p.size {
-		at := (first + i) % p.size
-		if key := p.key(at); !taken[key] && !l.wanted[key] {
-			l.wanted[key] = true
+		if at := (first + i) % p.size; !taken[p.key(at)] {
+			l.wanted[p.key(at)] = true
 			return at, nil
 		}
 	}
-	return -1, nil
+	return 0, full
 }
 
 // spread makes a first place and an odd step of a name.

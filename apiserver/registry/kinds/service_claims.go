@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,27 +24,22 @@ const (
 
 // claimService gives a Service its address and its node ports, and takes back those that it no longer needs.
 func claimService(ctx context.Context, c registry.Claimer, before, after api.Object) (store.Txn, error) {
-	old, now := of[*corev1.Service](before), of[*corev1.Service](after)
-	l := newLedger(c.Store, nameOf(before, after), serviceKeys(old))
-	if now == nil {
+	now := of[corev1.Service](after)
+	l := newLedger(c.Store, before, after, serviceKeys(of[corev1.Service](before))...)
+	if after == nil {
 		return l.txn(), nil
 	}
-	if needsClusterIP(now) && now.Spec.ClusterIP != corev1.ClusterIPNone {
+	if needsClusterIP(now) && !isHeadless(&now.Spec) {
 		if err := claimClusterIP(ctx, l, c.ServiceCIDR, now); err != nil {
 			return store.Txn{}, err
 		}
 	}
-	if err := claimNodePorts(ctx, l, now); err != nil {
-		return store.Txn{}, err
-	}
-	return l.txn(), nil
+	err := claimNodePorts(ctx, l, now)
+	return l.txn(), err
 }
 
 func serviceKeys(s *corev1.Service) (keys []string) {
-	if s == nil {
-		return nil
-	}
-	if s.Spec.ClusterIP != "" && s.Spec.ClusterIP != corev1.ClusterIPNone {
+	if s.Spec.ClusterIP != "" && !isHeadless(&s.Spec) {
 		keys = append(keys, clusterIPs+s.Spec.ClusterIP)
 	}
 	for _, p := range s.Spec.Ports {
@@ -59,148 +55,98 @@ func serviceKeys(s *corev1.Service) (keys []string) {
 
 func nodePortKey(number int32) string { return fmt.Sprintf("%s%d", nodePorts, number) }
 
-// isAPIServer: the first address of the range is kept for the Service by which pods find the API.
-func isAPIServer(s *corev1.Service) bool { return s.Namespace == "default" && s.Name == "kubernetes" }
-
+// claimClusterIP: of the range neither the first address, which names the network, nor the last, which means all, can be given. The second is
+// kept for the Service by which pods find the API.
 func claimClusterIP(ctx context.Context, l *ledger, r netip.Prefix, s *corev1.Service) error {
 	if !r.Addr().Is4() {
 		return apierrors.NewInternalError(errors.New("the API server knows no IPv4 range for Services; start it with --service-cidr"))
 	}
-	switch {
-	case s.Spec.ClusterIP == "" && isAPIServer(s):
+	isAPIServer := s.Namespace == "default" && s.Name == "kubernetes"
+	if s.Spec.ClusterIP == "" && isAPIServer {
 		s.Spec.ClusterIP = addressAt(r, 1).String()
-	case s.Spec.ClusterIP == "":
-		return chooseClusterIP(ctx, l, r, s)
 	}
-	if err := takeClusterIP(ctx, l, r, s); err != nil {
+	if s.Spec.ClusterIP == "" {
+		ip := func(i int) string { return addressAt(r, i+2).String() }
+		full := apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: range is full: all addresses of %s are in use; delete a Service, or start the cluster with a larger --service-cidr", r))
+		at, err := l.takeAny(ctx, pool{prefix: clusterIPs, size: subnets(r, 32) - 3, key: func(i int) string { return clusterIPs + ip(i) }}, full)
+		if err == nil {
+			s.Spec.ClusterIP, s.Spec.ClusterIPs = ip(at), []string{ip(at)}
+		}
 		return err
 	}
 	s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
-	return nil
-}
-
-// hosts is how many addresses of a range can be given: neither the first, which names the network, nor the last, which means all.
-func hosts(r netip.Prefix) int { return subnets(r, 32) - 2 }
-
-func takeClusterIP(ctx context.Context, l *ledger, r netip.Prefix, s *corev1.Service) error {
 	refuse := func(why string) error {
 		return api.ServiceKind.Invalid(s.Name, field.ErrorList{field.Invalid(field.NewPath("spec", "clusterIPs"), s.Spec.ClusterIPs,
 			fmt.Sprintf("failed to allocate IP %s: %s", s.Spec.ClusterIP, why))})
 	}
 	ip, err := netip.ParseAddr(s.Spec.ClusterIP)
-	last := addressAt(r, 1<<(32-r.Bits())-1)
-	key := clusterIPs + s.Spec.ClusterIP
-	switch {
+	key, taken := clusterIPs+s.Spec.ClusterIP, refuse("provided IP is already allocated")
+	switch last := addressAt(r, 1<<(32-r.Bits())-1); {
 	case l.held[key]: // an address stays even when the range is changed
 	case err != nil || !r.Contains(ip) || ip == r.Masked().Addr() || ip == last:
 		return refuse(fmt.Sprintf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", s.Spec.ClusterIP, r.Masked()))
-	case ip == addressAt(r, 1) && !isAPIServer(s):
-		return refuse("provided IP is already allocated")
+	case ip == addressAt(r, 1) && !isAPIServer:
+		return taken
 	}
-	if ok, err := l.take(ctx, key); err != nil {
-		return err
-	} else if !ok {
-		return refuse("provided IP is already allocated")
-	}
-	return nil
+	return l.take(ctx, key, taken)
 }
 
-func chooseClusterIP(ctx context.Context, l *ledger, r netip.Prefix, s *corev1.Service) error {
-	const reserved = 2 // the network's own, and the API server's
-	ip := func(i int) string { return addressAt(r, i+reserved).String() }
-	at, err := l.takeAny(ctx, pool{prefix: clusterIPs, size: hosts(r) - 1, key: func(i int) string { return clusterIPs + ip(i) }})
-	if err != nil {
-		return err
-	}
-	if at < 0 {
-		return apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: range is full: all addresses of %s are in use; delete a Service, or start the cluster with a larger --service-cidr", r))
-	}
-	s.Spec.ClusterIP, s.Spec.ClusterIPs = ip(at), []string{ip(at)}
-	return nil
-}
-
-// claimNodePorts first takes the ports that were asked for, so that none of them is chosen for another.
-func claimNodePorts(ctx context.Context, l *ledger, s *corev1.Service) error {
-	numbers := map[int32]int32{} // by port: the same port of another protocol shares the number
+// claimNodePorts first takes the ports that were asked for, so that none of them is chosen for another. The same port of another protocol
+// shares the number. Load balancers that must not send to nodes without pods ask each node at a port of its own.
+func claimNodePorts(ctx context.Context, l *ledger, s *corev1.Service) (err error) {
+	ports, numbers := field.NewPath("spec", "ports"), map[int32]int32{}
 	for i, p := range s.Spec.Ports {
-		if p.NodePort == 0 {
-			continue
-		}
-		if err := takeNodePort(ctx, l, s, p.NodePort, field.NewPath("spec", "ports").Index(i).Child("nodePort")); err != nil {
+		if err := takeNodePort(ctx, l, s, p.NodePort, ports.Index(i).Child("nodePort")); err != nil {
 			return err
 		}
-		numbers[p.Port] = p.NodePort
-	}
-	if needsNodePorts(s) {
-		if err := chooseNodePorts(ctx, l, s, numbers); err != nil {
-			return err
+		if p.NodePort != 0 {
+			numbers[p.Port] = p.NodePort
 		}
 	}
-	return claimHealthPort(ctx, l, s)
-}
-
-func takeNodePort(ctx context.Context, l *ledger, s *corev1.Service, number int32, p *field.Path) error {
-	refuse := func(why string) error {
-		return api.ServiceKind.Invalid(s.Name, field.ErrorList{field.Invalid(p, number, why)})
-	}
-	if number < firstNodePort || number > lastNodePort {
-		return refuse(fmt.Sprintf("provided port is not in the valid range. The range of valid ports is %d-%d", firstNodePort, lastNodePort))
-	}
-	if ok, err := l.take(ctx, nodePortKey(number)); err != nil {
-		return err
-	} else if !ok {
-		return refuse("provided port is already allocated")
-	}
-	return nil
-}
-
-func chooseNodePorts(ctx context.Context, l *ledger, s *corev1.Service, numbers map[int32]int32) error {
 	for i := range s.Spec.Ports {
 		p := &s.Spec.Ports[i]
-		if p.NodePort != 0 {
+		if p.NodePort != 0 || !needsNodePorts(s) {
 			continue
 		}
 		if shared, ok := numbers[p.Port]; ok && !usesNodePort(s, shared, p.Protocol) {
 			p.NodePort = shared
 			continue
 		}
-		number, err := chooseNodePort(ctx, l)
-		if err != nil {
+		if p.NodePort, err = chooseNodePort(ctx, l); err != nil {
 			return err
 		}
-		p.NodePort, numbers[p.Port] = number, number
+		numbers[p.Port] = p.NodePort
 	}
-	return nil
+	if health := &s.Spec.HealthCheckNodePort; needsHealthPort(s) && *health == 0 {
+		*health, err = chooseNodePort(ctx, l)
+	} else if needsHealthPort(s) {
+		err = takeNodePort(ctx, l, s, *health, field.NewPath("spec", "healthCheckNodePort"))
+	}
+	return err
+}
+
+func takeNodePort(ctx context.Context, l *ledger, s *corev1.Service, number int32, p *field.Path) error {
+	if number == 0 {
+		return nil
+	}
+	refuse := func(why string) error {
+		return api.ServiceKind.Invalid(s.Name, field.ErrorList{field.Invalid(p, number, why)})
+	}
+	if number < firstNodePort || number > lastNodePort {
+		return refuse(fmt.Sprintf("provided port is not in the valid range. The range of valid ports is %d-%d", firstNodePort, lastNodePort))
+	}
+	return l.take(ctx, nodePortKey(number), refuse("provided port is already allocated"))
 }
 
 func usesNodePort(s *corev1.Service, number int32, protocol corev1.Protocol) bool {
-	for _, p := range s.Spec.Ports {
-		if p.NodePort == number && p.Protocol == protocol {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.NodePort == number && p.Protocol == protocol })
 }
 
 func chooseNodePort(ctx context.Context, l *ledger) (int32, error) {
-	at, err := l.takeAny(ctx, pool{prefix: nodePorts, size: lastNodePort - firstNodePort + 1, key: func(i int) string { return nodePortKey(int32(firstNodePort + i)) }})
+	full := apierrors.NewInternalError(fmt.Errorf("failed to allocate a nodePort: range is full: all ports %d-%d are in use; delete a Service of type NodePort", firstNodePort, lastNodePort))
+	at, err := l.takeAny(ctx, pool{prefix: nodePorts, size: lastNodePort - firstNodePort + 1, key: func(i int) string { return nodePortKey(int32(firstNodePort + i)) }}, full)
 	if err != nil {
 		return 0, err
 	}
-	if at < 0 {
-		return 0, apierrors.NewInternalError(fmt.Errorf("failed to allocate a nodePort: range is full: all ports %d-%d are in use; delete a Service of type NodePort", firstNodePort, lastNodePort))
-	}
 	return int32(firstNodePort + at), nil
-}
-
-// claimHealthPort: load balancers that must not send to nodes without pods ask each node at this port.
-func claimHealthPort(ctx context.Context, l *ledger, s *corev1.Service) (err error) {
-	if !needsHealthPort(s) {
-		return nil
-	}
-	if s.Spec.HealthCheckNodePort != 0 {
-		return takeNodePort(ctx, l, s, s.Spec.HealthCheckNodePort, field.NewPath("spec", "healthCheckNodePort"))
-	}
-	s.Spec.HealthCheckNodePort, err = chooseNodePort(ctx, l)
-	return err
 }
