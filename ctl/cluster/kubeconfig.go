@@ -15,11 +15,15 @@ import (
 	"optimist/internal/pki"
 )
 
-// credentials is whom a cluster has certificates for.
+// credentials is whom a cluster has certificates for. A simulated one needs none for those who live in its own process.
 func (c Config) credentials() pki.Bootstrap {
 	host, _, _ := net.SplitHostPort(c.Listen)
-	return pki.Bootstrap{Cluster: c.Name, Server: c.Listen, Nodes: c.Nodes, Controllers: c.controllers,
+	b := pki.Bootstrap{Cluster: c.Name, Server: c.Listen,
 		Hosts: []string{host, "127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}}
+	if !c.Sim {
+		b.Nodes, b.Controllers = c.Nodes, c.controllers
+	}
+	return b
 }
 
 // caller is the person who typed the command: under sudo not root, but whoever called sudo.

@@ -230,6 +230,9 @@ func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 	switch {
 	case errors.As(err, &hopeless):
 		return errors.Join(err, c.signal(syscall.SIGTERM, stopPatience), fmt.Errorf("(cluster %q is stopped again; its data stays in %s)", c.Name, c.Root))
+	case ctx.Err() != nil:
+		fmt.Fprintf(out, "%v; cluster %q goes on without you: ctl start waits again, ctl down --name %s removes it\n", err, c.Name, c.Name)
+		return err
 	case err != nil:
 		return fmt.Errorf("%w\n(it goes on running; look at %s, then ctl start, ctl stop or ctl down --name %s)", err, c.path("logs"), c.Name)
 	}
