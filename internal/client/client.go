@@ -128,13 +128,6 @@ func (c *Client) next(t api.Target, s grpc.ServerStreamingClient[proto.WatchBatc
 }
 
 func (c *Client) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	s, err := c.rpc.Connect(ctx)
-	if err != nil {
-		return nil, c.explain(err)
-	}
-	stream, err := wire.Open(s, t, params)
-	if err != nil {
-		return nil, c.explain(err)
-	}
-	return stream, nil
+	s, err := wire.Open(ctx, c.rpc.Connect, t, params)
+	return s, c.explain(err)
 }

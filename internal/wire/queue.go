@@ -45,3 +45,9 @@ func (q *Queue) Close() error {
 
 // Addr is where the connections arrive.
 func (q *Queue) Addr() net.Addr { return q.addr }
+
+// The protocols that share the API server's port, told apart by ALPN in the TLS handshake.
+const (
+	ALPN     = "optimist-grpc" // whoever dialed asks: service Objects
+	ALPNKept = "optimist-kept" // whoever dialed answers: service Kept
+)

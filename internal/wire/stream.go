@@ -37,9 +37,13 @@ func Accepted(s grpc.ClientStream) error {
 	return apierrors.NewInternalError(fmt.Errorf("the server ended the stream without a word"))
 }
 
-// Open begins a stream as its client: both Objects.Connect and Kept.Connect. Ending the context that s was made with ends it.
+// Open begins a stream as its client, by Objects.Connect or Kept.Connect. Ending the context ends it.
 // Its errors are still gRPC's, so that the caller can tell a refusal from a broken connection.
-func Open(s grpc.BidiStreamingClient[proto.Frame, proto.Frame], t api.Target, params url.Values) (api.Stream, error) {
+func Open(ctx context.Context, connect Connect, t api.Target, params url.Values) (api.Stream, error) {
+	s, err := connect(ctx)
+	if err != nil {
+		return nil, err
+	}
 	// A failing Send says only EOF: the reason is what Header or RecvMsg return.
 	_ = s.Send(&proto.Frame{Open: &proto.Open{Target: EncodeTarget(t), Params: params.Encode()}})
 	if err := Accepted(s); err != nil {
@@ -47,6 +51,9 @@ func Open(s grpc.BidiStreamingClient[proto.Frame, proto.Frame], t api.Target, pa
 	}
 	return clientStream{s}, nil
 }
+
+// Connect is the generated clients' method.
+type Connect func(context.Context, ...grpc.CallOption) (grpc.BidiStreamingClient[proto.Frame, proto.Frame], error)
 
 type clientStream struct {
 	grpc.BidiStreamingClient[proto.Frame, proto.Frame]

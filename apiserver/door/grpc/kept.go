@@ -116,20 +116,9 @@ type asked struct {
 }
 
 func (a asked) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	s, err := a.KeptClient.Connect(ctx)
-	if err != nil {
-		return nil, a.explain(err)
+	s, err := wire.Open(ctx, a.KeptClient.Connect, t, params)
+	if err != nil && wire.IsTransport(err) {
+		return nil, apierrors.NewServiceUnavailable("the connection to " + a.component + " broke: try again")
 	}
-	stream, err := wire.Open(s, t, params)
-	if err != nil {
-		return nil, a.explain(err)
-	}
-	return stream, nil
-}
-
-func (a asked) explain(err error) error {
-	if wire.IsTransport(err) {
-		return apierrors.NewServiceUnavailable("the connection to " + a.component + " broke: try again")
-	}
-	return wire.DecodeError(err)
+	return s, wire.DecodeError(err)
 }
