@@ -13,13 +13,16 @@ import (
 
 const (
 	renewEvery    = 10 * time.Second
-	leaseDuration = 40 // seconds
+	firstRetry    = 20 * time.Millisecond // when a cluster starts, the leases' namespace is only just not there yet;
+	lastRetry     = time.Second           // later the API server is away for longer
+	leaseDuration = 40                    // seconds
 	leases        = "kube-node-lease"
 )
 
 // renewals says every 10 s that this node lives.
 func (k *Keeper) renewals(ctx context.Context) error {
 	var held *coordinationv1.Lease
+	retry := firstRetry
 	for {
 		renewed, err := k.renew(ctx, held)
 		if err != nil && ctx.Err() == nil {
@@ -27,7 +30,9 @@ func (k *Keeper) renewals(ctx context.Context) error {
 		}
 		pause := renewEvery
 		if held = renewed; held == nil {
-			pause = time.Second
+			pause, retry = retry, min(2*retry, lastRetry)
+		} else {
+			retry = firstRetry
 		}
 		if sleep(ctx, pause) != nil {
 			return nil
