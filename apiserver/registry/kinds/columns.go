@@ -95,18 +95,6 @@ func orElse(s, instead string) string {
 	return s
 }
 
-// firstThree lists a few things and says how many more there are.
-func firstThree(all []string) string {
-	const most = 3
-	if len(all) == 0 {
-		return "<unset>"
-	}
-	if len(all) <= most {
-		return strings.Join(all, ",")
-	}
-	return fmt.Sprintf("%s + %d more...", strings.Join(all[:most], ","), len(all)-most)
-}
-
 func deref[T any](p *T) T {
 	if p == nil {
 		var zero T

@@ -1,7 +1,6 @@
 package kinds
 
 import (
-	"context"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,13 +13,9 @@ import (
 
 func deploymentRules() registry.Rules {
 	return registry.Rules{
-		Kind:    api.DeploymentKind,
-		Default: func(o api.Object) { defaultDeployment(o.(*appsv1.Deployment)) },
-		Prepare: func(_ context.Context, _ string, o, old api.Object) {
-			if old == nil {
-				o.(*appsv1.Deployment).Status = appsv1.DeploymentStatus{}
-			}
-		},
+		Kind:     api.DeploymentKind,
+		Default:  func(o api.Object) { defaultDeployment(o.(*appsv1.Deployment)) },
+		Prepare:  clearStatus,
 		Validate: validate(deploymentStays),
 		Warnings: warnings,
 		Subs:     map[string]registry.Sub{"scale": scaleOf(deploymentParts)},

@@ -2,10 +2,10 @@
 //
 //	pod.go deployment.go service.go …      the Rules of a kind: read one of these first (configmap.go is the shortest)
 //	walk.go, check.go                      how tables about Go types are applied to objects, and the words that tables of faults are made of
-//	podchecks.go, containerchecks.go, volumechecks.go, scheduling.go, resources.go, workload.go
+//	podchecks.go, containerchecks.go, scheduling.go, workload.go
 //	                                       the tables of the faults that pods and templates of pods can have
 //	default.go, acted_table.go             the tables of what an author may leave out, and of what is stored though nothing acts on it yet
-//	claims.go → ledger.go, service_claims.go, priority.go
+//	claims.go → ledger.go, service_claims.go, priorityclass.go
 //	                                       what must be unique in the cluster: addresses, ports, ranges
 //	columns.go, pod_columns.go             what a table shows
 //

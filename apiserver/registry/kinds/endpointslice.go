@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -52,6 +53,14 @@ func endpointPorts(s *discoveryv1.EndpointSlice) any {
 		}
 	}
 	return firstThree(all)
+}
+
+// firstThree lists a few things and says how many more there are.
+func firstThree(all []string) string {
+	if n := len(all); n > 3 {
+		return fmt.Sprintf("%s + %d more...", strings.Join(all[:3], ","), n-3)
+	}
+	return orElse(strings.Join(all, ","), "<unset>")
 }
 
 var endpointSliceChecks = []rule{

@@ -1,8 +1,6 @@
 package kinds
 
 import (
-	"context"
-
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -18,15 +16,8 @@ func replicaSetRules() registry.Rules {
 			fillPtr(&s.Replicas, 1)
 			defaultPodSpec(&s.Template.Spec)
 		},
-		Prepare: func(_ context.Context, _ string, o, old api.Object) {
-			if old == nil {
-				o.(*appsv1.ReplicaSet).Status = appsv1.ReplicaSetStatus{}
-			}
-		},
-		Validate: validate(func(sub string, r, old *appsv1.ReplicaSet) field.ErrorList {
-			if sub != "" {
-				return nil
-			}
+		Prepare: clearStatus,
+		Validate: validate(func(_ string, r, old *appsv1.ReplicaSet) field.ErrorList {
 			return immutable(field.NewPath("spec", "selector"), r.Spec.Selector, old.Spec.Selector)
 		}),
 		Warnings: warnings,

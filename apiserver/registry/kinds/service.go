@@ -43,13 +43,8 @@ func serviceRules() registry.Rules {
 func needsClusterIP(s *corev1.Service) bool { return s.Spec.Type != corev1.ServiceTypeExternalName }
 
 func needsNodePorts(s *corev1.Service) bool {
-	switch s.Spec.Type {
-	case corev1.ServiceTypeNodePort:
-		return true
-	case corev1.ServiceTypeLoadBalancer:
-		return s.Spec.AllocateLoadBalancerNodePorts == nil || *s.Spec.AllocateLoadBalancerNodePorts
-	}
-	return false
+	asked := s.Spec.AllocateLoadBalancerNodePorts == nil || *s.Spec.AllocateLoadBalancerNodePorts
+	return s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer && asked
 }
 
 func needsHealthPort(s *corev1.Service) bool {
@@ -66,10 +61,13 @@ func isHeadless(s *corev1.ServiceSpec) bool { return s.ClusterIP == corev1.Clust
 
 func defaultService(s *corev1.ServiceSpec) {
 	fill(&s.SessionAffinity, corev1.ServiceAffinityNone)
-	if s.SessionAffinity == corev1.ServiceAffinityNone {
+	switch s.SessionAffinity {
+	case corev1.ServiceAffinityNone:
 		s.SessionAffinityConfig = nil
-	} else if s.SessionAffinity == corev1.ServiceAffinityClientIP {
-		defaultClientIP(s)
+	case corev1.ServiceAffinityClientIP:
+		fillPtr(&s.SessionAffinityConfig, corev1.SessionAffinityConfig{})
+		fillPtr(&s.SessionAffinityConfig.ClientIP, corev1.ClientIPConfig{})
+		fillPtr(&s.SessionAffinityConfig.ClientIP.TimeoutSeconds, corev1.DefaultClientIPServiceAffinitySeconds)
 	}
 	fill(&s.Type, corev1.ServiceTypeClusterIP)
 	for i := range s.Ports {
@@ -87,12 +85,6 @@ func defaultService(s *corev1.ServiceSpec) {
 	if s.Type == corev1.ServiceTypeLoadBalancer {
 		fillPtr(&s.AllocateLoadBalancerNodePorts, true)
 	}
-}
-
-func defaultClientIP(s *corev1.ServiceSpec) {
-	fillPtr(&s.SessionAffinityConfig, corev1.SessionAffinityConfig{})
-	fillPtr(&s.SessionAffinityConfig.ClientIP, corev1.ClientIPConfig{})
-	fillPtr(&s.SessionAffinityConfig.ClientIP.TimeoutSeconds, corev1.DefaultClientIPServiceAffinitySeconds)
 }
 
 // prepareService carries over what was allocated and is not named again, so that a manifest can be replaced as it was first written, and
@@ -133,21 +125,17 @@ func keepAllocated(s, old *corev1.Service) {
 	if needsClusterIP(s) && needsClusterIP(old) && s.Spec.ClusterIP == "" && len(s.Spec.ClusterIPs) == 0 {
 		s.Spec.ClusterIP, s.Spec.ClusterIPs = old.Spec.ClusterIP, slices.Clone(old.Spec.ClusterIPs)
 	}
-	if needsNodePorts(s) && needsNodePorts(old) {
-		for i := range s.Spec.Ports {
-			keepNodePort(&s.Spec.Ports[i], s, old)
+	for i := range s.Spec.Ports {
+		for _, before := range old.Spec.Ports {
+			p := &s.Spec.Ports[i]
+			same := before.Port == p.Port && before.Protocol == p.Protocol
+			if needsNodePorts(s) && needsNodePorts(old) && p.NodePort == 0 && same && !usesNodePort(s, before.NodePort, p.Protocol) {
+				p.NodePort = before.NodePort
+			}
 		}
 	}
 	if needsHealthPort(s) && needsHealthPort(old) {
 		fill(&s.Spec.HealthCheckNodePort, old.Spec.HealthCheckNodePort)
-	}
-}
-
-func keepNodePort(p *corev1.ServicePort, s, old *corev1.Service) {
-	for _, before := range old.Spec.Ports {
-		if p.NodePort == 0 && before.Port == p.Port && before.Protocol == p.Protocol && !usesNodePort(s, before.NodePort, p.Protocol) {
-			p.NodePort = before.NodePort
-		}
 	}
 }
 

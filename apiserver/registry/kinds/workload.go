@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -27,6 +28,13 @@ type workload struct {
 	have     int32
 	selector *metav1.LabelSelector
 	template *corev1.PodTemplateSpec
+}
+
+// clearStatus is Rules.Prepare of what begins without a status.
+func clearStatus(_ context.Context, _ string, o, old api.Object) {
+	if old == nil {
+		reflect.ValueOf(o).Elem().FieldByName("Status").SetZero()
+	}
 }
 
 // workloadColumns adds what is run, and which pods are counted.
