@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
@@ -43,12 +44,8 @@ func preparePod(_ context.Context, sub string, o, old api.Object) {
 				Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates"}}
 		}
 	case sub == "":
-		if p.Spec.Priority == nil {
-			p.Spec.Priority = before.Spec.Priority
-		}
-		if p.Spec.PreemptionPolicy == nil {
-			p.Spec.PreemptionPolicy = before.Spec.PreemptionPolicy
-		}
+		fill(&p.Spec.Priority, before.Spec.Priority)
+		fill(&p.Spec.PreemptionPolicy, before.Spec.PreemptionPolicy)
 		fill(&p.Spec.PriorityClassName, before.Spec.PriorityClassName)
 	default:
 		p.Status.QOSClass = before.Status.QOSClass
@@ -61,22 +58,14 @@ func preparePod(_ context.Context, sub string, o, old api.Object) {
 func tolerateBriefly(s *corev1.PodSpec) {
 	const seconds int64 = 300
 	for _, key := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
-		taint := corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute}
-		if !tolerated(s.Tolerations, taint) {
+		said := slices.ContainsFunc(s.Tolerations, func(t corev1.Toleration) bool {
+			return (t.Key == key || t.Key == "") && (t.Effect == corev1.TaintEffectNoExecute || t.Effect == "")
+		})
+		if !said {
 			s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists,
-				Effect: taint.Effect, TolerationSeconds: new(seconds)})
+				Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(seconds)})
 		}
 	}
-}
-
-// tolerated reports whether the author has said anything about a taint, for whatever value.
-func tolerated(tolerations []corev1.Toleration, taint corev1.Taint) bool {
-	for _, t := range tolerations {
-		if (t.Key == taint.Key || t.Key == "") && (t.Effect == taint.Effect || t.Effect == "") {
-			return true
-		}
-	}
-	return false
 }
 
 // qosClass says who suffers first when a node runs out of memory: who asked for nothing, then who uses more than asked.
@@ -109,17 +98,14 @@ func podGrace(o api.Object, asked *int64) int64 {
 	if p.Spec.NodeName == "" || finished(p) {
 		return 0
 	}
-	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
-	switch {
-	case asked != nil:
-		seconds = *asked
-	case p.Spec.TerminationGracePeriodSeconds != nil:
-		seconds = *p.Spec.TerminationGracePeriodSeconds
+	if asked == nil {
+		asked = p.Spec.TerminationGracePeriodSeconds
 	}
-	if seconds < 0 {
+	fillPtr(&asked, int64(corev1.DefaultTerminationGracePeriodSeconds))
+	if *asked < 0 {
 		return 1
 	}
-	return seconds
+	return *asked
 }
 
 func finished(p *corev1.Pod) bool {
@@ -176,20 +162,11 @@ func withMutable(now, old *corev1.PodSpec) *corev1.PodSpec {
 	if deref(old.TerminationGracePeriodSeconds) < 0 && deref(now.TerminationGracePeriodSeconds) == 1 {
 		s.TerminationGracePeriodSeconds = old.TerminationGracePeriodSeconds
 	}
-	if len(old.SchedulingGates) > 0 && narrows(now.NodeSelector, old.NodeSelector) {
+	// While nobody has looked for a node yet, the choice may be made smaller.
+	if len(old.SchedulingGates) > 0 && labels.SelectorFromSet(old.NodeSelector).Matches(labels.Set(now.NodeSelector)) {
 		s.NodeSelector = old.NodeSelector
 	}
 	return s
-}
-
-// narrows: while nobody has looked for a node yet, the choice may be made smaller.
-func narrows(now, old map[string]string) bool {
-	for key, value := range old {
-		if now[key] != value {
-			return false
-		}
-	}
-	return true
 }
 
 // differing names the fields in which two specs differ.
@@ -215,16 +192,13 @@ func deadlineStays(now, old *int64, p *field.Path) field.ErrorList {
 }
 
 func onlyAdds(now, old []corev1.Toleration, p *field.Path) field.ErrorList {
-	for _, t := range old {
-		kept := slices.ContainsFunc(now, func(n corev1.Toleration) bool {
-			n.TolerationSeconds, t.TolerationSeconds = nil, nil // the time may change
+	lost := slices.ContainsFunc(old, func(t corev1.Toleration) bool {
+		return !slices.ContainsFunc(now, func(n corev1.Toleration) bool {
+			n.TolerationSeconds = t.TolerationSeconds // the time may change
 			return n == t
 		})
-		if !kept {
-			return field.ErrorList{field.Forbidden(p, "existing toleration can not be modified except its tolerationSeconds")}
-		}
-	}
-	return nil
+	})
+	return when(lost, field.Forbidden(p, "existing toleration can not be modified except its tolerationSeconds"))
 }
 
 func onlyRemoves(now, old []corev1.PodSchedulingGate, p *field.Path) (faults field.ErrorList) {

@@ -2,6 +2,8 @@ package kinds
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,23 +34,19 @@ func bind(body, o api.Object) error {
 		return api.PodKind.Conflict(p.Name, err)
 	}
 	p.Spec.NodeName = b.Target.Name
-	for key, value := range b.Annotations {
-		if p.Annotations == nil {
-			p.Annotations = map[string]string{}
-		}
-		p.Annotations[key] = value
+	if p.Annotations == nil && len(b.Annotations) > 0 {
+		p.Annotations = map[string]string{}
 	}
+	maps.Copy(p.Annotations, b.Annotations)
 	p.Status.NominatedNodeName = ""
 	setScheduled(&p.Status)
 	return nil
 }
 
-func validateBinding(b *corev1.Binding) (faults field.ErrorList) {
+func validateBinding(b *corev1.Binding) field.ErrorList {
 	target := field.NewPath("target")
-	if b.Target.Kind != "" && b.Target.Kind != "Node" {
-		faults = append(faults, field.NotSupported(target.Child("kind"), b.Target.Kind, []string{"Node", "<empty>"}))
-	}
-	return append(faults, when(b.Target.Name == "", field.Required(target.Child("name"), ""))...)
+	return append(when(b.Target.Kind != "" && b.Target.Kind != "Node", field.NotSupported(target.Child("kind"), b.Target.Kind, []string{"Node", "<empty>"})),
+		when(b.Target.Name == "", field.Required(target.Child("name"), ""))...)
 }
 
 func bindable(p *corev1.Pod, b *corev1.Binding) error {
@@ -67,11 +65,6 @@ func bindable(p *corev1.Pod, b *corev1.Binding) error {
 
 func setScheduled(s *corev1.PodStatus) {
 	scheduled := corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}
-	for i := range s.Conditions {
-		if s.Conditions[i].Type == corev1.PodScheduled {
-			s.Conditions[i] = scheduled
-			return
-		}
-	}
+	s.Conditions = slices.DeleteFunc(s.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled })
 	s.Conditions = append(s.Conditions, scheduled)
 }

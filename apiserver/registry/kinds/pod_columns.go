@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,7 +16,7 @@ func podColumns() []registry.Column {
 	}
 	return append([]registry.Column{
 		nameColumn,
-		timed("Ready", "string", "Number of containers that are ready, of those that should run.", look(func(l podLook, _ time.Time) any { return l.readiness() })),
+		timed("Ready", "string", "Number of containers that are ready, of those that should run.", look(func(l podLook, _ time.Time) any { return fmt.Sprintf("%d/%d", l.ready, l.total) })),
 		timed("Status", "string", "What the pod is doing, or what keeps it.", look(func(l podLook, _ time.Time) any { return l.reason })),
 		timed("Restarts", "string", "Number of times that containers were started again, and when last.", look(func(l podLook, now time.Time) any { return l.restarted(now) })),
 		ageColumn,
@@ -140,8 +141,6 @@ func (l *podLook) count(c corev1.ContainerStatus) {
 	}
 }
 
-func (l podLook) readiness() string { return fmt.Sprintf("%d/%d", l.ready, l.total) }
-
 func (l podLook) restarted(now time.Time) string {
 	if l.restarts == 0 || l.lastRestart.IsZero() {
 		return fmt.Sprint(l.restarts)
@@ -150,12 +149,7 @@ func (l podLook) restarted(now time.Time) string {
 }
 
 func conditionTrue(p *corev1.Pod, t corev1.PodConditionType) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == t {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == t && c.Status == corev1.ConditionTrue })
 }
 
 func firstIP(p *corev1.Pod) string {
