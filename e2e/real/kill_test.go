@@ -114,9 +114,10 @@ func podsWithProcesses(cluster string) (uids []string) {
 	procs, _ := filepath.Glob("/proc/[0-9]*/cgroup")
 	for _, file := range procs {
 		data, _ := os.ReadFile(file)
-		_, path, ours := strings.Cut(string(data), "/optimist-"+cluster+"-n1/pod")
-		if uid, _, _ := strings.Cut(path, "/"); ours && !slices.Contains(uids, uid) {
-			uids = append(uids, uid)
+		_, path, ours := strings.Cut(string(data), "/optimist-"+cluster+"-n1/")
+		uid := strings.FieldsFunc(strings.TrimPrefix(path, "pod"), func(r rune) bool { return r == '.' || r == '/' || r == '\n' })
+		if ours && !slices.Contains(uids, uid[0]) {
+			uids = append(uids, uid[0])
 		}
 	}
 	slices.Sort(uids)
