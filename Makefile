@@ -5,7 +5,6 @@ BIN := bin
 GO ?= go
 PROGRAMS := apiserver scheduler controllers agent logger ctl
 LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 NAME ?= demo
 
 help: ## this list
@@ -21,7 +20,7 @@ down: ## remove the demo's cluster without a trace (root)
 # grpcnotrace: without gRPC's trace pages there is no text/template, and the linker can leave out the methods that nobody calls (a fifth of all)
 build: ## the programs, into bin/
 	@mkdir -p $(BIN)
-	@CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace -ldflags "-s -w -X optimist/ctl.Version=$(VERSION)" -o $(BIN)/ $(addprefix ./cmd/,$(PROGRAMS))
+	@CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace -ldflags "-s -w" -o $(BIN)/ $(addprefix ./cmd/,$(PROGRAMS))
 
 images: ## the examples' container images, into bin/images
 	@.ci/install images
@@ -43,6 +42,7 @@ check: ## formatting, vet, lint, laws, generated files, other systems
 	$(GO) vet ./...
 	$(GO) run $(LINT) run ./...
 	GOOS=darwin $(GO) build -o /dev/null ./cmd/ctl
+	GOOS=windows $(GO) build -o /dev/null ./cmd/ctl
 	$(GO) test -count=1 ./e2e -run 'Laws'
 	$(GO) test -count=1 ./proto ./controllers -run Generated
 
