@@ -87,7 +87,13 @@ func New(c Config) *Agent {
 	}}
 	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
 	set.Listen(api.PodKind, a.pods.changed)
-	set.Listen(api.NodeKind, func(informer.Change) { a.keeper.Wake(); a.wake() })
+	set.Listen(api.NodeKind, func(informer.Change) {
+		a.keeper.Wake()
+		select {
+		case a.news <- struct{}{}:
+		default:
+		}
+	})
 	return a
 }
 
@@ -98,8 +104,8 @@ func (a *Agent) Connect(ctx context.Context, t api.Target, params url.Values) (a
 
 // Run registers the node, then keeps it and its pods until ctx ends.
 func (a *Agent) Run(ctx context.Context) error {
-	if _, err := a.keeper.Register(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+	if err := a.keeper.Register(ctx); err != nil {
+		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.set.Run(ctx) })
@@ -126,11 +132,8 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 		return err
 	}
 	group.Go(func() error { return a.keeper.Run(ctx) })
-	boxes, err := a.found(ctx)
+	boxes, err := a.prepare(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.wire(ctx, boxes); err != nil {
 		return err
 	}
 	a.keeper.Wired()
@@ -142,73 +145,47 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 	return nil
 }
 
-// found waits for the runtime and returns what it runs.
-func (a *Agent) found(ctx context.Context) ([]runtime.Sandbox, error) {
+// prepare brings runtime and network up, and returns what runs here. It tries until both are ready, or ctx ends.
+func (a *Agent) prepare(ctx context.Context) ([]runtime.Sandbox, error) {
 	for {
-		version, err := a.config.Runtime.Version(ctx)
+		boxes, err := a.read(ctx)
 		if err == nil {
-			if a.pods.host.Node.Runtime == "" { // at the start: later, workers read it
-				a.pods.host.Node.Runtime, _, _ = strings.Cut(version, "://")
-			}
-			var boxes []runtime.Sandbox
-			if boxes, err = a.config.Runtime.State(ctx); err == nil {
-				return boxes, nil
-			}
+			err = a.wire(ctx, boxes)
 		}
-		if err := a.again(ctx, "cannot read the container runtime; trying again", err); err != nil {
-			return nil, err
+		if err == nil || ctx.Err() != nil {
+			return boxes, ctx.Err()
+		}
+		a.config.Log.Warn("the node is not ready for pods; trying again", "node", a.config.Node, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		case <-a.news:
 		}
 	}
 }
 
-// again tells of a failure and waits for a moment, or until the Node changes.
-func (a *Agent) again(ctx context.Context, what string, err error) error {
-	if ctx.Err() == nil {
-		a.config.Log.Warn(what, "node", a.config.Node, "error", err)
+func (a *Agent) read(ctx context.Context) ([]runtime.Sandbox, error) {
+	version, err := a.config.Runtime.Version(ctx)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Second):
-	case <-a.news:
+	if a.pods.host.Node.Runtime == "" { // at the start: later, workers read it
+		a.pods.host.Node.Runtime, _, _ = strings.Cut(version, "://")
 	}
-	return nil
+	return a.config.Runtime.State(ctx)
 }
 
-func (a *Agent) wake() {
-	select {
-	case a.news <- struct{}{}:
-	default:
-	}
-}
-
-// wire waits for the node's podCIDR, sets the network up and detaches what belongs to nobody.
+// wire sets the network up for the node's podCIDR and detaches what belongs to nobody.
 func (a *Agent) wire(ctx context.Context, boxes []runtime.Sandbox) error {
+	cidr := a.podCIDR()
+	if !cidr.IsValid() {
+		return fmt.Errorf("node %s has no spec.podCIDR yet", a.config.Node)
+	}
 	kept := map[types.UID]netip.Addr{}
 	for _, b := range boxes {
 		if b.Address.IsValid() {
 			kept[b.Pod] = b.Address
 		}
-	}
-	for {
-		err := a.setup(ctx, kept)
-		if err == nil {
-			return nil
-		}
-		if err := a.again(ctx, "the pod network is not ready; trying again", err); err != nil {
-			return err
-		}
-	}
-}
-
-func (a *Agent) setup(ctx context.Context, kept map[types.UID]netip.Addr) error {
-	n, _ := a.nodes.Get(api.Key{Name: a.config.Node})
-	cidr, ok, err := node.PodCIDR(n)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return fmt.Errorf("node %s has no spec.podCIDR yet", a.config.Node)
 	}
 	c := network.Config{Cluster: a.config.Cluster, Node: a.config.Node, PodCIDR: cidr, ClusterCIDR: a.config.ClusterCIDR, ServiceCIDR: a.config.ServiceCIDR}
 	if err := a.config.Network.Setup(ctx, c); err != nil {
@@ -216,6 +193,16 @@ func (a *Agent) setup(ctx context.Context, kept map[types.UID]netip.Addr) error 
 	}
 	a.cidr = cidr
 	return a.config.Network.Keep(ctx, kept)
+}
+
+// podCIDR is the node's share of pod addresses; invalid while it has none.
+func (a *Agent) podCIDR() netip.Prefix {
+	n, ok := a.nodes.Get(api.Key{Name: a.config.Node})
+	if !ok {
+		return netip.Prefix{}
+	}
+	cidr, _ := netip.ParsePrefix(n.Spec.PodCIDR) // the API server has checked it
+	return cidr
 }
 
 // rewire sets the network up again when the node got another podCIDR, because somebody deleted the Node and we made it anew. Pods keep
@@ -227,28 +214,21 @@ func (a *Agent) rewire(ctx context.Context) error {
 			return nil
 		case <-a.news:
 		}
-		n, _ := a.nodes.Get(api.Key{Name: a.config.Node})
-		if cidr, ok, err := node.PodCIDR(n); err != nil || !ok || cidr == a.cidr {
-			continue
-		}
-		boxes, err := a.found(ctx)
-		if err == nil {
-			err = a.wire(ctx, boxes)
-		}
-		if err != nil {
-			return ignoreEnd(ctx, err)
+		if cidr := a.podCIDR(); cidr.IsValid() && cidr != a.cidr {
+			if _, err := a.prepare(ctx); err != nil {
+				return nil
+			}
 		}
 	}
 }
 
 // listen wakes the workers of pods in which something happened; after a gap, all of them.
 func (a *Agent) listen(ctx context.Context) error {
-	a.pods.all() // what happened while nobody listened
+	a.pods.happened("") // while nobody listened
 	for uid, err := range a.config.Runtime.Events(ctx) {
 		if err != nil {
 			a.config.Log.Info("looking at all pods", "node", a.config.Node, "why", err)
-			a.pods.all()
-			continue
+			uid = ""
 		}
 		a.pods.happened(uid)
 	}

@@ -84,20 +84,13 @@ func (p *pods) run(ctx context.Context, w *pod.Worker, key api.Key, uid types.UI
 	}
 }
 
-// happened wakes the worker of a pod in which something changed by itself.
+// happened wakes the worker of a pod in which something changed by itself; "" is everybody: events may have been missed.
 func (p *pods) happened(uid types.UID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w := p.workers[uid]; w != nil {
-		w.Wake(false)
-	}
-}
-
-// all wakes everybody: events may have been missed.
-func (p *pods) all() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, w := range p.workers {
-		w.Wake(false)
+	for known, w := range p.workers {
+		if uid == "" || known == uid {
+			w.Wake(false)
+		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"hash/crc32"
 	"time"
 
 	"github.com/distribution/reference"
@@ -43,45 +43,34 @@ const slots = 3 // pulls at the same time: more only share the same line
 type Puller struct {
 	runtime runtime.Runtime
 	slots   chan struct{}
-
-	mu    sync.Mutex
-	turns map[string]*turn // images being pulled
-}
-
-// turn is the right to pull one image.
-type turn struct {
-	free    chan struct{} // capacity 1
-	waiters int
+	turns   [64]chan struct{} // each of capacity 1: an image's is the right to pull it
 }
 
 // NewPuller makes one for a runtime.
 func NewPuller(r runtime.Runtime) *Puller {
-	return &Puller{runtime: r, slots: make(chan struct{}, slots), turns: map[string]*turn{}}
-}
-
-// Find returns an image that is on the node, or an error that wraps runtime.ErrNoImage.
-func (p *Puller) Find(ctx context.Context, ref string) (runtime.Image, error) {
-	return p.runtime.Image(ctx, ref)
+	p := &Puller{runtime: r, slots: make(chan struct{}, slots)}
+	for i := range p.turns {
+		p.turns[i] = make(chan struct{}, 1)
+	}
+	return p
 }
 
 // Pull fetches an image. Unless always is set, it is content with what another pod pulled in the meantime.
 func (p *Puller) Pull(ctx context.Context, ref string, always bool, keys Keyring) (runtime.Image, error) {
-	done, err := p.take(ctx, ref)
-	if err != nil {
+	turn := p.turns[crc32.ChecksumIEEE([]byte(ref))%uint32(len(p.turns))] // two images may share one: then one waits a little longer
+	if err := acquire(ctx, turn); err != nil {
 		return runtime.Image{}, err
 	}
-	defer done()
+	defer func() { <-turn }()
 	if !always {
 		if image, err := p.runtime.Image(ctx, ref); err == nil {
 			return image, nil
 		}
 	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return runtime.Image{}, ctx.Err()
+	if err := acquire(ctx, p.slots); err != nil {
+		return runtime.Image{}, err
 	}
+	defer func() { <-p.slots }()
 	return p.try(ctx, ref, keys.For(ref))
 }
 
@@ -104,29 +93,11 @@ func (p *Puller) try(ctx context.Context, ref string, logins []runtime.Credentia
 	return runtime.Image{}, errors.Join(faults...)
 }
 
-// take waits for the turn to pull an image; the caller gives it back with done.
-func (p *Puller) take(ctx context.Context, ref string) (done func(), err error) {
-	p.mu.Lock()
-	t := p.turns[ref]
-	if t == nil {
-		t = &turn{free: make(chan struct{}, 1)}
-		p.turns[ref] = t
-	}
-	t.waiters++
-	p.mu.Unlock()
+func acquire(ctx context.Context, c chan struct{}) error {
 	select {
-	case t.free <- struct{}{}:
-		return func() { <-t.free; p.leave(ref, t) }, nil
+	case c <- struct{}{}:
+		return nil
 	case <-ctx.Done():
-		p.leave(ref, t)
-		return nil, ctx.Err()
-	}
-}
-
-func (p *Puller) leave(ref string, t *turn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if t.waiters--; t.waiters == 0 {
-		delete(p.turns, ref)
+		return ctx.Err()
 	}
 }

@@ -3,25 +3,34 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 )
 
 // addresses hands out a node's share of pod addresses. Freed ones are reused late, so that a connection to a pod that is gone does
-// not reach its successor.
+// not reach its successor. The zero value has none to give.
 type addresses struct {
+	mu   sync.Mutex
 	cidr netip.Prefix
 	of   map[types.UID]netip.Addr
 	used map[netip.Addr]types.UID
 	last netip.Addr // handed out
 }
 
-func newAddresses(cidr netip.Prefix) *addresses {
-	return &addresses{cidr: cidr.Masked(), of: map[types.UID]netip.Addr{}, used: map[netip.Addr]types.UID{}}
+// use gives out addresses of this range from now on, and forgets those of another.
+func (a *addresses) use(cidr netip.Prefix) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if cidr = cidr.Masked(); a.of == nil || a.cidr != cidr {
+		a.cidr, a.of, a.used, a.last = cidr, map[types.UID]netip.Addr{}, map[netip.Addr]types.UID{}, netip.Addr{}
+	}
 }
 
 // take gives the pod its address: the one it has, the one it wants, or a free one.
 func (a *addresses) take(pod types.UID, want netip.Addr) (netip.Addr, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if has, ok := a.of[pod]; ok {
 		return has, nil
 	}
@@ -40,6 +49,8 @@ func (a *addresses) take(pod types.UID, want netip.Addr) (netip.Addr, error) {
 }
 
 func (a *addresses) release(pod types.UID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	delete(a.used, a.of[pod])
 	delete(a.of, pod)
 }
@@ -50,40 +61,36 @@ func (a *addresses) free() (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("this node has no podCIDR yet; try again")
 	}
 	first := a.cidr.Addr().Next().Next()
-	start := first
-	if a.last.IsValid() && a.usable(a.last.Next()) {
-		start = a.last.Next()
-	}
-	for at := start; ; {
-		if _, taken := a.used[at]; !taken && a.usable(at) {
-			return at, nil
-		}
-		if at = at.Next(); !a.usable(at) {
+	at := a.last
+	for range len(a.used) + 2 { // of one more than are used, one is free
+		if at = at.Next(); !a.cidr.Contains(at) || !a.cidr.Contains(at.Next()) {
 			at = first
 		}
-		if at == start {
-			return netip.Addr{}, fmt.Errorf("no free address in %s: %d pods have one", a.cidr, len(a.used))
+		if _, taken := a.used[at]; !taken && a.cidr.Contains(at.Next()) {
+			return at, nil
 		}
 	}
-}
-
-func (a *addresses) usable(at netip.Addr) bool {
-	return a.cidr.Contains(at) && a.cidr.Contains(at.Next())
+	return netip.Addr{}, fmt.Errorf("no free address in %s: %d pods have one", a.cidr, len(a.used))
 }
 
 // keep forgets all but these pods, and remembers their addresses.
 func (a *addresses) keep(pods map[types.UID]netip.Addr) error {
+	a.mu.Lock()
+	var gone []types.UID
 	for pod := range a.of {
 		if _, ok := pods[pod]; !ok {
-			a.release(pod)
+			gone = append(gone, pod)
 		}
 	}
+	a.mu.Unlock()
+	for _, pod := range gone {
+		a.release(pod)
+	}
 	for pod, address := range pods {
-		if !address.IsValid() {
-			continue
-		}
-		if _, err := a.take(pod, address); err != nil {
-			return err
+		if address.IsValid() {
+			if _, err := a.take(pod, address); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

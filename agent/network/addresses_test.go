@@ -9,7 +9,8 @@ import (
 )
 
 func TestAddresses(t *testing.T) {
-	a := newAddresses(netip.MustParsePrefix("10.0.0.0/29")) // .2 to .6
+	var a addresses
+	a.use(netip.MustParsePrefix("10.0.0.0/29")) // .2 to .6
 	var none netip.Addr
 	for _, step := range []struct {
 		sentence string
@@ -41,7 +42,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestWithoutPodCIDR(t *testing.T) {
-	if a, err := newAddresses(netip.Prefix{}).take("a", netip.Addr{}); err == nil {
+	if a, err := new(addresses).take("a", netip.Addr{}); err == nil {
 		t.Errorf("an address from nowhere: %s", a)
 	}
 }
@@ -49,7 +50,8 @@ func TestWithoutPodCIDR(t *testing.T) {
 // No two pods ever share an address, and all of the range can be used.
 func TestAddressesAreUnique(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := newAddresses(netip.MustParsePrefix("10.0.0.0/28"))
+		var a addresses
+		a.use(netip.MustParsePrefix("10.0.0.0/28"))
 		for _, op := range rapid.SliceOf(rapid.IntRange(0, 39)).Draw(t, "ops") {
 			pod := types.UID(rune('a' + op%20))
 			if op >= 20 {
@@ -64,7 +66,7 @@ func TestAddressesAreUnique(t *testing.T) {
 			t.Fatalf("%d pods hold %d addresses", len(a.of), len(a.used))
 		}
 		for pod, address := range a.of {
-			if a.used[address] != pod || !a.usable(address) {
+			if a.used[address] != pod || !a.cidr.Contains(address.Next()) {
 				t.Fatalf("%s holds %s, which is %s's", pod, address, a.used[address])
 			}
 		}

@@ -15,9 +15,10 @@ import (
 
 // Native wires pods by the kernel alone. The zero value is ready; the process's network namespace is the node's.
 type Native struct {
-	mu        sync.Mutex
-	config    Config     // guarded by mu
-	addresses *addresses // guarded by mu
+	addresses addresses
+
+	mu     sync.RWMutex // held for reading to wire one pod, for writing to change the node
+	config Config
 }
 
 var _ Network = (*Native)(nil)
@@ -31,10 +32,8 @@ func (n *Native) Setup(_ context.Context, c Config) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.addresses == nil || n.config.PodCIDR != c.PodCIDR || n.config.Cluster != c.Cluster || n.config.Node != c.Node {
-		n.addresses = newAddresses(c.PodCIDR)
-	}
 	n.config = c
+	n.addresses.use(c.PodCIDR)
 	links, err := podLinks(c)
 	if err != nil {
 		return err
@@ -46,17 +45,7 @@ func (n *Native) Setup(_ context.Context, c Config) error {
 			}
 		}
 	}
-	if err := ensureAddress(); err != nil {
-		return err
-	}
-	wasOff, err := enableForwarding()
-	if err != nil {
-		return err
-	}
-	if err := writeTable(c, wasOff); err != nil {
-		return err
-	}
-	return routeServices(c)
+	return setupRouter(c)
 }
 
 // Attach wires the pod, or finds it wired; a wire that is broken in any part is made anew.
@@ -64,18 +53,13 @@ func (n *Native) Attach(_ context.Context, pod types.UID, netns string, want net
 	if netns == "" {
 		return netip.Addr{}, fmt.Errorf("pod %s has no network namespace of its own: it uses the node's address", pod)
 	}
-	n.mu.Lock()
-	if n.addresses == nil {
-		n.mu.Unlock()
-		return netip.Addr{}, fmt.Errorf("network of pod %s: Setup comes first", pod)
-	}
-	config := n.config
+	n.mu.RLock()
+	defer n.mu.RUnlock()
 	address, err := n.addresses.take(pod, want)
-	n.mu.Unlock()
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	w := wire{name: linkName(config, pod), pod: pod, netns: netns, address: address}
+	w := wire{name: linkName(n.config, pod), pod: pod, netns: netns, address: address}
 	if err := w.connect(); err != nil {
 		return netip.Addr{}, fmt.Errorf("connect pod %s: %w", pod, err) // the address stays the pod's: it will try again
 	}
@@ -84,55 +68,37 @@ func (n *Native) Attach(_ context.Context, pod types.UID, netns string, want net
 
 // Detach removes the node's end; the pod's goes with it.
 func (n *Native) Detach(_ context.Context, pod types.UID) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.addresses == nil {
-		return fmt.Errorf("network of pod %s: Setup comes first", pod)
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	err := deleteLink(linkName(n.config, pod))
+	if err == nil {
+		n.addresses.release(pod)
 	}
-	if err := deleteLink(linkName(n.config, pod)); err != nil {
-		return err
-	}
-	n.addresses.release(pod)
-	return nil
+	return err
 }
 
 // Keep removes the links of all other pods.
 func (n *Native) Keep(_ context.Context, pods map[types.UID]netip.Addr) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.addresses == nil {
-		return errors.New("network: Setup comes first")
-	}
-	links, err := podLinks(n.config)
-	if err != nil {
-		return err
-	}
-	for _, l := range links {
-		if _, keep := pods[l.pod]; !keep {
-			if err := deleteLink(l.name); err != nil {
-				return err
-			}
-		}
-	}
-	return n.addresses.keep(pods)
+	return errors.Join(n.deleteLinks(pods), n.addresses.keep(pods))
 }
 
 // Teardown leaves the node as Setup found it.
 func (n *Native) Teardown(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.addresses == nil {
-		return errors.New("network: Setup comes first, it says whose things to remove")
-	}
+	return errors.Join(n.deleteLinks(nil), teardownRouter(n.config))
+}
+
+func (n *Native) deleteLinks(but map[types.UID]netip.Addr) error {
 	links, err := podLinks(n.config)
-	if err != nil {
-		return err
-	}
 	for _, l := range links {
-		err = errors.Join(err, deleteLink(l.name))
+		if _, keep := but[l.pod]; !keep {
+			err = errors.Join(err, deleteLink(l.name))
+		}
 	}
-	n.addresses = nil
-	return errors.Join(err, removeAddress(), unrouteServices(n.config), restoreForwarding(n.config), deleteTable(n.config))
+	return err
 }
 
 func deleteLink(name string) error {

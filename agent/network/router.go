@@ -6,84 +6,78 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// forwarding lets the kernel pass packets from one link to another. Below /proc/sys/net everyone sees the own namespace.
-const forwarding = "/proc/sys/net/ipv4/ip_forward"
-
-// enableForwarding says whether it was off.
-func enableForwarding() (wasOff bool, err error) {
-	now, err := os.ReadFile(forwarding)
-	if err != nil {
-		return false, fmt.Errorf("read ip_forward: %w", err)
-	}
-	if strings.TrimSpace(string(now)) == "1" {
-		return false, nil
-	}
-	if err := os.WriteFile(forwarding, []byte("1"), 0o644); err != nil {
-		return false, fmt.Errorf("set ip_forward (pods can't be reached without it): %w", err)
-	}
-	return true, nil
-}
-
-// restoreForwarding switches it off again if it was off before, as the table remembers.
-func restoreForwarding(c Config) error {
-	conn, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	if !wasOff(conn, &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(c)}) {
-		return nil
-	}
-	return os.WriteFile(forwarding, []byte("0"), 0o644)
-}
+const (
+	forwarding = "/proc/sys/net/ipv4/ip_forward" // everyone sees the own namespace's
+	lo         = 1                               // the kernel's index of lo, in every namespace
+)
 
 // serviceRoute exists so that a connection from the node itself to a Service gets as far as the rules that rewrite or reject it,
 // even where there is no default route.
-func serviceRoute(c Config) (*netlink.Route, error) {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return nil, err
-	}
-	cidr := c.ServiceCIDR.Masked()
-	return &netlink.Route{
-		LinkIndex: lo.Attrs().Index,
-		Dst:       &net.IPNet{IP: cidr.Addr().AsSlice(), Mask: net.CIDRMask(cidr.Bits(), 32)},
-		Scope:     netlink.SCOPE_LINK,
-		Protocol:  unix.RTPROT_STATIC,
-	}, nil
+func serviceRoute(c Config) *netlink.Route {
+	return &netlink.Route{LinkIndex: lo, Dst: ipNet(c.ServiceCIDR.Masked()), Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_STATIC}
 }
 
-func routeServices(c Config) error {
-	if !c.ServiceCIDR.IsValid() {
-		return nil
-	}
-	route, err := serviceRoute(c)
-	if err == nil {
-		err = netlink.RouteReplace(route)
+// lonely is the address of a machine without any network, a laptop on a train: it needs one to speak to its own pods, and takes the
+// gateway's, which they know a way to.
+func lonely() *netlink.Addr {
+	return &netlink.Addr{LinkIndex: lo, IPNet: host(gateway), Scope: unix.RT_SCOPE_UNIVERSE} // others are no source for what leaves by other links
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+}
+
+// setupRouter lets the node pass packets between its pods and the world.
+func setupRouter(c Config) error {
+	all, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err == nil && !slices.ContainsFunc(all, func(a netlink.Addr) bool { return !a.IP.IsLoopback() }) {
+		err = netlink.AddrReplace(nil, lonely())
 	}
 	if err != nil {
-		return fmt.Errorf("route %s to lo: %w", c.ServiceCIDR, err)
+		return fmt.Errorf("give the node an address: %w", err)
+	}
+	before, err := os.ReadFile(forwarding)
+	if err == nil {
+		err = os.WriteFile(forwarding, []byte("1"), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("set ip_forward (pods can't be reached without it): %w", err)
+	}
+	if err := writeTable(c, strings.TrimSpace(string(before)) != "1"); err != nil {
+		return err
+	}
+	if c.ServiceCIDR.IsValid() {
+		if err := netlink.RouteReplace(serviceRoute(c)); err != nil {
+			return fmt.Errorf("route %s to lo: %w", c.ServiceCIDR, err)
+		}
 	}
 	return nil
 }
 
-func unrouteServices(c Config) error {
-	if !c.ServiceCIDR.IsValid() {
-		return nil
+// teardownRouter undoes it. Forwarding is switched off again if it was off before, as the table remembers.
+func teardownRouter(c Config) error {
+	address := netlink.AddrDel(nil, lonely())
+	if errors.Is(address, unix.EADDRNOTAVAIL) {
+		address = nil
 	}
-	route, err := serviceRoute(c)
-	if err == nil {
-		err = netlink.RouteDel(route)
+	var route error
+	if c.ServiceCIDR.IsValid() {
+		if route = netlink.RouteDel(serviceRoute(c)); errors.Is(route, unix.ESRCH) {
+			route = nil
+		}
 	}
-	if errors.Is(err, unix.ESRCH) {
-		return nil
+	wasOff, table := deleteTable(c)
+	if wasOff {
+		table = errors.Join(table, os.WriteFile(forwarding, []byte("0"), 0o644))
 	}
-	return err
+	return errors.Join(address, route, table)
 }

@@ -4,7 +4,9 @@ package network
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -22,22 +24,18 @@ const wasOffChain = "forwarding_was_off"
 //
 // What has an endpoint was rewritten to it before these see it; so no packet to a Service's address ever leaves the machine.
 func writeTable(c Config, forwardingWasOff bool) error {
-	conn, err := nftables.New()
+	conn, table, wasOff, err := emptied(c)
 	if err != nil {
 		return err
 	}
-	table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(c)}
-	remembered := forwardingWasOff || wasOff(conn, table)
-	conn.AddTable(table) // so that the deletion finds one
-	conn.DelTable(table)
 	conn.AddTable(table)
-	if remembered {
+	if wasOff || forwardingWasOff {
 		conn.AddChain(&nftables.Chain{Name: wasOffChain, Table: table})
 	}
 	if c.PodCIDR.IsValid() {
 		chain := conn.AddChain(&nftables.Chain{Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT,
 			Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: concat(
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(
 			address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})})
 	}
 	if c.ServiceCIDR.IsValid() {
@@ -45,7 +43,7 @@ func writeTable(c Config, forwardingWasOff bool) error {
 			chain := conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter,
 				Hooknum: hook, Priority: nftables.ChainPriorityFilter})
 			for _, reject := range rejects() {
-				conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: concat(
+				conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(
 					address(destination, expr.CmpOpEq, c.ServiceCIDR), reject)})
 			}
 		}
@@ -67,13 +65,9 @@ func address(offset uint32, op expr.CmpOp, p netip.Prefix) []expr.Any {
 	if !p.IsValid() {
 		return nil
 	}
-	mask := make([]byte, 4)
-	for bit := range p.Bits() {
-		mask[bit/8] |= 0x80 >> (bit % 8)
-	}
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: net.CIDRMask(p.Bits(), 32), Xor: make([]byte, 4)},
 		&expr.Cmp{Op: op, Register: 1, Data: p.Masked().Addr().AsSlice()},
 	}
 }
@@ -90,29 +84,28 @@ func rejects() [][]expr.Any {
 	}
 }
 
-func concat(parts ...[]expr.Any) []expr.Any {
-	var all []expr.Any
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
+// tableName is the node's own, which nobody else writes.
+func tableName(c Config) string { return "optimist_" + c.Cluster + "_" + c.Node }
 
-func wasOff(conn *nftables.Conn, table *nftables.Table) bool {
+// emptied begins a transaction that deletes the table, if there is one.
+func emptied(c Config) (conn *nftables.Conn, table *nftables.Table, wasOff bool, err error) {
+	if conn, err = nftables.New(); err != nil {
+		return nil, nil, false, err
+	}
+	table = &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(c)}
 	chain, err := conn.ListChain(table, wasOffChain)
-	return err == nil && chain != nil
+	conn.AddTable(table) // so that the deletion finds one
+	conn.DelTable(table)
+	return conn, table, err == nil && chain != nil, nil
 }
 
-func deleteTable(c Config) error {
-	conn, err := nftables.New()
+func deleteTable(c Config) (wasOff bool, err error) {
+	conn, _, wasOff, err := emptied(c)
+	if err == nil {
+		err = conn.Flush()
+	}
 	if err != nil {
-		return err
+		return false, fmt.Errorf("delete nft table %s: %w", tableName(c), err)
 	}
-	table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(c)}
-	conn.AddTable(table)
-	conn.DelTable(table)
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("delete nft table %s: %w", table.Name, err)
-	}
-	return nil
+	return wasOff, nil
 }

@@ -3,6 +3,9 @@
 package network
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +25,17 @@ var gateway = net.IPv4(169, 254, 1, 1).To4()
 // nodeEnd is the hardware address of the node's end of every wire. It is given at creation, for udev replaces an address that the kernel
 // has drawn by one of its own, and the pod would go on sending to the first.
 var nodeEnd = net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee}
+
+// linkName has at most 15 characters: "vo", 5 of the node's hash, 8 of the pod's. The node's part keeps clusters apart that share a network
+// namespace; the link's alias has the pod's uid in full.
+func linkName(c Config, pod types.UID) string { return linkPrefix(c) + hash(string(pod), 8) }
+
+func linkPrefix(c Config) string { return "vo" + hash(c.Cluster+"/"+c.Node, 5) }
+
+func hash(s string, chars int) string {
+	sum := sha256.Sum256([]byte(s))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:chars]
+}
 
 // wire is a veth pair from the node's namespace to a pod's.
 type wire struct {
@@ -57,10 +71,26 @@ func (w wire) connect() error {
 	if err != nil {
 		return err
 	}
-	if err := w.inside(pod, eth0); err != nil {
-		return fmt.Errorf("inside the pod: %w", err)
+	in, out, own := eth0.Attrs().Index, outer.Attrs().Index, net.IP(w.address.AsSlice())
+	for _, do := range []func() error{
+		func() error { return pod.AddrReplace(eth0, &netlink.Addr{IPNet: host(own)}) },
+		func() error { return pod.LinkSetUp(eth0) },
+		func() error { return pod.NeighSet(neighbour(in, gateway, nodeEnd)) },
+		func() error {
+			return pod.RouteReplace(&netlink.Route{LinkIndex: in, Dst: host(gateway), Scope: netlink.SCOPE_LINK})
+		},
+		func() error { return pod.RouteReplace(&netlink.Route{LinkIndex: in, Gw: gateway}) },
+		func() error { return netlink.LinkSetUp(outer) },
+		func() error { return netlink.NeighSet(neighbour(out, own, eth0.Attrs().HardwareAddr)) },
+		func() error {
+			return netlink.RouteReplace(&netlink.Route{LinkIndex: out, Dst: host(own), Scope: netlink.SCOPE_LINK})
+		},
+	} {
+		if err := do(); err != nil {
+			return err
+		}
 	}
-	return w.outside(outer, eth0.Attrs().HardwareAddr)
+	return nil
 }
 
 func (w wire) whole(pod *netlink.Handle) bool {
@@ -80,39 +110,7 @@ func (w wire) add(inside netns.NsHandle) (netlink.Link, error) {
 	if err := netlink.LinkAdd(veth); err != nil {
 		return nil, fmt.Errorf("add veth pair %s: %w", w.name, err)
 	}
-	link, err := netlink.LinkByName(w.name)
-	if err != nil {
-		return nil, err
-	}
-	return link, netlink.LinkSetAlias(link, string(w.pod))
-}
-
-func (w wire) inside(pod *netlink.Handle, eth0 netlink.Link) error {
-	index := eth0.Attrs().Index
-	if err := pod.AddrReplace(eth0, &netlink.Addr{IPNet: host(w.address.AsSlice())}); err != nil {
-		return err
-	}
-	if err := pod.LinkSetUp(eth0); err != nil {
-		return err
-	}
-	if err := pod.NeighSet(neighbour(index, gateway, nodeEnd)); err != nil {
-		return err
-	}
-	if err := pod.RouteReplace(&netlink.Route{LinkIndex: index, Dst: host(gateway), Scope: netlink.SCOPE_LINK}); err != nil {
-		return err
-	}
-	return pod.RouteReplace(&netlink.Route{LinkIndex: index, Gw: gateway})
-}
-
-func (w wire) outside(outer netlink.Link, eth0 net.HardwareAddr) error {
-	index, ip := outer.Attrs().Index, net.IP(w.address.AsSlice())
-	if err := netlink.LinkSetUp(outer); err != nil {
-		return err
-	}
-	if err := netlink.NeighSet(neighbour(index, ip, eth0)); err != nil {
-		return err
-	}
-	return netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: host(ip), Scope: netlink.SCOPE_LINK})
+	return veth, netlink.LinkSetAlias(veth, string(w.pod))
 }
 
 func neighbour(link int, ip net.IP, at net.HardwareAddr) *netlink.Neigh {
@@ -144,15 +142,9 @@ func podLinks(c Config) ([]podLink, error) {
 
 // addressBehind is the address that the node routes to a link.
 func addressBehind(l netlink.Link) netip.Addr {
-	routes, err := netlink.RouteList(l, netlink.FAMILY_V4)
-	if err != nil {
-		return netip.Addr{}
-	}
+	routes, _ := netlink.RouteList(l, netlink.FAMILY_V4)
 	for _, r := range routes {
-		if r.Dst == nil {
-			continue
-		}
-		if ones, _ := r.Dst.Mask.Size(); ones == 32 {
+		if r.Dst != nil && bytes.Equal(r.Dst.Mask, net.CIDRMask(32, 32)) {
 			a, _ := netip.AddrFromSlice(r.Dst.IP.To4())
 			return a
 		}
@@ -162,18 +154,13 @@ func addressBehind(l netlink.Link) netip.Addr {
 
 // defaultMTU is that of the link which packets leave by: pods must not send more than it takes.
 func defaultMTU() int {
-	const usual = 1500
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return usual
-	}
+	routes, _ := netlink.RouteList(nil, netlink.FAMILY_V4)
 	for _, r := range routes {
-		if r.Dst != nil && !r.Dst.IP.IsUnspecified() {
-			continue
-		}
-		if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU > 0 {
-			return link.Attrs().MTU
+		if r.Dst == nil || r.Dst.IP.IsUnspecified() {
+			if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU > 0 {
+				return link.Attrs().MTU
+			}
 		}
 	}
-	return usual
+	return 1500
 }

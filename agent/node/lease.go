@@ -22,46 +22,38 @@ const (
 // renewals says every 10 s that this node lives.
 func (k *Keeper) renewals(ctx context.Context) error {
 	var held *coordinationv1.Lease
-	retry := firstRetry
-	for {
+	for retry := firstRetry; ctx.Err() == nil; {
 		renewed, err := k.renew(ctx, held)
-		if err != nil && ctx.Err() == nil {
-			k.config.Log.Warn("cannot renew the node's lease; trying again", "node", k.config.Name, "error", err)
-		}
-		pause := renewEvery
-		if held = renewed; held == nil {
-			pause, retry = retry, min(2*retry, lastRetry)
-		} else {
+		held = renewed
+		next := renewEvery
+		switch {
+		case err == nil:
 			retry = firstRetry
+		case ctx.Err() == nil:
+			k.config.Log.Warn("cannot renew the node's lease; trying again", "node", k.config.Name, "error", err)
+			held, next, retry = nil, retry, min(2*retry, lastRetry) // it is read again before it is written again
 		}
-		if sleep(ctx, pause) != nil {
-			return nil
+		select {
+		case <-ctx.Done():
+		case <-time.After(next):
 		}
 	}
+	return nil
 }
 
 // renew writes the time into the lease held (nil: find or make it) and returns what is held then.
 func (k *Keeper) renew(ctx context.Context, held *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	key := api.Key{Namespace: leases, Name: k.config.Name}
 	if held == nil {
-		found, err := api.Leases.Get(ctx, k.config.Service, key)
+		found, err := api.Leases.Get(ctx, k.config.Service, api.Key{Namespace: leases, Name: k.config.Name})
 		if apierrors.IsNotFound(err) {
-			return created(api.Leases.Create(ctx, k.config.Service, k.renewed(&coordinationv1.Lease{})))
+			return api.Leases.Create(ctx, k.config.Service, k.renewed(&coordinationv1.Lease{}))
 		}
 		if err != nil {
 			return nil, err
 		}
 		held = found
 	}
-	return created(api.Leases.Update(ctx, k.config.Service, k.renewed(held)))
-}
-
-// created forgets the lease after an error: it is read again before it is written again.
-func created(l *coordinationv1.Lease, err error) (*coordinationv1.Lease, error) {
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return api.Leases.Update(ctx, k.config.Service, k.renewed(held))
 }
 
 func (k *Keeper) renewed(old *coordinationv1.Lease) *coordinationv1.Lease {

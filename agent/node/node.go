@@ -3,12 +3,10 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"maps"
-	"net/netip"
 	goruntime "runtime"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,19 +18,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"optimist/internal/api"
+	"optimist/internal/informer"
 )
 
 const (
-	lookEvery    = 10 * time.Second // at runtime and status
-	reportEvery  = 5 * time.Minute  // even when nothing has changed
-	firstPause   = 200 * time.Millisecond
-	longestPause = 10 * time.Second
+	lookEvery   = 10 * time.Second // at runtime and status
+	reportEvery = 5 * time.Minute  // even when nothing has changed
+	soon        = time.Second      // after a failure
 )
 
 // Config says what the node is.
 type Config struct {
 	Service  api.Service
-	Nodes    Nodes
+	Nodes    informer.Reader[*corev1.Node] // has at least the own one
 	Name     string
 	Address  string
 	Labels   map[string]string
@@ -41,18 +39,11 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Nodes is a cache that has at least the own Node.
-type Nodes interface {
-	Get(api.Key) (*corev1.Node, bool)
-}
-
 // Keeper keeps the Node and its Lease.
 type Keeper struct {
 	config Config
 	wake   chan struct{} // capacity 1
-
-	mu    sync.Mutex
-	wired bool // the pod network is set up
+	wired  atomic.Bool   // the pod network is set up
 }
 
 // New makes the keeper; Run starts it.
@@ -70,42 +61,37 @@ func (k *Keeper) Wake() {
 
 // Wired tells that pods can be given addresses; before, the node is not ready.
 func (k *Keeper) Wired() {
-	k.mu.Lock()
-	k.wired = true
-	k.mu.Unlock()
+	k.wired.Store(true)
 	k.Wake()
 }
 
 // Register makes the Node, or finds it. It tries until ctx ends.
-func (k *Keeper) Register(ctx context.Context) (*corev1.Node, error) {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		n, err := k.register(ctx)
-		if err == nil {
-			return n, nil
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+func (k *Keeper) Register(ctx context.Context) error {
+	for {
+		err := k.register(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
 		}
 		k.config.Log.Warn("cannot register the node; trying again", "node", k.config.Name, "error", err)
-		if err := sleep(ctx, pause); err != nil {
-			return nil, err
+		select {
+		case <-ctx.Done():
+		case <-time.After(soon):
 		}
 	}
 }
 
-func (k *Keeper) register(ctx context.Context) (*corev1.Node, error) {
+func (k *Keeper) register(ctx context.Context) error {
 	own := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: k.config.Name, Labels: k.labels()}}
-	n, err := api.Nodes.Create(ctx, k.config.Service, own)
+	_, err := api.Nodes.Create(ctx, k.config.Service, own)
 	if !apierrors.IsAlreadyExists(err) {
-		return n, err
+		return err
 	}
-	if n, err = api.Nodes.Get(ctx, k.config.Service, api.Key{Name: k.config.Name}); err != nil {
-		return nil, err
+	n, err := api.Nodes.Get(ctx, k.config.Service, api.Key{Name: k.config.Name})
+	if err != nil {
+		return err
 	}
 	labelled := n.DeepCopy()
-	if labelled.Labels == nil {
-		labelled.Labels = map[string]string{}
-	}
+	metav1.SetMetaDataLabel(&labelled.ObjectMeta, corev1.LabelHostname, k.config.Name)
 	maps.Copy(labelled.Labels, k.labels())
 	return k.patch(ctx, n, labelled, "")
 }
@@ -144,48 +130,29 @@ func (k *Keeper) reports(ctx context.Context) error {
 func (k *Keeper) Step(ctx context.Context) error {
 	n, ok := k.config.Nodes.Get(api.Key{Name: k.config.Name})
 	if !ok {
-		_, err := k.register(ctx) // somebody deleted it
-		return err
+		return k.register(ctx) // somebody deleted it
 	}
 	now := time.Now()
 	want := n.DeepCopy()
 	k.describe(ctx, want, now)
-	if apiequality.Semantic.DeepEqual(want.Status, n.Status) && now.Sub(heartbeat(n)) < reportEvery {
+	if apiequality.Semantic.DeepEqual(want.Status, n.Status) && now.Sub(condition(&want.Status, corev1.NodeReady).LastHeartbeatTime.Time) < reportEvery {
 		return nil
 	}
-	for i := range want.Status.Conditions {
-		if c := &want.Status.Conditions[i]; owned[c.Type] {
-			c.LastHeartbeatTime = metav1.NewTime(now.Truncate(time.Second))
-		}
+	for _, own := range append(pressures, corev1.NodeCondition{Type: corev1.NodeReady}) {
+		condition(&want.Status, own.Type).LastHeartbeatTime = metav1.NewTime(now.Truncate(time.Second))
 	}
-	_, err := k.patch(ctx, n, want, "status")
-	return err
-}
-
-func heartbeat(n *corev1.Node) time.Time {
-	for _, c := range n.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.LastHeartbeatTime.Time
-		}
-	}
-	return time.Time{}
+	return k.patch(ctx, n, want, "status")
 }
 
 // patch writes the difference of two states.
-func (k *Keeper) patch(ctx context.Context, before, after *corev1.Node, sub string) (*corev1.Node, error) {
-	old, err := json.Marshal(before)
-	if err != nil {
-		return nil, err
-	}
-	now, err := json.Marshal(after)
-	if err != nil {
-		return nil, err
-	}
+func (k *Keeper) patch(ctx context.Context, before, after *corev1.Node, sub string) error {
+	old, _ := json.Marshal(before) // of typed objects these never fail
+	now, _ := json.Marshal(after)
 	patch, err := strategicpatch.CreateTwoWayMergePatch(old, now, &corev1.Node{})
-	if err != nil || string(patch) == "{}" {
-		return before, err
+	if err == nil && string(patch) != "{}" {
+		_, err = api.Nodes.Patch(ctx, k.config.Service, api.Key{Name: k.config.Name}, sub, types.StrategicMergePatchType, patch)
 	}
-	return api.Nodes.Patch(ctx, k.config.Service, api.Key{Name: k.config.Name}, sub, types.StrategicMergePatchType, patch)
+	return err
 }
 
 // describe sets the part of a Node's status that is the agent's.
@@ -195,20 +162,13 @@ func (k *Keeper) describe(ctx context.Context, n *corev1.Node, now time.Time) {
 	s.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: k.config.Address}, {Type: corev1.NodeHostName, Address: k.config.Name}}
 	version, err := k.config.Version(ctx)
 	if err == nil {
-		s.NodeInfo = info(version)
+		s.NodeInfo = machine()
+		s.NodeInfo.OperatingSystem, s.NodeInfo.Architecture = goruntime.GOOS, goruntime.GOARCH
+		s.NodeInfo.ContainerRuntimeVersion, s.NodeInfo.KubeletVersion = version, kubernetesVersion
 	}
-	for _, c := range pressures {
+	for _, c := range append(pressures, k.readiness(err)) {
 		setCondition(s, c, now)
 	}
-	setCondition(s, k.readiness(err), now)
-}
-
-func info(version string) corev1.NodeSystemInfo {
-	i := machine()
-	i.OperatingSystem, i.Architecture = goruntime.GOOS, goruntime.GOARCH
-	i.ContainerRuntimeVersion = version
-	i.KubeletVersion = kubernetesVersion
-	return i
 }
 
 // kubernetesVersion is the one whose behaviour this agent follows.
@@ -220,17 +180,12 @@ var pressures = []corev1.NodeCondition{
 	{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientPID", Message: "kubelet has sufficient PID available"},
 }
 
-var owned = map[corev1.NodeConditionType]bool{corev1.NodeReady: true, corev1.NodeMemoryPressure: true, corev1.NodeDiskPressure: true, corev1.NodePIDPressure: true}
-
 func (k *Keeper) readiness(runtime error) corev1.NodeCondition {
-	k.mu.Lock()
-	wired := k.wired
-	k.mu.Unlock()
 	c := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady"}
 	switch {
 	case runtime != nil:
 		c.Message = "container runtime is down: " + runtime.Error()
-	case !wired:
+	case !k.wired.Load():
 		c.Message = "container runtime network not ready: the node waits for its podCIDR"
 	default:
 		c.Status, c.Reason, c.Message = corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"
@@ -238,43 +193,23 @@ func (k *Keeper) readiness(runtime error) corev1.NodeCondition {
 	return c
 }
 
+// condition finds one, or adds it.
+func condition(s *corev1.NodeStatus, t corev1.NodeConditionType) *corev1.NodeCondition {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == t {
+			return &s.Conditions[i]
+		}
+	}
+	s.Conditions = append(s.Conditions, corev1.NodeCondition{Type: t})
+	return &s.Conditions[len(s.Conditions)-1]
+}
+
 // setCondition keeps the times of a condition that stays as it is.
 func setCondition(s *corev1.NodeStatus, c corev1.NodeCondition, now time.Time) {
-	for i := range s.Conditions {
-		old := &s.Conditions[i]
-		if old.Type != c.Type {
-			continue
-		}
-		c.LastHeartbeatTime, c.LastTransitionTime = old.LastHeartbeatTime, old.LastTransitionTime
-		if old.Status != c.Status {
-			c.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
-		}
-		*old = c
-		return
+	old := condition(s, c.Type)
+	c.LastHeartbeatTime, c.LastTransitionTime = old.LastHeartbeatTime, old.LastTransitionTime
+	if old.Status != c.Status {
+		c.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
 	}
-	c.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
-	s.Conditions = append(s.Conditions, c)
-}
-
-// PodCIDR is the node's share of pod addresses; false while it has none.
-func PodCIDR(n *corev1.Node) (netip.Prefix, bool, error) {
-	if n == nil || n.Spec.PodCIDR == "" {
-		return netip.Prefix{}, false, nil
-	}
-	p, err := netip.ParsePrefix(n.Spec.PodCIDR)
-	if err != nil {
-		return p, false, fmt.Errorf("node %s: spec.podCIDR: %w", n.Name, err)
-	}
-	return p, true, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	*old = c
 }

@@ -29,17 +29,20 @@ var (
 	oomKilled  = exit{code: 137, signal: 9, reason: "OOMKilled"}
 )
 
-func exited(code int) exit {
-	if code == 0 {
-		return exit{reason: "Completed"}
+func (s script) exit() exit {
+	switch {
+	case s.oom:
+		return oomKilled
+	case s.code == 0:
+		return terminated
 	}
-	return exit{code: code, reason: "Error"}
+	return exit{code: s.code, reason: "Error"}
 }
 
 // StartContainer makes the record of this attempt, unless it exists.
 func (r *Runtime) StartContainer(ctx context.Context, spec runtime.ContainerSpec) error {
 	life, fault := parse(slices.Concat(spec.Command, spec.Args))
-	if r.has(spec.ID) {
+	if r.find(spec.ID) != nil {
 		return nil
 	}
 	if life.startAfter > 0 {
@@ -74,24 +77,9 @@ func (r *Runtime) start(spec runtime.ContainerSpec, life script, fault error) er
 		return fmt.Errorf("%w: %s: %w", runtime.ErrCannotRun, spec.ID, fault)
 	}
 	if life.ends {
-		c.timer = time.AfterFunc(life.after, func() { r.expire(c) })
+		c.timer = time.AfterFunc(life.after, func() { r.locked(func() { r.end(c, life.exit()); r.tell(c.ID.Pod) }) })
 	}
 	return nil
-}
-
-// expire ends a container by itself.
-func (r *Runtime) expire(c *container) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c.Phase != runtime.Running {
-		return
-	}
-	if c.oom {
-		r.end(c, oomKilled)
-	} else {
-		r.end(c, exited(c.code))
-	}
-	r.tell(c.ID.Pod)
 }
 
 // end records the exit of what runs. The caller holds the mutex.
@@ -117,11 +105,9 @@ func (r *Runtime) Stop(ctx context.Context, id runtime.ContainerID, grace time.D
 	if grace <= 0 {
 		how = killed
 	} else if c.ignoreTerm {
-		t := time.NewTimer(grace)
-		defer t.Stop()
 		select {
 		case <-c.gone:
-		case <-t.C:
+		case <-time.After(grace):
 		case <-ctx.Done():
 			return fmt.Errorf("stop container %s: %w", id, ctx.Err())
 		}
@@ -149,10 +135,8 @@ func (r *Runtime) Remove(_ context.Context, id runtime.ContainerID) error {
 }
 
 func (b *sandbox) find(id runtime.ContainerID) *container {
-	for _, c := range b.containers {
-		if c.ID == id {
-			return c
-		}
+	if i := slices.IndexFunc(b.containers, func(c *container) bool { return c.ID == id }); i >= 0 {
+		return b.containers[i]
 	}
 	return nil
 }
@@ -166,5 +150,3 @@ func (r *Runtime) find(id runtime.ContainerID) *container {
 	}
 	return nil
 }
-
-func (r *Runtime) has(id runtime.ContainerID) bool { return r.find(id) != nil }

@@ -36,7 +36,9 @@ var programs = map[string]func(p runtime.Process) (int, error){
 
 // Exec runs one of the programs in a running container. "sh -c LINE" runs LINE, split at blanks.
 func (r *Runtime) Exec(_ context.Context, id runtime.ContainerID, p runtime.Process) (int, error) {
-	if !r.running(id) {
+	c, running := r.find(id), false
+	r.locked(func() { running = c != nil && c.Phase == runtime.Running })
+	if !running {
 		return 0, fmt.Errorf("exec in %s, which does not run: %w", id, runtime.ErrNotFound)
 	}
 	if len(p.Command) == 3 && strings.HasSuffix(p.Command[0], "sh") && p.Command[1] == "-c" {
@@ -50,13 +52,6 @@ func (r *Runtime) Exec(_ context.Context, id runtime.ContainerID, p runtime.Proc
 		return 0, fmt.Errorf("%w: %q: no such file or directory (simulated containers know cat, echo, exit, false, true)", runtime.ErrCannotRun, p.Command[0])
 	}
 	return run(p)
-}
-
-func (r *Runtime) running(id runtime.ContainerID) bool {
-	c := r.find(id)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return c != nil && c.Phase == runtime.Running
 }
 
 // Logs yields the lines of sim:print; they are not stored, for they all came with the start.

@@ -24,16 +24,17 @@ func (r *Runtime) Image(_ context.Context, ref string) (runtime.Image, error) {
 
 // Pull succeeds, unless the name asks for something else.
 func (r *Runtime) Pull(ctx context.Context, ref string, _ runtime.Credentials) (runtime.Image, error) {
-	repo := repository(ref)
-	switch {
+	var err error
+	switch repo := repository(ref); {
 	case strings.HasSuffix(repo, "missing"):
-		return runtime.Image{}, fmt.Errorf("pull %s: %w", ref, runtime.ErrNoImage)
+		err = runtime.ErrNoImage
 	case strings.HasSuffix(repo, "unauthorized"):
-		return runtime.Image{}, fmt.Errorf("pull %s: %w", ref, runtime.ErrUnauthorized)
+		err = runtime.ErrUnauthorized
 	case strings.HasSuffix(repo, "slow"):
-		if err := sleep(ctx, slowPull); err != nil {
-			return runtime.Image{}, fmt.Errorf("pull %s: %w", ref, err)
-		}
+		err = sleep(ctx, slowPull)
+	}
+	if err != nil {
+		return runtime.Image{}, fmt.Errorf("pull %s: %w", ref, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,10 +47,8 @@ func image(ref string) runtime.Image {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -110,27 +110,27 @@ func (r *Runtime) RemoveSandbox(_ context.Context, pod types.UID) error {
 	return nil
 }
 
-// feed is one caller of Events: the pods that changed since it last looked, each once.
+// feed is one caller of Events: the pods that changed since it last looked.
 type feed struct {
-	pods map[types.UID]bool
+	pods []types.UID
 	some chan struct{} // capacity 1
 }
 
 // Events yields pods in which a container ended by itself.
 func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
 	return func(yield func(types.UID, error) bool) {
-		f := &feed{pods: map[types.UID]bool{}, some: make(chan struct{}, 1)}
-		r.mu.Lock()
-		r.feeds[f] = true
-		r.mu.Unlock()
-		defer r.drop(f)
+		f := &feed{some: make(chan struct{}, 1)}
+		r.locked(func() { r.feeds[f] = true })
+		defer r.locked(func() { delete(r.feeds, f) })
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-f.some:
 			}
-			for _, pod := range r.take(f) {
+			var pods []types.UID
+			r.locked(func() { pods, f.pods = f.pods, nil })
+			for _, pod := range pods {
 				if !yield(pod, nil) {
 					return
 				}
@@ -139,28 +139,16 @@ func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
 	}
 }
 
-func (r *Runtime) drop(f *feed) {
+func (r *Runtime) locked(do func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.feeds, f)
+	do()
 }
 
-func (r *Runtime) take(f *feed) []types.UID {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var pods []types.UID
-	for pod := range f.pods {
-		pods = append(pods, pod)
-	}
-	clear(f.pods)
-	slices.Sort(pods)
-	return pods
-}
-
-// tell marks a pod as changed in every feed. The caller holds the mutex.
+// tell adds a pod to every feed. The caller holds the mutex.
 func (r *Runtime) tell(pod types.UID) {
 	for f := range r.feeds {
-		f.pods[pod] = true
+		f.pods = append(f.pods, pod)
 		select {
 		case f.some <- struct{}{}:
 		default: // it will look anyway
