@@ -37,21 +37,17 @@ func (p *pods) open(known iter.Seq[*corev1.Pod], boxes []runtime.Sandbox, spawn 
 	}
 }
 
-// changed wakes the worker of a pod, or starts it. It is the informer's listener.
+// changed wakes the worker of a pod, or starts it. It is the informer's listener. A pod that is to end, or to end sooner, interrupts its worker.
 func (p *pods) changed(c informer.Change) {
 	before, _ := c.Before.(*corev1.Pod)
 	after, _ := c.After.(*corev1.Pod)
-	if before != nil && (after == nil || after.UID != before.UID) {
+	same := before != nil && after != nil && before.UID == after.UID
+	if before != nil && !same {
 		p.wake(before, true)
 	}
 	if after != nil {
-		p.wake(after, urgent(before, after))
+		p.wake(after, same && !before.DeletionTimestamp.Equal(after.DeletionTimestamp))
 	}
-}
-
-// urgent changes interrupt a worker: its pod is to end, or to end sooner.
-func urgent(before, after *corev1.Pod) bool {
-	return before != nil && before.UID == after.UID && !before.DeletionTimestamp.Equal(after.DeletionTimestamp)
 }
 
 // wake tells a pod's worker that the Pod has changed. Before open there are no workers: they will look by themselves.

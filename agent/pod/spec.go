@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -33,10 +34,7 @@ func sandboxSpec(pod *corev1.Pod) runtime.SandboxSpec {
 
 // hostname fits into the 63 bytes that a host's name may have.
 func hostname(pod *corev1.Pod) string {
-	name := pod.Spec.Hostname
-	if name == "" {
-		name = pod.Name
-	}
+	name := cmp.Or(pod.Spec.Hostname, pod.Name)
 	return name[:min(len(name), 63)]
 }
 
@@ -59,33 +57,20 @@ func (h *Host) containerSpec(ctx context.Context, v View, s Step, image runtime.
 
 // secure takes over what of the security contexts the runtime knows; the container's goes before the pod's.
 func secure(spec *runtime.ContainerSpec, pod *corev1.PodSecurityContext, own *corev1.SecurityContext) error {
-	var user, group *int64
-	var nonRoot *bool
-	if pod != nil {
-		user, group, nonRoot = pod.RunAsUser, pod.RunAsGroup, pod.RunAsNonRoot
+	pod, own = cmp.Or(pod, &corev1.PodSecurityContext{}), cmp.Or(own, &corev1.SecurityContext{})
+	user, group := cmp.Or(own.RunAsUser, pod.RunAsUser), cmp.Or(own.RunAsGroup, pod.RunAsGroup)
+	spec.Privileged, spec.ReadOnlyRoot = is(own.Privileged), is(own.ReadOnlyRootFilesystem)
+	if user == nil {
+		return nil
 	}
-	if own != nil {
-		user, group, nonRoot = first(own.RunAsUser, user), first(own.RunAsGroup, group), first(own.RunAsNonRoot, nonRoot)
-		spec.Privileged = own.Privileged != nil && *own.Privileged
-		spec.ReadOnlyRoot = own.ReadOnlyRootFilesystem != nil && *own.ReadOnlyRootFilesystem
+	spec.User = strconv.FormatInt(*user, 10)
+	if group != nil {
+		spec.User += ":" + strconv.FormatInt(*group, 10)
 	}
-	if user != nil {
-		spec.User = strconv.FormatInt(*user, 10)
-		if group != nil {
-			spec.User += ":" + strconv.FormatInt(*group, 10)
-		}
-		if *user == 0 && nonRoot != nil && *nonRoot {
-			return fmt.Errorf("container's runAsUser breaks non-root policy (container: %s)", spec.ID.Name)
-		}
+	if *user == 0 && is(cmp.Or(own.RunAsNonRoot, pod.RunAsNonRoot)) {
+		return fmt.Errorf("container's runAsUser breaks non-root policy (container: %s)", spec.ID.Name)
 	}
 	return nil
-}
-
-func first[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // Linux' cgroup settings, as Kubernetes derives them.

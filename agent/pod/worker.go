@@ -106,8 +106,12 @@ func (w *Worker) Step(ctx context.Context) Next {
 	w.mu.Lock()
 	w.interrupt = cancel
 	w.mu.Unlock()
-	view, err := w.look(ctx)
-	if err != nil {
+	view := View{Memory: w.memory, Node: w.host.Node}
+	if pod, ok := w.host.Pods.Get(w.key); ok && pod.UID == w.uid {
+		view.Pod, w.pod = pod, pod
+	}
+	var err error
+	if view.Sandbox, err = w.host.Runtime.Sandbox(ctx, w.uid); err != nil {
 		if ctx.Err() == nil {
 			w.host.Log.Warn("cannot read the pod's state", "pod", w.key, "error", err)
 		}
@@ -133,16 +137,6 @@ func (w *Worker) Step(ctx context.Context) Next {
 		steps = steps[n:]
 	}
 	return next
-}
-
-func (w *Worker) look(ctx context.Context) (View, error) {
-	v := View{Memory: w.memory, Node: w.host.Node}
-	if pod, ok := w.host.Pods.Get(w.key); ok && pod.UID == w.uid {
-		v.Pod, w.pod = pod, pod
-	}
-	var err error
-	v.Sandbox, err = w.host.Runtime.Sandbox(ctx, w.uid)
-	return v, err
 }
 
 // together is how many of the steps are done side by side: containers stop at the same time.
