@@ -189,9 +189,9 @@ func ends(v View, now time.Time) bool {
 	return v.Pod.DeletionTimestamp != nil || terminal(v.Pod) || overdue(v.Pod, now)
 }
 
-func terminal(pod *corev1.Pod) bool { return terminalPhase(pod.Status.Phase) }
-
-func terminalPhase(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }
+func terminal(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
 
 // deadline is when spec.activeDeadlineSeconds are over; the zero time if there is no such limit.
 func deadline(pod *corev1.Pod) time.Time {

@@ -27,7 +27,6 @@ type Config struct {
 	Root       string // the run folder: sandboxes and the pipes of exec
 	LoggerPath string // the binary of cmd/logger, an absolute path
 	CgroupRoot string // the parent of all pods' cgroups, "/optimist-dev-n1"
-	HostsDir   string // per-registry settings (hosts.toml), "" = none; containerd's own is /etc/containerd/certs.d
 	ResolvConf string // copied to pods, "" = /etc/resolv.conf
 }
 

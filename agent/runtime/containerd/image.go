@@ -10,7 +10,6 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/core/remotes/docker/config"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
@@ -77,30 +76,21 @@ func (r *Runtime) imageFor(ctx context.Context, spec runtime.ContainerSpec) (cli
 	return client.NewImage(r.client, found[0]), nil
 }
 
-// Pull fetches and unpacks an image. The registry's settings come from HostsDir; a registry on this machine may speak plain HTTP.
+// Pull fetches and unpacks an image. A registry on this machine may speak plain HTTP.
 func (r *Runtime) Pull(ctx context.Context, ref string, login runtime.Credentials) (runtime.Image, error) {
 	ctx = r.in(ctx)
 	name, err := canonical(ref)
 	if err != nil {
 		return runtime.Image{}, fmt.Errorf("%w: %w", runtime.ErrNoImage, err)
 	}
+	hosts := config.HostOptions{Credentials: func(string) (string, string, error) { return login.Username, login.Password, nil }}
 	image, err := r.client.Pull(ctx, name,
-		client.WithResolver(r.resolver(ctx, login)),
+		client.WithResolver(docker.NewResolver(docker.ResolverOptions{Hosts: config.ConfigureHosts(ctx, hosts)})),
 		client.WithPullUnpack)
 	if err != nil {
 		return runtime.Image{}, pullError(name, err)
 	}
 	return r.describeImage(ctx, image)
-}
-
-func (r *Runtime) resolver(ctx context.Context, login runtime.Credentials) remotes.Resolver {
-	options := config.HostOptions{
-		Credentials: func(string) (string, string, error) { return login.Username, login.Password, nil },
-	}
-	if r.cfg.HostsDir != "" {
-		options.HostDir = config.HostDirFromRoot(r.cfg.HostsDir)
-	}
-	return docker.NewResolver(docker.ResolverOptions{Hosts: config.ConfigureHosts(ctx, options)})
 }
 
 // pullError tells what more pulling will not help from what it may.

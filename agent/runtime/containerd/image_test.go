@@ -7,8 +7,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,20 +77,6 @@ func TestPull(t *testing.T) {
 	}
 	if _, err := r.Pull(t.Context(), "127.0.0.1:1/x:1", runtime.Credentials{}); err == nil || errors.Is(err, runtime.ErrNoImage) {
 		t.Errorf("a registry that does not answer: %v", err)
-	}
-}
-
-func TestHostsFolderRedirects(t *testing.T) {
-	m := newMachine(t)
-	cfg := m.node(t).cfg
-	mirror := registryWith(t, nil)
-	cfg.HostsDir = m.path("hosts")
-	dir := filepath.Join(cfg.HostsDir, "example.org")
-	check(t, os.MkdirAll(dir, 0o755))
-	check(t, os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(`server = "http://`+mirror+`"`+"\n"), 0o600))
-	image := must(m.open(t, cfg).Pull(t.Context(), "example.org/team/box:1", runtime.Credentials{}))(t)
-	if image.Ref != "example.org/team/box:1" {
-		t.Errorf("image = %+v", image)
 	}
 }
 
