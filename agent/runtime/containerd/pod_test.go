@@ -216,9 +216,9 @@ func TestLimitsAndOOM(t *testing.T) {
 			t.Errorf("%s = %s, want %s", found[0], got, want)
 		}
 	}
-	hog := "head -c 200m /dev/zero | tail -n 1" // tail holds its last line, all of it
-	greedy := sh(r, id("p1", "greedy"), "exec tail -n 1 /dev/zero")
-	careful := sh(r, id("p1", "careful"), hog+" >/dev/null; echo survived; exit 0")
+	hog := "exec tail -n 1 /dev/zero" // tail holds its last line, all of it
+	greedy := sh(r, id("p1", "greedy"), hog)
+	careful := sh(r, id("p1", "careful"), "(echo 1000 >/proc/self/oom_score_adj; "+hog+"); exit 0") // the kernel shall choose the child
 	for _, spec := range []runtime.ContainerSpec{greedy, careful} {
 		spec.Limits.MemoryBytes = 32 << 20
 		run(t, r, spec)
