@@ -52,9 +52,8 @@ type Config struct {
 	TLS      *tls.Config
 	Ranges   registry.Ranges
 	Nodes    []Node
-	Copies   int // of the scheduler and of the controllers, of which one each leads; 0 = 1
-	Log      *slog.Logger
-	Ring     *console.Ring // may be nil
+	Copies   int          // of the scheduler and of the controllers, of which one each leads; 0 = 1
+	Log      *slog.Logger // nil: each part has a console of its own, for `ctl logs --component`
 }
 
 // Cluster runs the parts; each can be stopped and started alone.
@@ -76,7 +75,8 @@ type part struct {
 
 // New binds the parts and starts none.
 func New(cfg Config) (*Cluster, error) {
-	server, err := apiserver.New(apiserver.Config{Store: cfg.Store, Listener: cfg.Listener, TLS: cfg.TLS, Ranges: cfg.Ranges, Log: cfg.Log.With("component", "apiserver"), Ring: cfg.Ring})
+	log, ring := cfg.console("apiserver")
+	server, err := apiserver.New(apiserver.Config{Store: cfg.Store, Listener: cfg.Listener, TLS: cfg.TLS, Ranges: cfg.Ranges, Log: log, Ring: ring})
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,13 @@ func New(cfg Config) (*Cluster, error) {
 		c.links[name] = newLink()
 	}
 	return c, nil
+}
+
+func (cfg Config) console(part string) (*slog.Logger, *console.Ring) {
+	if cfg.Log != nil {
+		return cfg.Log.With("component", part), nil
+	}
+	return console.New(part)
 }
 
 // Controllers are the names of all controllers: whom certificates are needed for.
@@ -202,7 +209,7 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 	if link == nil {
 		return nil, c.unknown(name)
 	}
-	log := c.cfg.Log.With("component", name)
+	log, ring := c.cfg.console(name)
 	as := func(user string, groups ...string) api.Service {
 		return link.over(c.server.Service(api.User{Name: user, Groups: groups}))
 	}
@@ -210,16 +217,16 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 	case "apiserver":
 		return c.server.Run, nil
 	case "scheduler":
-		s := scheduler.New(scheduler.Config{Service: as(api.UserScheduler), ID: name, Log: log, Console: c.cfg.Ring})
+		s := scheduler.New(scheduler.Config{Service: as(api.UserScheduler), ID: name, Log: log, Console: ring})
 		return c.reachable(api.UserScheduler, s, s.Run), nil
 	case "controllers":
-		m := controllers.New(controllers.Config{Service: func(user string) api.Service { return as(user) }, ID: name, Log: log, Console: c.cfg.Ring})
+		m := controllers.New(controllers.Config{Service: func(user string) api.Service { return as(user) }, ID: name, Log: log, Console: ring})
 		return c.reachable(api.UserControllers, m, m.Run), nil
 	}
 	for _, n := range c.cfg.Nodes {
 		if name == "node/"+n.Name {
 			a := agent.New(agent.Config{Service: as(api.NodePrefix+n.Name, api.GroupNodes), Node: n.Name, Runtime: n.Runtime, Network: n.Network, Capacity: n.Capacity, Cluster: c.cfg.Name,
-				ClusterCIDR: c.cfg.Ranges.ClusterCIDR, ServiceCIDR: c.cfg.Ranges.ServiceCIDR, Log: log, Console: c.cfg.Ring})
+				ClusterCIDR: c.cfg.Ranges.ClusterCIDR, ServiceCIDR: c.cfg.Ranges.ServiceCIDR, Log: log, Console: ring})
 			return c.reachable(api.NodePrefix+n.Name, a, a.Run), nil
 		}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/bolt"
-	"optimist/internal/console"
 	"optimist/internal/pki"
 	"optimist/internal/port"
 )
@@ -28,7 +27,6 @@ type Simulation struct {
 func (s Simulation) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	log, ring := console.New("simulation")
 	l, err := port.Listen(s.Listen)
 	if err != nil {
 		return err
@@ -42,7 +40,7 @@ func (s Simulation) Run() error {
 	if err != nil {
 		return err
 	}
-	c, err := New(Config{Name: s.Name, Store: db, Listener: l, TLS: conf, Log: log, Ring: ring, Nodes: s.Nodes,
+	c, err := New(Config{Name: s.Name, Store: db, Listener: l, TLS: conf, Nodes: s.Nodes,
 		Ranges: registry.Ranges{ClusterCIDR: s.ClusterCIDR, ServiceCIDR: s.ServiceCIDR, NodeBits: 24}})
 	if err != nil {
 		return errors.Join(err, db.Close())
