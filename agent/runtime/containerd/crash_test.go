@@ -84,6 +84,9 @@ func TestAKilledShimIsAnExit(t *testing.T) {
 	pid := find(t, r, spec.ID).PID
 	stat := strings.Fields(string(must(os.ReadFile("/proc/" + itoa(pid) + "/stat"))(t)))
 	shim := atoi(t, stat[3])
+	address := must(filepath.Glob(m.path("state") + "/io.containerd.runtime.v2.task/*/*/address"))(t)
+	socket := strings.TrimPrefix(string(must(os.ReadFile(address[0]))(t)), "unix://")
+	defer os.Remove(socket) // a killed shim leaves it, and so does containerd
 	check(t, syscall.Kill(shim, syscall.SIGKILL))
 	c := exited(t, r, spec.ID)
 	if c.ExitCode != 137 && c.ExitCode != 255 {
