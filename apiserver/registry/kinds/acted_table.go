@@ -16,10 +16,10 @@ import (
 // warned says which fields are stored though nothing acts on them: whoever sets one is told so. A name goes when a version acts on its field.
 //
 // Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and
-// memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, hostNetwork, hostname, imagePullSecrets;
+// memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, hostNetwork, hostname, imagePullSecrets;
 // runAsUser, runAsGroup, runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
 var warned = newTable([]rule{
-	set[corev1.PodSpec](`affinity dnsConfig ephemeralContainers hostAliases hostIPC hostPID hostnameOverride overhead readinessGates resourceClaims
+	set[corev1.PodSpec](`affinity dnsConfig ephemeralContainers hostAliases hostIPC hostPID hostnameOverride overhead resourceClaims
 		resources runtimeClassName subdomain topologySpreadConstraints volumes`, inert),
 	set[corev1.PodSpec]("automountServiceAccountToken setHostnameAsFQDN shareProcessNamespace", inertUnless(false)),
 	set[corev1.PodSpec]("hostUsers", inertUnless(true)),
