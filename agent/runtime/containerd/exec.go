@@ -25,6 +25,8 @@ func (r *Runtime) Exec(ctx context.Context, id runtime.ContainerID, p runtime.Pr
 	switch {
 	case err == nil:
 		return code, nil
+	case ctx.Err() != nil: // containerd's words for it do not wrap it
+		err = errors.Join(ctx.Err(), err)
 	case strings.Contains(err.Error(), "OCI runtime exec failed"): // runc's refusal: no such command, no such user
 		err = fmt.Errorf("%w: %w", runtime.ErrCannotRun, err)
 	case errdefs.IsNotFound(err):
