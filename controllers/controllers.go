@@ -20,8 +20,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"optimist/internal/api"
 	"optimist/internal/console"
 	"optimist/internal/event"
@@ -95,11 +93,5 @@ func (c *Controllers) lead(ctx context.Context) error {
 
 // Connect serves the log and the decisions.
 func (c *Controllers) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	switch {
-	case t.Sub == "decisions":
-		return c.decisions.Connect(ctx, params)
-	case t.Sub == "log" && c.cfg.Console != nil:
-		return c.cfg.Console.Connect(ctx, params)
-	}
-	return nil, apierrors.NewBadRequest("the controllers have a log and decisions, but no " + t.Sub)
+	return c.decisions.Answer(ctx, t, params, c.cfg.Console)
 }

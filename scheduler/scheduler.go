@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -90,13 +89,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 
 // Connect answers over the kept connection: "log" is the scheduler's own log, "decisions" what it decided lately, and why.
 func (s *Scheduler) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	switch {
-	case t.Sub == "decisions":
-		return s.decisions.Connect(ctx, params)
-	case t.Sub == "log" && s.cfg.Console != nil:
-		return s.cfg.Console.Connect(ctx, params)
-	}
-	return nil, apierrors.NewBadRequest("the scheduler has no " + t.Sub)
+	return s.decisions.Answer(ctx, t, params, s.cfg.Console)
 }
 
 // lead decides on one pod after the other; the writes that follow run beside it.

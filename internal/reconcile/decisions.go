@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"optimist/internal/api"
 	"optimist/internal/console"
 )
@@ -61,6 +63,17 @@ func (d *Decisions) since(n int) ([]Decision, int, <-chan struct{}) {
 		all = append(all, d.ring[i%maxDecisions])
 	}
 	return all, d.n, d.more
+}
+
+// Answer serves what a component can be asked over the kept connection: "decisions", and "log" if it has a console.
+func (d *Decisions) Answer(ctx context.Context, t api.Target, params url.Values, log *console.Ring) (api.Stream, error) {
+	switch {
+	case t.Sub == "decisions":
+		return d.Connect(ctx, params)
+	case t.Sub == "log" && log != nil:
+		return log.Connect(ctx, params)
+	}
+	return nil, apierrors.NewBadRequest(t.Key.Name + " has a log and decisions, but no " + t.Sub)
 }
 
 // Connect serves the decisions as JSON lines, oldest first. With follow=true the stream goes on; object=deployment/default/web selects.
