@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +19,9 @@ import (
 
 type logs struct {
 	selection
-	container, component, node      string
+	container, node, color          string
+	components                      []string
+	asWritten                       bool
 	follow, previous, timestamps    bool
 	everyContainer, prefix, lenient bool
 	tail                            int64
@@ -34,16 +34,13 @@ type logSource struct {
 	container string
 }
 
-// components are those that run once in a cluster; an agent runs on every node.
-var components = []string{"apiserver", "scheduler", "controllers"}
-
 func logsCommand(s *session) *cobra.Command {
 	l := &logs{selection: selection{session: s}}
 	c := &cobra.Command{
-		Use:   "logs (POD | TYPE/NAME | -l SELECTOR | --component NAME)",
+		Use:   "logs (POD | TYPE/NAME | -l SELECTOR | --component NAME,…)",
 		Short: "Print what containers, or the cluster's own components, have written",
-		Example: "  ctl logs web-1\n  ctl logs -f deploy/web --tail=20\n  ctl logs -l app=web --all-containers --prefix\n  ctl logs --component scheduler -f\n" +
-			"  ctl logs --component agent --node n1",
+		Example: "  ctl logs web-1\n  ctl logs -f deploy/web --tail=20\n  ctl logs -l app=web --all-containers --prefix\n  ctl logs --component scheduler,node/n1 -f\n" +
+			"  ctl logs --component all --since=1m",
 		ValidArgsFunction: s.completeNames(api.PodKind),
 		RunE:              l.run,
 	}
@@ -58,9 +55,11 @@ func logsCommand(s *session) *cobra.Command {
 	f.Int64Var(&l.tail, "tail", -1, "How many of the last lines; -1 means all (10 with a selector)")
 	f.DurationVar(&l.since, "since", 0, "Only lines younger than this: 5s, 2m, 3h")
 	f.BoolVar(&l.lenient, "ignore-errors", false, "Go on with the next container after an error")
-	f.StringVar(&l.component, "component", "", "apiserver, scheduler, controllers or agent instead of a container")
+	f.StringSliceVar(&l.components, "component", nil, "Instead of containers the cluster's own parts: apiserver, scheduler, controllers, node/NAME (its agent), agent (of every node), all")
+	f.StringVar(&l.color, "color", "auto", "With --component: auto (on a terminal, unless NO_COLOR is set), always or never")
+	f.BoolVar(&l.asWritten, "raw", false, "With --component: the lines as they were written")
 	f.StringVar(&l.node, "node", "", "With --component agent: of which node")
-	complete(c, "component", cobra.FixedCompletions(append(components, "agent"), cobra.ShellCompDirectiveNoFileComp))
+	complete(c, "component", cobra.FixedCompletions(append(components, "agent", "all"), cobra.ShellCompDirectiveNoFileComp))
 	complete(c, "node", s.completeNames(api.NodeKind))
 	return c
 }
@@ -70,6 +69,9 @@ const maxFollowed = 50
 
 // run prints one log after the other, or follows them together.
 func (l *logs) run(c *cobra.Command, args []string) error {
+	if len(l.components) > 0 {
+		return l.runComponents(c, args)
+	}
 	sources, err := l.sources(c, args)
 	if err != nil {
 		return err
@@ -100,8 +102,6 @@ func (l *logs) run(c *cobra.Command, args []string) error {
 // sources says which logs the arguments and flags mean.
 func (l *logs) sources(c *cobra.Command, args []string) ([]logSource, error) {
 	switch {
-	case l.component != "":
-		return l.componentSource(c, args)
 	case l.label != "" && len(args) > 0:
 		return nil, usage(c, "only a selector (-l) or a POD name is allowed")
 	case l.label != "":
@@ -117,21 +117,6 @@ func (l *logs) sources(c *cobra.Command, args []string) ([]logSource, error) {
 		return nil, err
 	}
 	return l.ofPod(c, pod)
-}
-
-func (l *logs) componentSource(c *cobra.Command, args []string) ([]logSource, error) {
-	target := api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: l.component}, Sub: "log"}
-	switch {
-	case len(args) > 0:
-		return nil, usage(c, "only --component or a POD name is allowed")
-	case l.component == "agent" && l.node == "":
-		return nil, usage(c, "--component agent needs --node: `ctl get nodes` lists them")
-	case l.component == "agent":
-		target.Kind, target.Key.Name = api.NodeKind, l.node
-	case !slices.Contains(components, l.component):
-		return nil, usage(c, "unknown component %q: there are %s and agent", l.component, strings.Join(components, ", "))
-	}
-	return []logSource{{target: target}}, nil
 }
 
 func (l *logs) selected(c *cobra.Command) (all []logSource, err error) {

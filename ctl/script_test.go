@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	corev1 "k8s.io/api/core/v1"
@@ -31,6 +32,7 @@ import (
 //	node NAME                                  an agent that ends pods as soon as it is asked to, and answers logs, exec and images
 func TestScripts(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
+	time.Local = time.UTC // the scripts know the times of log lines
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -193,6 +195,8 @@ func (a answerer) answer(s api.Stream, t api.Target, params url.Values) {
 		say(api.ChannelStdout, fmt.Sprintf("image-of-%d-bytes\n", len(input(s))))
 	case t.Sub == "images":
 		say(api.ChannelStdout, `[{"name":"web:dev","size":2097152}]`)
+	case t.Sub == "log" && spoken[a] != "":
+		say(api.ChannelStdout, spoken[a])
 	case t.Sub == "log":
 		say(api.ChannelStdout, fmt.Sprintf("%s says %s\n", a, params.Encode()))
 	case params.Get("command") == "cat":
@@ -205,6 +209,15 @@ func (a answerer) answer(s api.Stream, t api.Target, params url.Values) {
 		say(api.ChannelStdout, params.Encode()+"\n")
 	}
 	say(api.ChannelError, `{"status":"Success"}`)
+}
+
+// spoken is what components have logged; others only repeat what they were asked.
+var spoken = map[answerer]string{
+	api.UserScheduler: `time=2020-01-01T00:00:00.002Z level=INFO msg=acted component=scheduler object=pod/default/web revision=7 cause=trigger@7+1 step="bind to n1" why="it has most room" wrote=8
+`,
+	api.UserControllers: `time=2020-01-01T00:00:00.001Z level=INFO msg=leading component=controllers lease=kube-system/optimist-controllers epoch=1
+time=2020-01-01T00:00:00.003Z level=WARN msg="reconcile failed, will retry" component=controllers controller=deployment object=deployment/default/web cause=trigger@8 retry=5ms err="not now"
+`,
 }
 
 func input(s api.Stream) string {

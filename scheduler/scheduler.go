@@ -166,7 +166,7 @@ func (s *Scheduler) carryOut(ctx context.Context, it *item, pod *corev1.Pod, d d
 	noted := reconcile.Decision{Time: time.Now(), Object: "pod/" + it.key.String(), Revision: api.RevisionOf(pod), Causes: it.causes, Why: d.why()}
 	if d.node == "" {
 		noted.Step = "wait: fits nowhere"
-		s.explain(ctx, pod, d)
+		noted.Wrote = s.explain(ctx, pod, d)
 		s.retry(it, d.refusedBy())
 	} else {
 		noted.Step = "bind to " + d.node
@@ -177,6 +177,17 @@ func (s *Scheduler) carryOut(ctx context.Context, it *item, pod *corev1.Pod, d d
 		s.settle(ctx, it, pod, d, err)
 	}
 	s.decisions.Add(noted)
+	s.log(ctx, noted)
+}
+
+// log tells what was written; why a pod still waits stands in the log once.
+func (s *Scheduler) log(ctx context.Context, d reconcile.Decision) {
+	if d.Wrote == 0 {
+		return
+	}
+	line := console.Act{Object: d.Object, Revision: d.Revision, Causes: d.Causes, Wrote: d.Wrote}
+	line.Did("", d.Step, d.Why)
+	line.Log(ctx, s.cfg.Log, slog.LevelInfo)
 }
 
 func (s *Scheduler) bind(ctx context.Context, pod *corev1.Pod, d decision) (api.Revision, error) {
@@ -190,7 +201,6 @@ func (s *Scheduler) bind(ctx context.Context, pod *corev1.Pod, d decision) (api.
 	if err != nil {
 		return 0, err
 	}
-	s.cfg.Log.Info("bound", "pod", key, "node", d.node, "revision", api.RevisionOf(pod), "why", d.why())
 	s.events.Event(ctx, pod, corev1.EventTypeNormal, "Scheduled", "Successfully assigned "+key.String()+" to "+d.node)
 	return r.Revision, nil
 }
@@ -215,11 +225,11 @@ func (s *Scheduler) settle(ctx context.Context, it *item, pod *corev1.Pod, d dec
 }
 
 // explain writes why a pod fits nowhere into its condition PodScheduled and an Event, unless the condition says so already.
-func (s *Scheduler) explain(ctx context.Context, pod *corev1.Pod, d decision) {
+func (s *Scheduler) explain(ctx context.Context, pod *corev1.Pod, d decision) api.Revision {
 	message := d.message()
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Message == message {
-			return
+			return 0
 		}
 	}
 	patch, err := json.Marshal(map[string]any{
@@ -228,14 +238,18 @@ func (s *Scheduler) explain(ctx context.Context, pod *corev1.Pod, d decision) {
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: message,
 			ObservedGeneration: pod.Generation, LastTransitionTime: metav1.Now(),
 		}}}})
+	var wrote *corev1.Pod
 	if err == nil {
-		_, err = api.Pods.Patch(ctx, s.svc, api.KeyOf(pod), "status", types.StrategicMergePatchType, patch)
+		wrote, err = api.Pods.Patch(ctx, s.svc, api.KeyOf(pod), "status", types.StrategicMergePatchType, patch)
 	}
 	if err != nil && !reconcile.Stale(err) && ctx.Err() == nil {
 		s.cfg.Log.Warn("cannot explain why a pod is unschedulable, will retry", "pod", api.KeyOf(pod), "err", err)
 	}
-	s.cfg.Log.Info("unschedulable", "pod", api.KeyOf(pod), "revision", api.RevisionOf(pod), "why", d.why())
 	s.events.Event(ctx, pod, corev1.EventTypeWarning, "FailedScheduling", message)
+	if err != nil {
+		return 0
+	}
+	return api.RevisionOf(wrote)
 }
 
 func (s *Scheduler) retry(it *item, refusedBy map[string]bool) {

@@ -37,7 +37,7 @@ var deeds = map[Verb]deed{
 	Stop:           {do: (*Worker).stop, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
 	Remove:         {do: (*Worker).remove, level: slog.LevelDebug, delay: images.Delay},
 	RemoveSandbox:  {do: (*Worker).removeSandbox, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
-	WriteStatus:    {do: (*Worker).writeStatus, level: slog.LevelDebug, delay: shortly},
+	WriteStatus:    {do: (*Worker).writeStatus, delay: shortly},
 	DeletePod:      {do: (*Worker).deletePod, delay: shortly},
 }
 

@@ -1,7 +1,9 @@
 package pod
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +42,11 @@ type Step struct {
 	Status    *corev1.PodStatus   // WriteStatus
 	Until     time.Time           // Wait
 	Why       string
+}
+
+// String is the step in words: "StartContainer web".
+func (s Step) String() string {
+	return strings.TrimSpace(string(s.Do) + " " + cmp.Or(s.Container, s.ID.Name))
 }
 
 // Key names the step among those of its pod, for Memory.Troubles. All that brings a container up shares the container's.

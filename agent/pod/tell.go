@@ -33,6 +33,7 @@ func (w *Worker) writeStatus(ctx context.Context, v View, s Step) error {
 	if err != nil {
 		return err
 	}
+	w.line.Wrote = written.Revision
 	w.tellBackOffs(ctx, v, s.Status)
 	v.Pod, _ = written.Object.(*corev1.Pod)
 	if v.Pod != nil && len(report(v, time.Now(), "")) > 0 {

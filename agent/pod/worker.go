@@ -1,7 +1,6 @@
 package pod
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"optimist/agent/network"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
+	"optimist/internal/console"
 	"optimist/internal/event"
 	"optimist/internal/informer"
 )
@@ -40,6 +40,7 @@ type Worker struct {
 	uid    types.UID
 	memory Memory
 	pod    *corev1.Pod   // as last seen
+	line   *console.Act  // what the step in progress has done so far
 	wake   chan struct{} // capacity 1: only the newest state matters
 
 	mu        sync.Mutex
@@ -120,6 +121,8 @@ func (w *Worker) Step(ctx context.Context) Next {
 	if w.pod != nil { // why the worker writes: the Pod as it was last seen (law 7)
 		ctx = api.WithCauses(ctx, api.Causes{}.Add(api.Cause{Type: api.CauseTrigger, Revision: api.RevisionOf(w.pod)}))
 	}
+	w.line = &console.Act{Object: "pod/" + w.key.String(), Revision: w.seen(view), Causes: api.CausesFrom(ctx)}
+	defer w.line.Log(ctx, w.host.Log, slog.LevelInfo)
 	var next Next
 	for steps := Plan(view, time.Now()); len(steps) > 0; {
 		switch steps[0].Do {
@@ -166,7 +169,9 @@ func (w *Worker) act(ctx context.Context, v View, steps []Step) bool {
 			good = false
 			continue
 		}
-		w.host.Log.Log(ctx, deeds[s.Do].level, "pod step", "pod", w.key, "do", s.Do, "container", cmp.Or(s.Container, s.ID.Name), "why", s.Why)
+		if w.host.Log.Enabled(ctx, deeds[s.Do].level) {
+			w.line.Did(string(s.Do), s.String(), s.Why)
+		}
 		if s.Do != FindImage || w.memory.Images[s.Container].ID != "" {
 			delete(w.memory.Troubles, s.Key())
 		}
@@ -193,7 +198,7 @@ func (w *Worker) failed(ctx context.Context, s Step, err error) {
 		d.reason = f.reason
 	}
 	w.memory.fail(s.Key(), d.reason, err.Error(), time.Now(), d.delay)
-	w.host.Log.Warn("pod step failed", "pod", w.key, "do", s.Do, "container", s.Container, "why", s.Why, "error", err)
+	w.host.Log.Warn("pod step failed", "object", w.line.Object, "cause", w.line.Causes.String(), "step", s.String(), "why", s.Why, "error", err)
 	if d.event == "" {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -233,10 +234,23 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 	return nil, c.unknown(name)
 }
 
-// reachable runs a component that others may Connect to while it runs.
+// reachable runs a component that others may Connect to while it runs; with it their streams end.
 func (c *Cluster) reachable(user string, to api.Connector, run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		defer c.server.Register(user, to)()
+		defer c.server.Register(user, mortal{to, ctx})()
 		return run(ctx)
 	}
+}
+
+// mortal is a Connector whose streams end when its life does.
+type mortal struct {
+	api.Connector
+	life context.Context
+}
+
+func (m mortal) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	ctx, end := context.WithCancel(ctx)
+	forget := context.AfterFunc(m.life, end)
+	context.AfterFunc(ctx, func() { forget() })
+	return m.Connector.Connect(ctx, t, params)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 )
 
@@ -22,6 +23,9 @@ type Cause struct {
 	Type     CauseType `json:"type"`
 	Revision Revision  `json:"revision"`
 }
+
+// String is the edge in short: "trigger@412".
+func (c Cause) String() string { return string(c.Type) + "@" + c.Revision.String() }
 
 // MaxCauses bounds the edges kept for one write.
 const MaxCauses = 8
@@ -50,6 +54,18 @@ func (c Causes) Merge(o Causes) Causes {
 	m := c.Add(o.Edges...)
 	m.More += o.More
 	return m
+}
+
+// String is the newest edge and how many more there are: "trigger@412+2".
+func (c Causes) String() string {
+	n := len(c.Edges) - 1
+	if n < 0 {
+		return ""
+	}
+	if more := n + c.More; more > 0 {
+		return fmt.Sprintf("%s+%d", c.Edges[n], more)
+	}
+	return c.Edges[n].String()
 }
 
 type causesKey struct{}

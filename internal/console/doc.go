@@ -5,6 +5,8 @@
 //	                                             └──▶ Ring ◀── Connect(sub "log", tailLines=100, follow=true)
 //	near, far := console.Pipe(ctx)              what one end sends the other receives
 //
+//	Act: what one look at an object led to  ──▶ one line of the log ──▶ Parse ──▶ `ctl logs --component` shows it
+//
 // Invariants: the ring holds at most Lines lines; a reader that falls behind is told how many it missed; writing never waits for readers.
 //
 // Real Kubernetes leaves component logs to the machine (journald, or files of static pods): one logs in there to read them.

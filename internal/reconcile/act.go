@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/internal/api"
+	"optimist/internal/console"
 )
 
 // Action is one step of a plan: the request to make, and why.
@@ -29,12 +29,12 @@ type Say struct {
 	Failed                string     // the Warning's reason if the action fails; "" = say nothing then
 }
 
-// Act takes the steps of a plan in order and stops at the first that fails. Each is kept as a decision; what was done for one reason is one
-// line in the log.
+// Act takes the steps of a plan in order and stops at the first that fails. Each is kept as a decision; all that one reconcile did is one line
+// in the log.
 func Act(ctx context.Context, d Deps, about api.Object, plan []Action) error {
 	causes := api.Causes{}.Add(api.Cause{Type: api.CauseOwner, Revision: api.RevisionOf(about)})
-	done := doing{log: d.Log, object: describe(about)}
-	defer done.flush()
+	line := lineOf(ctx)
+	line.Object, line.Revision = describe(about), api.RevisionOf(about)
 	for _, a := range plan {
 		if a.Fresh {
 			if err := fresh(ctx, d.Service, about); err != nil {
@@ -50,42 +50,24 @@ func Act(ctx context.Context, d Deps, about api.Object, plan []Action) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", a, err)
 		}
-		done.add(a, result.Revision)
+		line.Did(a.sort(), a.String(), a.Why)
+		line.Wrote = result.Revision
 	}
 	return nil
 }
 
-// doing gathers steps of one sort that follow each other: a burst of creates is one line.
-type doing struct {
-	log      *slog.Logger
-	object   string
-	first    Action
-	n        int
-	revision api.Revision // of the last
+type lineKey struct{}
+
+// lineOf is the line of the log that a Loop writes when the reconcile of this ctx is over. Nobody sees that of another ctx.
+func lineOf(ctx context.Context) *console.Act {
+	if line, ok := ctx.Value(lineKey{}).(*console.Act); ok {
+		return line
+	}
+	return &console.Act{}
 }
 
-func (d *doing) add(a Action, r api.Revision) {
-	if d.n > 0 && (a.Verb != d.first.Verb || !a.Kind.Is(d.first.Kind) || a.Sub != d.first.Sub || a.Why != d.first.Why) {
-		d.flush()
-	}
-	if d.n == 0 {
-		d.first = a
-	}
-	d.n++
-	d.revision = r
-}
-
-func (d *doing) flush() {
-	if d.n == 0 {
-		return
-	}
-	step := d.first.String()
-	if d.n > 1 {
-		step = fmt.Sprintf("%s and %d more", step, d.n-1)
-	}
-	d.log.Info("acted", "object", d.object, "step", step, "why", d.first.Why, "revision", d.revision)
-	d.n = 0
-}
+// sort is what steps have in common that can be told in one breath.
+func (a Action) sort() string { return string(a.Verb) + " " + a.Kind.String() + "/" + a.Sub }
 
 // String is the step in words: "create pods default/web-x1".
 func (a Action) String() string {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"optimist/internal/api"
+	"optimist/internal/console"
 	"optimist/internal/informer"
 )
 
@@ -105,7 +106,7 @@ func (l *Loop) step(ctx context.Context) (wait time.Duration, worked bool) {
 		l.queue.add(key, causes, time.Now()) // we were told to stop, perhaps half-way: whoever leads next here begins with it
 	case err != nil:
 		pause := l.queue.failed(key)
-		l.report(key, err, pause)
+		l.report(key, causes, err, pause)
 		l.queue.add(key, causes, time.Now().Add(pause))
 	default:
 		l.queue.succeeded(key)
@@ -120,16 +121,26 @@ func (l *Loop) reconcile(ctx context.Context, key api.Key, causes api.Causes) (t
 	if err := l.deps.Set.Settle(ctx); err != nil {
 		return 0, err
 	}
-	return l.Reconcile(api.WithCauses(ctx, causes), key)
+	line := &console.Act{Causes: causes}
+	defer line.Log(ctx, l.deps.Log, slog.LevelInfo)
+	return l.Reconcile(context.WithValue(api.WithCauses(ctx, causes), lineKey{}, line), key)
 }
 
 // report logs a failure, unless it only says that the plan was made on a state that has passed.
-func (l *Loop) report(key api.Key, err error, pause time.Duration) {
+func (l *Loop) report(key api.Key, causes api.Causes, err error, pause time.Duration) {
 	level := slog.LevelWarn
 	if Stale(err) {
 		level = slog.LevelDebug
 	}
-	l.deps.Log.Log(context.Background(), level, "reconcile failed, will retry", "object", key.String(), "retry", pause, "err", err)
+	l.deps.Log.Log(context.Background(), level, "reconcile failed, will retry", "object", l.object(key), "cause", causes.String(), "retry", pause, "err", err)
+}
+
+// object names a key as the decisions do.
+func (l *Loop) object(key api.Key) string {
+	if l.For == nil {
+		return key.String()
+	}
+	return l.For.Singular + "/" + key.String()
 }
 
 // Stale reports whether an error means that the world had moved on when we wrote: looking again is the whole cure.

@@ -206,21 +206,42 @@ func TestActTakesStepsInOrderAndStopsAtTheFirstThatFails(t *testing.T) {
 	}
 }
 
-func TestABurstIsOneLineInTheLog(t *testing.T) {
-	var b strings.Builder
-	d := Deps{Service: &tape{}, Log: slog.New(slog.NewTextHandler(&b, nil))}
-	var plan []Action
-	for _, name := range []string{"a", "b", "c"} {
-		plan = append(plan, Create(api.PodKind, pod(name, ""), "3 are missing", nil))
-	}
-	plan = append(plan, Delete(api.PodKind, pod("d", "1"), "it is old", nil))
-	if err := Act(t.Context(), d, set("4"), plan); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], `step="create pods default/a and 2 more" why="3 are missing"`) || !strings.Contains(lines[1], `step="delete pods default/d"`) {
-		t.Error(b.String())
-	}
+func TestAReconcileIsOneLineInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		b := newBench()
+		b.deps.Log = slog.New(slog.NewTextHandler(&out, nil))
+		b.deps.Service = &tape{}
+		b.Reconcile = func(ctx context.Context, _ api.Key) (time.Duration, error) {
+			var plan []Action
+			for _, name := range []string{"a", "b", "c"} {
+				plan = append(plan, Create(api.PodKind, pod(name, ""), "3 are missing", nil))
+			}
+			if err := Act(ctx, b.deps, set("4"), append(plan, Delete(api.PodKind, pod("d", "1"), "it is old", nil))); err != nil {
+				return 0, err
+			}
+			return 0, Act(ctx, b.deps, set("4"), []Action{Update(api.ReplicaSetKind, "status", set("4"), "it is old", nil)}) // what a failure is reported with
+		}
+		b.set.Deliver(api.PodKind, []api.Event{{Type: api.Added, Object: pod("a", "6"), Revision: 6}, {Type: api.Added, Object: pod("b", "7"), Revision: 7}})
+		b.Step(t.Context())
+		if want := `level=INFO msg=acted object=replicaset/default/web revision=4 cause=trigger@7+2 ` +
+			`step="create pods default/a and 2 more; delete pods default/d; update replicasets.apps/status default/web" why="3 are missing; it is old" wrote=100`; lastLine(out.String()) != want {
+			t.Errorf("\n got %s\nwant %s", out.String(), want)
+		}
+		out.Reset()
+		b.Reconcile = func(context.Context, api.Key) (time.Duration, error) { return 0, errors.New("no") }
+		b.set.Deliver(api.PodKind, []api.Event{{Type: api.Modified, Object: pod("a", "8"), Revision: 8}})
+		b.Step(t.Context())
+		if want := `level=WARN msg="reconcile failed, will retry" object=replicaset/default/web cause=trigger@8 retry=5ms err=no`; lastLine(out.String()) != want {
+			t.Errorf("what only failed:\n got %s\nwant %s", out.String(), want)
+		}
+	})
+}
+
+// lastLine is the only line of a log, without its time.
+func lastLine(log string) string {
+	_, rest, _ := strings.Cut(strings.TrimSuffix(log, "\n"), " ")
+	return rest
 }
 
 func TestClaim(t *testing.T) {

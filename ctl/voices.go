@@ -1,0 +1,217 @@
+package ctl
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"optimist/internal/api"
+	"optimist/internal/console"
+)
+
+// components are those that run once in a cluster; an agent runs on every node.
+var components = []string{"apiserver", "scheduler", "controllers"}
+
+// voice is a component that can be asked for its log.
+type voice struct {
+	name   string
+	target api.Target
+}
+
+// voices prints the logs of several components as one, in the order of time.
+type voices struct {
+	*logs
+	style
+	out, errs io.Writer
+
+	mu   sync.Mutex // guards what follows
+	held []spoken
+}
+
+// spoken is a line that waits for older ones of other components.
+type spoken struct {
+	at, arrived time.Time
+	text        string
+}
+
+const (
+	patience = 200 * time.Millisecond // how long a line waits, when several logs are followed
+	again    = time.Second            // between questions to a component that has died
+)
+
+// runComponents prints what components have logged, or follows it through their deaths.
+func (l *logs) runComponents(c *cobra.Command, args []string) error {
+	all, err := l.voices(c, args)
+	if err != nil {
+		return err
+	}
+	v := &voices{logs: l, out: c.OutOrStdout(), errs: c.ErrOrStderr()}
+	if v.style, err = newStyle(l.color, v.out, all); err != nil {
+		return usage(c, "%v", err)
+	}
+	ctx, cancel := context.WithCancel(c.Context())
+	var telling sync.WaitGroup
+	if l.follow {
+		telling.Go(func() { v.keepTelling(ctx) })
+	}
+	var g errgroup.Group
+	for _, one := range all {
+		g.Go(func() error { return v.hear(ctx, one, len(all) > 1) })
+	}
+	err = g.Wait()
+	cancel()
+	telling.Wait()
+	return errors.Join(err, v.tell(time.Now()))
+}
+
+// voices says which logs are meant.
+func (l *logs) voices(c *cobra.Command, args []string) (all []voice, err error) {
+	if len(args) > 0 {
+		return nil, usage(c, "only --component or a POD name is allowed")
+	}
+	add := func(name string, k *api.Kind, object string) {
+		v := voice{name, api.Target{Kind: k, Key: api.Key{Name: object}, Sub: "log"}}
+		if !slices.Contains(all, v) {
+			all = append(all, v)
+		}
+	}
+	for _, name := range l.components {
+		node, isNode := strings.CutPrefix(name, "node/")
+		switch {
+		case slices.Contains(components, name):
+			add(name, api.ComponentStatusKind, name)
+		case isNode && node != "":
+			add(name, api.NodeKind, node)
+		case name == "agent" && l.node != "":
+			add("node/"+l.node, api.NodeKind, l.node)
+		case name == "agent" || name == "all":
+			if name == "all" {
+				for _, one := range components {
+					add(one, api.ComponentStatusKind, one)
+				}
+			}
+			nodes, err := api.Nodes.List(c.Context(), l, "", api.ListOptions{})
+			if err != nil {
+				return nil, err
+			}
+			for _, n := range nodes {
+				add("node/"+n.Name, api.NodeKind, n.Name)
+			}
+		default:
+			return nil, usage(c, "unknown component %q: there are %s, node/NAME, agent (those of all nodes) and all", name, strings.Join(components, ", "))
+		}
+	}
+	if len(all) > maxFollowed {
+		return nil, fmt.Errorf("%d logs at once are too many (at most %d): name fewer nodes", len(all), maxFollowed)
+	}
+	return all, nil
+}
+
+// hear passes on what a component has logged. Of one that dies while it is followed, or among others, it says so and asks again.
+func (v *voices) hear(ctx context.Context, from voice, others bool) error {
+	l := &listener{voices: v, name: from.name}
+	if v.since > 0 {
+		l.after = time.Now().Add(-v.since)
+	}
+	params := v.params("")
+	for troubled := false; ; troubled = true {
+		err := v.listen(ctx, from.target, params, l)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return ctx.Err()
+		case !v.follow && others:
+			return fmt.Errorf("%s: %w", from.name, err)
+		case !v.follow || !others && l.last.IsZero():
+			return err
+		case !troubled || l.heard:
+			fmt.Fprintf(v.errs, "%s: %s; asking again\n", from.name, explain(err))
+		}
+		l.heard, l.after = false, l.last
+		params.Del("tailLines") // it may have begun a new log; what is old is known by its time
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// listener takes the lines of one component.
+type listener struct {
+	*voices
+	name  string
+	rest  []byte    // of a line whose end has not come yet
+	last  time.Time // of the newest line
+	after time.Time // older lines are left out
+	heard bool      // anything, since it was asked
+}
+
+func (l *listener) Write(data []byte) (int, error) {
+	l.heard = true
+	l.rest = append(l.rest, data...)
+	end := bytes.LastIndexByte(l.rest, '\n') + 1
+	for line := range bytes.Lines(l.rest[:end]) {
+		r, ok := console.Parse(string(line))
+		if !ok {
+			r = console.Record{Time: l.last, Message: strings.TrimSuffix(string(line), "\n")}
+		}
+		l.last = r.Time
+		if !r.Time.After(l.after) && !l.after.IsZero() {
+			continue
+		}
+		text := string(line)
+		if !l.asWritten {
+			text = l.style.line(l.name, r)
+		}
+		l.hold(spoken{r.Time, time.Now(), text})
+	}
+	l.rest = l.rest[end:]
+	return len(data), nil
+}
+
+func (v *voices) hold(s spoken) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.held = append(v.held, s)
+}
+
+// keepTelling prints what has waited long enough.
+func (v *voices) keepTelling(ctx context.Context) {
+	for tick := time.Tick(patience / 2); ctx.Err() == nil; {
+		select {
+		case <-tick:
+		case <-ctx.Done():
+		}
+		if v.tell(time.Now().Add(-patience)) != nil {
+			return // nobody reads any more
+		}
+	}
+}
+
+// tell prints the lines that arrived before a time, and those of others that are older than they.
+func (v *voices) tell(before time.Time) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	slices.SortStableFunc(v.held, func(a, b spoken) int { return a.at.Compare(b.at) })
+	n := 0
+	for i, s := range v.held {
+		if !s.arrived.After(before) {
+			n = i + 1
+		}
+	}
+	for _, s := range v.held[:n] {
+		if _, err := io.WriteString(v.out, s.text); err != nil {
+			return err
+		}
+	}
+	v.held = slices.Delete(v.held, 0, n)
+	return nil
+}
