@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"strings"
 	"sync"
 
@@ -240,17 +239,4 @@ func (c *Cluster) reachable(user string, to api.Connector, run func(context.Cont
 		defer c.server.Register(user, mortal{to, ctx})()
 		return run(ctx)
 	}
-}
-
-// mortal is a Connector whose streams end when its life does.
-type mortal struct {
-	api.Connector
-	life context.Context
-}
-
-func (m mortal) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	ctx, end := context.WithCancel(ctx)
-	forget := context.AfterFunc(m.life, end)
-	context.AfterFunc(ctx, func() { forget() })
-	return m.Connector.Connect(ctx, t, params)
 }

@@ -111,3 +111,16 @@ func (s linked) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (it
 		batches(yield)
 	}, nil
 }
+
+// mortal is a Connector whose streams end when its life does.
+type mortal struct {
+	api.Connector
+	life context.Context
+}
+
+func (m mortal) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	ctx, end := context.WithCancel(ctx)
+	forget := context.AfterFunc(m.life, end)
+	context.AfterFunc(ctx, func() { forget() })
+	return m.Connector.Connect(ctx, t, params)
+}
