@@ -4,7 +4,10 @@ import (
 	"optimist/controllers/deployment"
 	"optimist/controllers/garbage"
 	"optimist/controllers/namespace"
+	"optimist/controllers/nodelifecycle"
+	"optimist/controllers/podgc"
 	"optimist/controllers/replicaset"
+	"optimist/controllers/tainteviction"
 	"optimist/internal/reconcile"
 )
 
@@ -15,5 +18,8 @@ func All(deps func(name string) reconcile.Deps) []reconcile.Controller {
 		replicaset.New(deps(replicaset.Name)),
 		garbage.New(deps(garbage.Name)),
 		namespace.New(deps(namespace.Name)),
+		nodelifecycle.New(deps(nodelifecycle.Name)),
+		tainteviction.New(deps(tainteviction.Name)),
+		podgc.New(deps(podgc.Name)),
 	}
 }

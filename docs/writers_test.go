@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/network"
 	"optimist/agent/node"
@@ -41,6 +42,7 @@ var life = []string{
 	`{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: ends}, spec: {restartPolicy: Never, initContainers: [{name: i, image: web, args: ["sim:exit=0"]}],
 	  containers: [{name: c, image: web, args: ["sim:exit=1"]}]}}`,
 	`{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: late}, spec: {activeDeadlineSeconds: 10, containers: [{name: c, image: missing}]}}`,
+	`{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: lost}, spec: {nodeName: nowhere, containers: [{name: c, image: web}]}}`,
 	`{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: web}, spec: {ports: [{port: 80}]}}`,
 }
 
@@ -58,7 +60,7 @@ func TestWhoWroteWhat(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- cluster.Run(ctx) }()
 		time.Sleep(10 * time.Second)
-		live(t, cluster.Service())
+		live(t, cluster)
 		checkJournal(t, s, cluster.Service())
 		cancel()
 		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
@@ -67,8 +69,9 @@ func TestWhoWroteWhat(t *testing.T) {
 	})
 }
 
-func live(t *testing.T, svc api.Service) {
+func live(t *testing.T, cluster *inprocess.Cluster) {
 	t.Helper()
+	svc := cluster.Service()
 	for _, text := range life {
 		o := apitest.Object(t, text)
 		target := api.Target{Kind: api.Builtin.Of(o), Key: api.KeyOf(o)}
@@ -77,6 +80,20 @@ func live(t *testing.T, svc api.Service) {
 		}
 	}
 	time.Sleep(time.Minute)
+	for _, happens := range []func() error{
+		func() error { return cluster.Cut("node/n1") }, // silent …
+		func() error { return cluster.Join("node/n1") },
+		func() error { // … back, and in need of repair
+			taint := []byte(`{"spec":{"taints":[{"key":"repair","effect":"NoExecute"}]}}`)
+			_, err := api.Nodes.Patch(t.Context(), svc, api.Key{Name: "n1"}, "", types.MergePatchType, taint)
+			return err
+		},
+	} {
+		if err := happens(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+	}
 	if err := api.Namespaces.Delete(t.Context(), svc, api.Key{Name: "shop"}, api.Options{Propagation: metav1.DeletePropagationBackground}); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +107,7 @@ func live(t *testing.T, svc api.Service) {
 func checkJournal(t *testing.T, s store.Store, svc api.Service) {
 	t.Helper()
 	rules := writers(t)
-	seen := map[string]bool{}
+	seen, wrote := map[string]bool{}, map[string]bool{"nobody": true}
 	now, err := s.Now(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +123,7 @@ func checkJournal(t *testing.T, s store.Store, svc api.Service) {
 		}
 		for _, what := range changed(t, svc, note.Target, api.Revision(b.Revision)) {
 			who := writer(note)
-			seen[what] = true
+			seen[what], wrote[who] = true, true
 			if !slices.Contains(rules[what], who) {
 				t.Errorf("revision %d: %s wrote %s of %s, but docs/status-writers.md has %q", b.Revision, who, what, note.Target.GetName(), rules[what])
 			}
@@ -117,6 +134,13 @@ func checkJournal(t *testing.T, s store.Store, svc api.Service) {
 	}
 	if len(seen) < 40 {
 		t.Errorf("only %d different things were written: this life is too dull to test anything", len(seen))
+	}
+	for what, who := range rules {
+		for _, w := range who {
+			if !wrote[w] {
+				t.Errorf("%s is said to write %s, but wrote no status in all this life", w, what)
+			}
+		}
 	}
 }
 

@@ -67,7 +67,8 @@ func (q *queue) remove(key api.Key) {
 	}
 }
 
-// pop takes the most urgent pod out: highest priority first, then first come first served. nil if none is due.
+// pop takes the most urgent pod out: highest priority first, then first come first served. If none is due, one that was woken is taken before its
+// back-off ends: nobody has to stand back for nobody (KEP-5142). nil if there is nothing to do.
 func (q *queue) pop(now time.Time) *item {
 	for _, it := range q.items {
 		if !it.ready && !it.due.IsZero() && !it.due.After(now) {
@@ -75,11 +76,27 @@ func (q *queue) pop(now time.Time) *item {
 		}
 	}
 	if len(q.active) == 0 {
+		q.hurry()
+	}
+	if len(q.active) == 0 {
 		return nil
 	}
 	it := heap.Pop(&q.active).(*item)
 	it.ready, it.popped, it.due = false, q.wakes, time.Time{}
 	return it
+}
+
+// hurry activates the pod whose back-off ends first, of those that a change may have helped. After a failed write time alone helps.
+func (q *queue) hurry() {
+	var first *item
+	for _, it := range q.items {
+		if !it.due.IsZero() && len(it.refusedBy) > 0 && (first == nil || it.due.Before(first.due) || it.due.Equal(first.due) && it.seq < first.seq) {
+			first = it
+		}
+	}
+	if first != nil {
+		q.activate(first)
+	}
 }
 
 // failed puts a pod back. It sleeps until one of the filters that refused it may change its mind; if something happened while it was

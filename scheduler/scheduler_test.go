@@ -52,9 +52,13 @@ func TestLeaderOutlivesAnAbsentServer(t *testing.T) {
 		background(t, s.Run)
 
 		create(t, svc, `{apiVersion: v1, kind: Node, metadata: {name: n1}}`)
-		room := []byte(`{"status":{"allocatable":{"cpu":"4","memory":"8Gi","pods":"10"}}}`)
-		if _, err := api.Nodes.Patch(t.Context(), svc, api.Key{Name: "n1"}, "status", "application/merge-patch+json", room); err != nil {
-			t.Fatal(err)
+		for sub, patch := range map[string]string{
+			"":       `{"spec":{"taints":null}}`, // as nodelifecycle does when the node is ready
+			"status": `{"status":{"allocatable":{"cpu":"4","memory":"8Gi","pods":"10"}}}`,
+		} {
+			if _, err := api.Nodes.Patch(t.Context(), svc, api.Key{Name: "n1"}, sub, "application/merge-patch+json", []byte(patch)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		create(t, svc, `{apiVersion: v1, kind: Pod, metadata: {namespace: default, name: web}, spec: {containers: [{name: c, image: web}]}}`)
 		if node := nodeAfter(t, svc, 30*time.Second); node != "" {

@@ -4,7 +4,8 @@
 //	                      (conditions keyed by type)
 //
 // Start reading at node.go. Invariants: only what this agent owns is patched (conditions Ready, MemoryPressure, DiskPressure and PIDPressure; capacity,
-// addresses, nodeInfo), so that taints, labels and other conditions of others stay; a silent node shows by its Lease, within 40 s.
+// addresses, nodeInfo), so that taints, labels and other conditions of others stay; a silent node shows by its Lease. What package
+// controllers/nodelifecycle says of a silent node (Ready is Unknown) the first look after the silence corrects.
 //
 // Real Kubernetes' kubelet does the same (kubelet_node_status.go); there podCIDR comes from the node IPAM controller, here from the registry.
 package node

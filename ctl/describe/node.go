@@ -18,7 +18,7 @@ func node(ctx context.Context, c Cluster, n *corev1.Node) rows {
 	i := n.Status.NodeInfo
 	return slices.Concat(
 		rows{"Name", n.Name, "Roles", roles(n)}, marks(n),
-		rows{"CreationTimestamp", n.CreationTimestamp, "Taints", beside(texts(n.Spec.Taints, func(t corev1.Taint) string { return t.ToString() })),
+		rows{"CreationTimestamp", n.CreationTimestamp, "Taints", beside(texts(byEffect(n.Spec.Taints), func(t corev1.Taint) string { return t.ToString() })),
 			"Unschedulable", n.Spec.Unschedulable, "Lease", c.lease(ctx, n.Name),
 			"Conditions?", table("Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage", n.Status.Conditions, func(c corev1.NodeCondition) []string {
 				return []string{string(c.Type), string(c.Status), inWords(c.LastHeartbeatTime), inWords(c.LastTransitionTime), c.Reason, c.Message}
@@ -30,6 +30,13 @@ func node(ctx context.Context, c Cluster, n *corev1.Node) rows {
 				"Container Runtime Version", i.ContainerRuntimeVersion, "Kubelet Version", i.KubeletVersion},
 			"PodCIDR?", n.Spec.PodCIDR, "PodCIDRs?", strings.Join(n.Spec.PodCIDRs, ",")},
 		c.podsOn(ctx, n))
+}
+
+// byEffect is kubectl's order.
+func byEffect(taints []corev1.Taint) []corev1.Taint {
+	return slices.SortedFunc(slices.Values(taints), func(a, b corev1.Taint) int {
+		return strings.Compare(string(a.Effect)+","+a.Key, string(b.Effect)+","+b.Key)
+	})
 }
 
 func roles(n *corev1.Node) []string {

@@ -7,10 +7,12 @@
 //	says TEXT                     the last ctl command printed this
 //	expect KIND/NAME WORD=VALUE…  is so now, or within a second; words are listed in words_test.go
 //	expect pods LABEL=VALUE [WORD=VALUE…] count=N
+//	expect sandboxes/NODE count=N this many pods are there as far as the node's runtime knows
 //	gone KIND/NAME                does not exist
 //	always KIND/NAME WORD>=N      holds from here to the end of the story (also <=)
 //	advance DURATION              let time pass
 //	stop PART, start PART         kill a part and start it again: apiserver, scheduler, controllers, node/n1, scheduler/2 …
+//	taint node/NAME KEY:EFFECT    put a taint on a node
 //	cut PART, join PART           take a part's connection to the API server away and give it back; it does not know why nobody answers
 package stories
 
@@ -33,6 +35,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"optimist/agent/network"
+	"optimist/agent/runtime"
 	"optimist/agent/runtime/sim"
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/memory"
@@ -56,7 +59,7 @@ func TestStories(t *testing.T) {
 					Setup: func(e *testscript.Env) error { s.dir = e.WorkDir; e.Defer(s.end); return nil },
 					Cmds: map[string]func(*testscript.TestScript, bool, []string){
 						"cluster": s.cluster, "ctl": s.ctl, "says": s.says, "expect": s.expect, "gone": s.gone,
-						"always": s.always, "advance": s.advance, "stop": s.stop, "start": s.start, "cut": s.cut, "join": s.join,
+						"always": s.always, "advance": s.advance, "stop": s.stop, "start": s.start, "cut": s.cut, "join": s.join, "taint": s.taint,
 					},
 				})
 			})
@@ -78,6 +81,7 @@ type story struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	printed string
+	runtime map[string]runtime.Runtime // by node
 	log     *syncBuffer
 
 	mu      sync.Mutex
@@ -99,9 +103,11 @@ func (s *story) cluster(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	var nodes []inprocess.Node
+	s.runtime = map[string]runtime.Runtime{}
 	for i := range n {
 		name := "n" + strconv.Itoa(i+1)
-		nodes = append(nodes, inprocess.Node{Name: name, Runtime: sim.New(), Network: &network.Loopback{},
+		s.runtime[name] = sim.New()
+		nodes = append(nodes, inprocess.Node{Name: name, Runtime: s.runtime[name], Network: &network.Loopback{},
 			Capacity: corev1.ResourceList{"cpu": resource.MustParse(cpu), "memory": resource.MustParse("8Gi"), "pods": resource.MustParse("110")}})
 	}
 	s.log = &syncBuffer{}
@@ -236,6 +242,17 @@ func (s *story) start(ts *testscript.TestScript, _ bool, args []string) {
 
 func (s *story) cut(ts *testscript.TestScript, _ bool, args []string)  { ts.Check(s.cl.Cut(args[0])) }
 func (s *story) join(ts *testscript.TestScript, _ bool, args []string) { ts.Check(s.cl.Join(args[0])) }
+
+func (s *story) taint(ts *testscript.TestScript, _ bool, args []string) {
+	key, effect, _ := strings.Cut(args[1], ":")
+	name := strings.TrimPrefix(args[0], "node/")
+	n, err := api.Nodes.Get(s.ctx, s.cl.Service(), api.Key{Name: name})
+	ts.Check(err)
+	n = n.DeepCopy()
+	n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: key, Effect: corev1.TaintEffect(effect)})
+	_, err = api.Nodes.Update(s.ctx, s.cl.Service(), n)
+	ts.Check(err)
+}
 
 // syncBuffer keeps what the parts log, for when a story fails.
 type syncBuffer struct {

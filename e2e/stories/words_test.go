@@ -26,13 +26,15 @@ var words = map[string]map[string]func(api.Object) string{
 		"Progressing": deployment(func(d *appsv1.Deployment) any { return deploymentCondition(d, appsv1.DeploymentProgressing).Reason }),
 	},
 	"Pod": {
-		"phase":     pod(func(p *corev1.Pod) any { return p.Status.Phase }),
-		"node":      pod(func(p *corev1.Pod) any { return p.Spec.NodeName }),
-		"image":     pod(func(p *corev1.Pod) any { return p.Spec.Containers[0].Image }),
-		"ready":     pod(func(p *corev1.Pod) any { return podCondition(p, corev1.PodReady).Status }),
-		"scheduled": pod(func(p *corev1.Pod) any { return podCondition(p, corev1.PodScheduled).Status }),
-		"waiting":   pod(func(p *corev1.Pod) any { return waiting(p) }),
-		"exit":      pod(func(p *corev1.Pod) any { return exitCode(p) }),
+		"phase":            pod(func(p *corev1.Pod) any { return p.Status.Phase }),
+		"node":             pod(func(p *corev1.Pod) any { return p.Spec.NodeName }),
+		"image":            pod(func(p *corev1.Pod) any { return p.Spec.Containers[0].Image }),
+		"ready":            pod(func(p *corev1.Pod) any { return podCondition(p, corev1.PodReady).Status }),
+		"scheduled":        pod(func(p *corev1.Pod) any { return podCondition(p, corev1.PodScheduled).Status }),
+		"waiting":          pod(func(p *corev1.Pod) any { return waiting(p) }),
+		"exit":             pod(func(p *corev1.Pod) any { return exitCode(p) }),
+		"terminating":      pod(func(p *corev1.Pod) any { return p.DeletionTimestamp != nil }),
+		"DisruptionTarget": pod(func(p *corev1.Pod) any { return podCondition(p, corev1.DisruptionTarget).Reason }),
 		"restarts": pod(func(p *corev1.Pod) any {
 			var n int32
 			for _, c := range p.Status.ContainerStatuses {
@@ -49,6 +51,13 @@ var words = map[string]map[string]func(api.Object) string{
 				}
 			}
 			return ""
+		},
+		"taints": func(o api.Object) string {
+			var all []string
+			for _, t := range o.(*corev1.Node).Spec.Taints {
+				all = append(all, strings.TrimPrefix(t.ToString(), "node.kubernetes.io/"))
+			}
+			return strings.Join(all, ",")
 		},
 		"podCIDR": func(o api.Object) string { return o.(*corev1.Node).Spec.PodCIDR },
 	},
@@ -130,6 +139,10 @@ func (s *story) find(what string, set labels.Set) ([]api.Object, error) {
 
 // holds checks one `expect` line and says what is so.
 func (s *story) holds(args []string) (bool, string) {
+	if name, ok := strings.CutPrefix(args[0], "sandboxes/"); ok {
+		boxes, err := s.runtime[name].State(s.ctx)
+		return err == nil && args[1] == fmt.Sprintf("count=%d", len(boxes)), fmt.Sprintf("%d (%v)", len(boxes), err)
+	}
 	if !strings.Contains(args[0], "/") {
 		return s.holdsForMany(args)
 	}

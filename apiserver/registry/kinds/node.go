@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
@@ -45,9 +47,9 @@ func defaultNode(n *corev1.Node) {
 	}
 }
 
-// prepareNode leaves the status of a new Node as it is: an agent tells with its first write what it has. spec.podCIDR is the older form of
-// podCIDRs[0].
-func prepareNode(_ context.Context, _ string, o, _ api.Object) {
+// prepareNode leaves the status of a new Node as it is: an agent tells with its first write what it has. But until it is known to be ready
+// pods keep off (admission plugin TaintNodesByCondition). spec.podCIDR is the older form of podCIDRs[0].
+func prepareNode(_ context.Context, _ string, o, old api.Object) {
 	s := &o.(*corev1.Node).Spec
 	if s.PodCIDR == "" && len(s.PodCIDRs) > 0 {
 		s.PodCIDR = s.PodCIDRs[0]
@@ -55,6 +57,37 @@ func prepareNode(_ context.Context, _ string, o, _ api.Object) {
 	if s.PodCIDR != "" && len(s.PodCIDRs) == 0 {
 		s.PodCIDRs = []string{s.PodCIDR}
 	}
+	var before []corev1.Taint
+	if old != nil {
+		before = old.(*corev1.Node).Spec.Taints
+	} else if fresh := (corev1.Taint{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}); findTaint(s.Taints, fresh) == nil {
+		s.Taints = append(s.Taints, fresh)
+	}
+	dateTaints(s.Taints, before, time.Now())
+}
+
+// dateTaints writes down since when pods are driven away, if whoever says so did not: tolerationSeconds count from then.
+func dateTaints(taints, before []corev1.Taint, now time.Time) {
+	for i := range taints {
+		t := &taints[i]
+		if t.Effect != corev1.TaintEffectNoExecute || t.TimeAdded != nil {
+			continue
+		}
+		added := metav1.NewTime(now.Truncate(time.Second))
+		t.TimeAdded = &added
+		if was := findTaint(before, *t); was != nil && was.TimeAdded != nil && was.Value == t.Value {
+			t.TimeAdded = was.TimeAdded
+		}
+	}
+}
+
+// findTaint finds the one of the same key and effect.
+func findTaint(taints []corev1.Taint, like corev1.Taint) *corev1.Taint {
+	i := slices.IndexFunc(taints, func(t corev1.Taint) bool { return t.MatchTaint(&like) })
+	if i < 0 {
+		return nil
+	}
+	return &taints[i]
 }
 
 var nodeChecks = []rule{
