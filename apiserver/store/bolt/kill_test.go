@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -21,6 +20,13 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("OPTIMIST_WRITE"); path != "" {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
 		os.Exit(1)
+	}
+	if path := os.Getenv("OPTIMIST_LIVE"); path != "" {
+		if err := liveShortly(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -62,7 +68,7 @@ func TestKill(t *testing.T) {
 	var last store.Revision
 	for range kills {
 		acknowledged := writeAndKill(t, path)
-		last = verify(t, path, last, acknowledged)
+		last = verify(t, path, Options{}, last, acknowledged)
 	}
 	if last < store.Revision(kills) {
 		t.Errorf("only %d revisions were written", last)
@@ -81,16 +87,25 @@ func writeAndKill(t *testing.T, path string) map[store.Revision]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	acknowledged := acknowledgements(t, bufio.NewReader(out), func() {
+		time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { child.Process.Kill() })
+	})
+	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
+		t.Fatalf("the child ended by itself: %v", err)
+	}
+	return acknowledged
+}
+
+// acknowledgements reads what a child printed, up to half a line.
+func acknowledgements(t *testing.T, lines *bufio.Reader, first func()) map[store.Revision]string {
 	acknowledged := map[store.Revision]string{}
-	lines := bufio.NewReader(out)
-	var deadline *time.Timer
 	for {
 		line, err := lines.ReadString('\n')
-		if err != nil { // also for half a line
-			break
+		if err != nil {
+			return acknowledged
 		}
-		if deadline == nil {
-			deadline = time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { child.Process.Kill() })
+		if len(acknowledged) == 0 && first != nil {
+			first()
 		}
 		var rev store.Revision
 		var key string
@@ -99,16 +114,11 @@ func writeAndKill(t *testing.T, path string) map[store.Revision]string {
 		}
 		acknowledged[rev] = key
 	}
-	io.Copy(io.Discard, out)
-	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
-		t.Fatalf("the child ended by itself: %v", err)
-	}
-	return acknowledged
 }
 
 // verify opens the file, which checks that no revision is missing, and looks for everything that was acknowledged.
-func verify(t *testing.T, path string, before store.Revision, acknowledged map[store.Revision]string) store.Revision {
-	db, err := Open(path, Options{})
+func verify(t *testing.T, path string, o Options, before store.Revision, acknowledged map[store.Revision]string) store.Revision {
+	db, err := Open(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -22,6 +23,11 @@ func openFile(path string, o Options) (*bbolt.DB, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := create(path); err != nil && !errors.Is(err, fs.ErrExist) { // another process was faster
 			return nil, fmt.Errorf("create the store %s: %w%s", path, err, advice(err))
+		}
+	}
+	if !o.NoSync {
+		if err := syncFolders(path); err != nil {
+			return nil, fmt.Errorf("open the store %s: %w", path, err)
 		}
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -94,10 +100,7 @@ func create(path string) (err error) {
 		f.Close()
 		return err
 	}
-	if err := errors.Join(b.Update(initialize), b.Close(), os.Link(f.Name(), path)); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
+	return errors.Join(b.Update(initialize), b.Close(), os.Link(f.Name(), path))
 }
 
 func initialize(tx *bbolt.Tx) error {
@@ -114,6 +117,20 @@ func initialize(tx *bbolt.Tx) error {
 		meta.Put(incarnationKey, hex.AppendEncode(nil, id)),
 		meta.Put(compactedKey, revisionBytes(0)),
 	)
+}
+
+// syncFolders makes sure that a loss of power leaves the file its name, and its folders theirs. Who made them may have been killed before
+// they were synced: then, as with the pages of the file, only the page cache has them.
+func syncFolders(path string) error {
+	dir, err := filepath.Abs(path)
+	for err == nil && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		err = syncFolder(dir)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EINVAL) {
+			err = nil // one that is not ours, or of a file system that has nothing to sync
+		}
+	}
+	return err
 }
 
 func syncFolder(path string) error {
