@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"optimist/internal/api"
 	"optimist/internal/console"
@@ -63,14 +62,15 @@ func (l *logs) runComponents(c *cobra.Command, args []string) error {
 	if l.follow {
 		telling.Go(func() { v.keepTelling(ctx) })
 	}
-	var g errgroup.Group
-	for _, one := range all {
-		g.Go(func() error { return v.hear(ctx, one, len(all) > 1) })
+	var hearing sync.WaitGroup
+	errs := make([]error, len(all), len(all)+1)
+	for i, one := range all {
+		hearing.Go(func() { errs[i] = v.hear(ctx, one, len(all) > 1) })
 	}
-	err = g.Wait()
+	hearing.Wait()
 	cancel()
 	telling.Wait()
-	return errors.Join(err, v.tell(time.Now()))
+	return errors.Join(append(errs, v.tell(time.Now()))...)
 }
 
 // voices says which logs are meant.

@@ -24,7 +24,7 @@ func main() {
 
 // simulate runs a simulated cluster in this process: `ctl up --sim` leaves it behind.
 func simulate(c cluster.Config, _ *slog.Logger) error {
-	s := inprocess.Simulation{Name: c.Name, Root: c.Root, Listen: c.Listen, ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR}
+	s := inprocess.Simulation{Name: c.Name, Root: c.Root, Control: c.Control(), Listen: c.Listen, ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR}
 	for _, name := range c.Nodes {
 		s.Nodes = append(s.Nodes, inprocess.Node{Name: name, Runtime: sim.New(), Network: &network.Loopback{}})
 	}

@@ -16,7 +16,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 
@@ -26,7 +25,6 @@ import (
 	"optimist/agent"
 	"optimist/agent/network"
 	"optimist/agent/runtime"
-	"optimist/apiserver"
 	"optimist/apiserver/auth"
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store"
@@ -46,37 +44,29 @@ type Node struct {
 
 // Config is what a cluster in one process is made of.
 type Config struct {
-	Name     string
-	Store    store.Store
-	Listener net.Listener // nil: nobody comes from outside
-	TLS      *tls.Config
-	Ranges   registry.Ranges
-	Nodes    []Node
-	Copies   int          // of the scheduler and of the controllers, of which one each leads; 0 = 1
-	Log      *slog.Logger // nil: each part has a console of its own, for `ctl logs --component`
+	Name   string
+	Store  store.Store
+	Listen string // an address; "": nobody comes from outside
+	TLS    *tls.Config
+	Ranges registry.Ranges
+	Nodes  []Node
+	Copies int          // of the scheduler and of the controllers, of which one each leads; 0 = 1
+	Log    *slog.Logger // nil: each part has a console of its own, for `ctl logs --component`
 }
 
 // Cluster runs the parts; each can be stopped and started alone.
 type Cluster struct {
 	cfg    Config
-	server *apiserver.Server
+	server *servers
 	links  map[string]*link // by the name of the part
 
 	mu    sync.Mutex // guards parts
 	parts map[string]*part
 }
 
-// part is a component that runs.
-type part struct {
-	stop context.CancelFunc
-	done chan struct{}
-	err  error // valid after done
-}
-
 // New binds the parts and starts none.
 func New(cfg Config) (*Cluster, error) {
-	log, ring := cfg.console("apiserver")
-	server, err := apiserver.New(apiserver.Config{Store: cfg.Store, Listener: cfg.Listener, TLS: cfg.TLS, Ranges: cfg.Ranges, Log: log, Ring: ring})
+	server, err := newServers(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +95,7 @@ func Controllers() ([]string, error) {
 
 // Service is access as an administrator.
 func (c *Cluster) Service() api.Service {
-	return c.server.Service(api.User{Name: "kubernetes-admin", Groups: []string{api.GroupMasters}})
+	return linked{c.server, api.User{Name: "kubernetes-admin", Groups: []string{api.GroupMasters}}, newLink()}
 }
 
 // Names are the parts, in the order in which they start. Further copies are called scheduler/2, controllers/2 …
@@ -124,83 +114,13 @@ func (c *Cluster) Names() []string {
 func (c *Cluster) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, name := range c.Names() {
-		p, err := c.Start(ctx, name)
+		p, err := c.start(ctx, name)
 		if err != nil {
 			return err
 		}
-		g.Go(func() error { <-p; return c.failure(name) })
+		g.Go(p.wait)
 	}
 	return g.Wait()
-}
-
-// Start starts a part, which ends with ctx or with Stop. The channel is closed when it has.
-func (c *Cluster) Start(ctx context.Context, name string) (<-chan struct{}, error) {
-	run, err := c.component(name)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.parts[name]; old != nil {
-		select {
-		case <-old.done:
-		default:
-			return nil, fmt.Errorf("%s runs already", name)
-		}
-	}
-	ctx, stop := context.WithCancel(ctx)
-	p := &part{stop: stop, done: make(chan struct{})}
-	c.parts[name] = p
-	go func() {
-		defer close(p.done)
-		if err := run(ctx); ctx.Err() == nil {
-			p.err = fmt.Errorf("%s: %w", name, err)
-		}
-	}()
-	return p.done, nil
-}
-
-// Stop ends a part at once, as a kill would, and returns when it has ended.
-func (c *Cluster) Stop(name string) error {
-	c.mu.Lock()
-	p := c.parts[name]
-	c.mu.Unlock()
-	if p == nil {
-		return fmt.Errorf("%s does not run", name)
-	}
-	p.stop()
-	<-p.done
-	return p.err
-}
-
-// Cut takes a running part's connection to the API server away, until Join.
-func (c *Cluster) Cut(name string) error {
-	l := c.links[name]
-	if l == nil {
-		return c.unknown(name)
-	}
-	l.cut()
-	return nil
-}
-
-// Join gives a part back what Cut has taken.
-func (c *Cluster) Join(name string) error {
-	l := c.links[name]
-	if l == nil {
-		return c.unknown(name)
-	}
-	l.join()
-	return nil
-}
-
-func (c *Cluster) unknown(name string) error {
-	return fmt.Errorf("there is no %s; there are %v", name, c.Names())
-}
-
-func (c *Cluster) failure(name string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.parts[name].err
 }
 
 // component makes a part anew: what it knew before, it has to learn again.
@@ -211,32 +131,32 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 	}
 	log, ring := c.cfg.console(name)
 	as := func(user string, groups ...string) api.Service {
-		return link.over(c.server.Service(api.User{Name: user, Groups: groups}))
+		return linked{c.server, api.User{Name: user, Groups: groups}, link}
 	}
 	switch kind, _, _ := strings.Cut(name, "/"); kind {
 	case "apiserver":
-		return c.server.Run, nil
+		return c.server.prepare()
 	case "scheduler":
 		s := scheduler.New(scheduler.Config{Service: as(api.UserScheduler), ID: name, Log: log, Console: ring})
-		return c.reachable(api.UserScheduler, s, s.Run), nil
+		return c.reachable(name, api.UserScheduler, s, s.Run), nil
 	case "controllers":
 		m := controllers.New(controllers.Config{Service: func(user string) api.Service { return as(user) }, ID: name, Log: log, Console: ring})
-		return c.reachable(api.UserControllers, m, m.Run), nil
+		return c.reachable(name, api.UserControllers, m, m.Run), nil
 	}
 	for _, n := range c.cfg.Nodes {
 		if name == "node/"+n.Name {
 			a := agent.New(agent.Config{Service: as(api.NodePrefix+n.Name, api.GroupNodes), Node: n.Name, Runtime: n.Runtime, Network: n.Network, Capacity: n.Capacity, Cluster: c.cfg.Name,
 				ClusterCIDR: c.cfg.Ranges.ClusterCIDR, ServiceCIDR: c.cfg.Ranges.ServiceCIDR, Log: log, Console: ring})
-			return c.reachable(api.NodePrefix+n.Name, a, a.Run), nil
+			return c.reachable(name, api.NodePrefix+n.Name, a, a.Run), nil
 		}
 	}
 	return nil, c.unknown(name)
 }
 
 // reachable runs a component that others may Connect to while it runs; with it their streams end.
-func (c *Cluster) reachable(user string, to api.Connector, run func(context.Context) error) func(context.Context) error {
+func (c *Cluster) reachable(part, user string, to api.Connector, run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		defer c.server.Register(user, mortal{to, ctx})()
+		defer c.server.register(part, user, mortal{to, ctx})()
 		return run(ctx)
 	}
 }

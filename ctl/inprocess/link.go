@@ -48,66 +48,83 @@ func (l *link) state() (context.Context, error) {
 	return l.up, nil
 }
 
-// over is svc as reached through the link.
-func (l *link) over(svc api.Service) api.Service { return linked{svc, l} }
-
-// linked refuses calls while the link is cut. Calls that have begun are answered; watches end.
+// linked is the API server as a user reaches it through a link. Calls that have begun are answered; watches end with the link, or the server.
 type linked struct {
-	api.Service
-	link *link
+	server *servers
+	user   api.User
+	link   *link
+}
+
+// reach returns the way to the API server, and what ends when the way does.
+func (s linked) reach() (svc api.Service, ends []context.Context, err error) {
+	up, err := s.link.state()
+	if err != nil {
+		return nil, nil, err
+	}
+	server, life, err := s.server.state()
+	if err != nil {
+		return nil, nil, err
+	}
+	return server.Service(s.user), []context.Context{up, life}, nil
 }
 
 func (s linked) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
-	if _, err := s.link.state(); err != nil {
+	svc, _, err := s.reach()
+	if err != nil {
 		return api.Result{}, err
 	}
-	return s.Service.Get(ctx, t, o)
+	return svc.Get(ctx, t, o)
 }
 
 func (s linked) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
-	if _, err := s.link.state(); err != nil {
+	svc, _, err := s.reach()
+	if err != nil {
 		return api.List{}, err
 	}
-	return s.Service.List(ctx, t, o)
+	return svc.List(ctx, t, o)
 }
 
 func (s linked) Write(ctx context.Context, r api.Request) (api.Result, error) {
-	if _, err := s.link.state(); err != nil {
+	svc, _, err := s.reach()
+	if err != nil {
 		return api.Result{}, err
 	}
-	return s.Service.Write(ctx, r)
+	return svc.Write(ctx, r)
 }
 
 func (s linked) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	if _, err := s.link.state(); err != nil {
+	svc, _, err := s.reach()
+	if err != nil {
 		return nil, err
 	}
-	return s.Service.Connect(ctx, t, params)
+	return svc.Connect(ctx, t, params)
 }
 
 func (s linked) Now(ctx context.Context) (api.Revision, error) {
-	if _, err := s.link.state(); err != nil {
+	svc, _, err := s.reach()
+	if err != nil {
 		return 0, err
 	}
-	return s.Service.Now(ctx)
+	return svc.Now(ctx)
 }
 
 func (s linked) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
-	up, err := s.link.state()
+	svc, ends, err := s.reach()
 	if err != nil {
 		return nil, err
 	}
 	ctx, end := context.WithCancel(ctx)
-	unhook := context.AfterFunc(up, end)
-	batches, err := s.Service.Watch(ctx, t, o)
+	for _, e := range ends {
+		forget := context.AfterFunc(e, end)
+		context.AfterFunc(ctx, func() { forget() })
+	}
+	batches, err := svc.Watch(ctx, t, o)
 	if err != nil {
-		unhook()
 		end()
 		return nil, err
 	}
 	return func(yield func([]api.Event, error) bool) {
 		defer end()
-		defer unhook()
 		batches(yield)
 	}, nil
 }

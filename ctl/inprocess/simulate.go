@@ -8,16 +8,19 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/bolt"
+	"optimist/ctl/parts"
 	"optimist/internal/pki"
-	"optimist/internal/port"
 )
 
 // Simulation is a cluster of simulated nodes with its data in a folder: what `ctl up --sim` leaves running.
 type Simulation struct {
 	Name                     string
 	Root                     string // holds store.db and pki/
+	Control                  string // the socket of `ctl part`
 	Listen                   string
 	ClusterCIDR, ServiceCIDR netip.Prefix
 	Nodes                    []Node
@@ -27,11 +30,6 @@ type Simulation struct {
 func (s Simulation) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	l, err := port.Listen(s.Listen)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
 	conf, err := pki.ServerTLS(filepath.Join(s.Root, "pki"))
 	if err != nil {
 		return err
@@ -40,10 +38,36 @@ func (s Simulation) Run() error {
 	if err != nil {
 		return err
 	}
-	c, err := New(Config{Name: s.Name, Store: db, Listener: l, TLS: conf, Nodes: s.Nodes,
+	c, err := New(Config{Name: s.Name, Store: db, Listen: s.Listen, TLS: conf, Nodes: s.Nodes,
 		Ranges: registry.Ranges{ClusterCIDR: s.ClusterCIDR, ServiceCIDR: s.ServiceCIDR, NodeBits: 24}})
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return errors.Join(c.Run(ctx), db.Close())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.Run(ctx) })
+	g.Go(func() error {
+		return parts.Serve(ctx, s.Control, func(r parts.Request) parts.Reply { return c.obey(ctx, g, r) })
+	})
+	return errors.Join(g.Wait(), db.Close())
+}
+
+// obey does what somebody with access to the cluster's folder asks for. A part that is started again belongs to g as it did before.
+func (c *Cluster) obey(ctx context.Context, g *errgroup.Group, r parts.Request) (reply parts.Reply) {
+	var err error
+	switch r.Verb {
+	case parts.Stop:
+		err = c.Stop(r.Part)
+	case parts.Start:
+		var wait func() error
+		if wait, err = c.Start(ctx, r.Part); err == nil {
+			g.Go(wait)
+		}
+	}
+	if err != nil {
+		reply.Error = err.Error()
+	}
+	for _, name := range c.Names() {
+		reply.Parts = append(reply.Parts, parts.Part{Name: name, Runs: c.Runs(name)})
+	}
+	return reply
 }

@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"optimist/ctl/parts"
+)
+
+// Control is the socket by which the parts of a simulated cluster are stopped and started.
+func (c Config) Control() string { return c.path("control.sock") }
+
+func partCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "part (list | stop | start) [PART]",
+		Short: "Stop and start a part of a simulated cluster by itself, as killing its process would",
+		Example: `  ctl part list
+  ctl part stop scheduler          it loses its memory and its connections; nobody starts it again
+  ctl part start scheduler`,
+		ValidArgs: []string{"list", parts.Stop, parts.Start},
+		Args:      cobra.RangeArgs(1, 2),
+	}
+	name := nameFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r := parts.Request{Verb: args[0]}
+		switch {
+		case r.Verb == "list" && len(args) == 1:
+			r.Verb = ""
+		case (r.Verb == parts.Stop || r.Verb == parts.Start) && len(args) == 2:
+			r.Part = args[1]
+		default:
+			return fmt.Errorf("want: ctl part list, ctl part stop PART or ctl part start PART")
+		}
+		c, err := Load(*name)
+		if err != nil {
+			return err
+		}
+		return c.part(cmd, r)
+	}
+	return cmd
+}
+
+func (c Config) part(cmd *cobra.Command, r parts.Request) error {
+	if c.supervisor() == 0 {
+		return fmt.Errorf("cluster %q does not run (ctl start --name %s)", c.Name, c.Name)
+	}
+	if !c.Sim {
+		return c.realPart(cmd, r)
+	}
+	all, err := parts.Ask(cmd.Context(), c.Control(), r)
+	if err != nil {
+		return fmt.Errorf("cluster %q: %w", c.Name, err)
+	}
+	if r.Part != "" {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", r.Part, map[string]string{parts.Stop: "stopped", parts.Start: "started"}[r.Verb])
+		return nil
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 3, ' ', 0)
+	fmt.Fprintln(w, "PART\tSTATE")
+	for _, p := range all {
+		fmt.Fprintf(w, "%s\t%s\n", p.Name, map[bool]string{true: "runs", false: "stopped"}[p.Runs])
+	}
+	return w.Flush()
+}
+
+// realPart lists processes; how to end one everybody knows.
+func (c Config) realPart(cmd *cobra.Command, r parts.Request) error {
+	if r.Part != "" {
+		return fmt.Errorf("the parts of cluster %q are processes: end one by kill -9 PID (ctl part list --name %s), and its supervisor starts it again", c.Name, c.Name)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 3, ' ', 0)
+	fmt.Fprintln(w, "PART\tPID")
+	all := c.recorded()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(w, "%s\t%d\n", name, all[name].PID)
+	}
+	fmt.Fprintf(w, "supervisor\t%d\n", c.supervisor())
+	return w.Flush()
+}

@@ -1,0 +1,47 @@
+package parts_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"optimist/ctl/parts"
+)
+
+func TestAskAndServe(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(socket, nil, 0o600); err != nil { // what a killed one has left
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- parts.Serve(ctx, socket, func(r parts.Request) parts.Reply {
+			if r.Part == "x" {
+				return parts.Reply{Error: "there is no x"}
+			}
+			return parts.Reply{Parts: []parts.Part{{Name: r.Verb + " " + r.Part, Runs: true}}}
+		})
+	}()
+	var all []parts.Part
+	var err error
+	for all == nil { // until it listens
+		all, err = parts.Ask(ctx, socket, parts.Request{Verb: parts.Stop, Part: "scheduler"})
+	}
+	if want := []parts.Part{{Name: "stop scheduler", Runs: true}}; err != nil || !slices.Equal(all, want) {
+		t.Errorf("got %v, %v", all, err)
+	}
+	if _, err := parts.Ask(ctx, socket, parts.Request{Verb: parts.Stop, Part: "x"}); err == nil || err.Error() != "there is no x" {
+		t.Errorf("got %v", err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := parts.Ask(t.Context(), socket, parts.Request{}); err == nil || !strings.Contains(err.Error(), socket) {
+		t.Errorf("when nobody listens: %v", err)
+	}
+}
