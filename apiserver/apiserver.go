@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,6 +12,7 @@ import (
 	"optimist/apiserver/door"
 	"optimist/apiserver/door/grpc"
 	"optimist/apiserver/hub"
+	"optimist/apiserver/journal"
 	"optimist/apiserver/registry"
 	"optimist/apiserver/registry/kinds"
 	"optimist/apiserver/store"
@@ -27,7 +27,7 @@ type Config struct {
 	Listener net.Listener // nil = in-process only
 	TLS      *tls.Config  // pki.ServerTLS; needed with a Listener
 	Ranges   registry.Ranges
-	History  time.Duration // how long superseded states stay readable; 0 = one hour
+	Keep     journal.Keep // how much history there is
 	Log      *slog.Logger
 	Ring     *console.Ring // what `ctl logs apiserver` shows; may be nil
 }
@@ -36,6 +36,7 @@ type Config struct {
 type Server struct {
 	Config
 	registry *registry.Registry
+	journal  *journal.Journal
 	service  api.Service // the registry behind auth
 	hub      *hub.Hub
 }
@@ -47,20 +48,23 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	h := &hub.Hub{}
-	r, err := registry.New(c.Store, registry.Options{Rules: kinds.All(), Dialer: h, Ranges: c.Ranges, History: c.History})
+	r, err := registry.New(c.Store, registry.Options{Rules: kinds.All(), Dialer: h, Ranges: c.Ranges, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}
-	if c.Ring != nil {
-		h.Register(api.UserAPIServer, self{c.Ring})
+	if c.Log == nil {
+		c.Log = slog.Default()
 	}
-	return &Server{Config: c, registry: r, service: auth.Authorize(r, roles), hub: h}, nil
+	j := journal.New(c.Store, api.Builtin, c.Keep, c.Log)
+	h.Register(api.UserAPIServer, self{c.Ring, j})
+	return &Server{Config: c, registry: r, journal: j, service: auth.Authorize(r, roles), hub: h}, nil
 }
 
 // Run serves until ctx ends. Watches end with it, writes under way are finished.
 func (s *Server) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.registry.Run(running) })
+	g.Go(func() error { return s.journal.Run(running) })
 	g.Go(func() error {
 		if err := s.registry.Bootstrap(running); err != nil {
 			return err

@@ -153,7 +153,7 @@ func TestATakenPortNamesItsHolder(t *testing.T) {
 	defer l.Close()
 	dir := t.TempDir()
 	err = Settings{Cluster: "c", Listen: l.Addr().String(), Data: filepath.Join(dir, "data", "store.db"), PKI: filepath.Join(dir, "pki"),
-		ClusterCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16"}.Run(t.Context())
+		ClusterCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16", History: time.Hour, HistorySize: "256Mi"}.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "in use by pid "+strconv.Itoa(os.Getpid())+" (") {
 		t.Errorf("got %v", err)
 	}
@@ -171,7 +171,7 @@ func TestTheProcess(t *testing.T) {
 	addr := l.Addr().String()
 	l.Close() // a free port, most likely still
 	s := Settings{Cluster: "c", Data: filepath.Join(dir, "d", "store.db"), PKI: filepath.Join(dir, "pki"), Listen: addr, Nodes: []string{"n1"},
-		ClusterCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16", History: time.Hour}
+		ClusterCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16", History: time.Hour, HistorySize: "256Mi"}
 	for round := range 2 { // the second finds what the first has left
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)

@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"optimist/apiserver/journal"
 	"optimist/internal/api"
 	"optimist/internal/console"
 )
@@ -45,11 +46,17 @@ func (a as) Now(ctx context.Context) (api.Revision, error) {
 }
 
 // self answers for the API server itself.
-type self struct{ ring *console.Ring }
+type self struct {
+	ring    *console.Ring // may be nil
+	journal *journal.Journal
+}
 
 func (s self) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	if t.Sub != "log" {
-		return nil, apierrors.NewBadRequest("the API server has a log, but no " + t.Sub)
+	switch {
+	case t.Sub == "journal":
+		return s.journal.Connect(ctx, params)
+	case t.Sub == "log" && s.ring != nil:
+		return s.ring.Connect(ctx, params)
 	}
-	return s.ring.Connect(ctx, params)
+	return nil, apierrors.NewBadRequest("the API server has a log and a journal, but no " + t.Sub)
 }

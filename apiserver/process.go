@@ -12,7 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"optimist/apiserver/auth"
+	"optimist/apiserver/journal"
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/bolt"
 	"optimist/internal/console"
@@ -34,12 +37,17 @@ type Settings struct {
 	ClusterCIDR string
 	ServiceCIDR string
 	History     time.Duration
+	HistorySize string // a quantity: 256Mi
 }
 
 // Run makes what credentials are missing, opens database and port, and serves until ctx ends.
 func (s Settings) Run(ctx context.Context) (err error) {
 	log, ring := console.New("apiserver")
 	ranges, err := s.ranges()
+	if err != nil {
+		return err
+	}
+	keep, err := s.keep()
 	if err != nil {
 		return err
 	}
@@ -63,7 +71,7 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	server, err := New(Config{Store: db, Listener: l, TLS: conf, Ranges: ranges, History: s.History, Log: log, Ring: ring})
+	server, err := New(Config{Store: db, Listener: l, TLS: conf, Ranges: ranges, Keep: keep, Log: log, Ring: ring})
 	if err != nil {
 		return err
 	}
@@ -83,6 +91,17 @@ func (s Settings) ranges() (registry.Ranges, error) {
 		return registry.Ranges{}, fmt.Errorf("--cluster-cidr %s and --service-cidr %s overlap: pods and services need addresses of their own", pods, services)
 	}
 	return registry.Ranges{ClusterCIDR: pods.Masked(), NodeBits: nodeBits, ServiceCIDR: services.Masked()}, nil
+}
+
+func (s Settings) keep() (journal.Keep, error) {
+	size, err := resource.ParseQuantity(s.HistorySize)
+	switch {
+	case err != nil:
+		return journal.Keep{}, fmt.Errorf("--history-size: %w", err)
+	case size.Sign() <= 0 || s.History <= 0:
+		return journal.Keep{}, errors.New("--history and --history-size must be more than nothing: lists and watches need some history")
+	}
+	return journal.Keep{Age: s.History, Size: size.Value()}, nil
 }
 
 // bootstrap makes the credentials; addr is where we really listen (the port may have been 0).

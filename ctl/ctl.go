@@ -62,6 +62,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		commands  []*cobra.Command
 	}{
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s))},
+		{"why", "What happened, and why:", s.connected(historyCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s)), extra...)},
 		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand()}},

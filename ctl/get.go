@@ -16,7 +16,7 @@ import (
 type get struct {
 	selection
 	printer.Columns
-	output           string
+	output, at       string
 	watch, watchOnly bool
 	managed          bool
 }
@@ -26,7 +26,7 @@ func getCommand(s *session) *cobra.Command {
 	c := &cobra.Command{
 		Use:               "get TYPE[,TYPE…] [NAME…] | TYPE/NAME…",
 		Short:             "List objects, or show some",
-		Example:           "  ctl get pods -A -o wide\n  ctl get deployment/web -o yaml\n  ctl get pods,svc -l app=web\n  ctl get pods -w\n  ctl get all",
+		Example:           "  ctl get pods -A -o wide\n  ctl get deployment/web -o yaml\n  ctl get pods,svc -l app=web\n  ctl get pods -w\n  ctl get pods --at -5m\n  ctl get all",
 		ValidArgsFunction: s.completeObjects,
 		RunE:              g.run,
 	}
@@ -36,6 +36,7 @@ func getCommand(s *session) *cobra.Command {
 	f.StringVarP(&g.output, "output", "o", "", "Output format: wide, yaml, json or name")
 	f.BoolVarP(&g.watch, "watch", "w", false, "After listing, go on and print every change")
 	f.BoolVar(&g.watchOnly, "watch-only", false, "Print changes only, not what there is")
+	f.StringVar(&g.at, "at", "", "Show how it was at a revision, a time ago (-5m) or a time (RFC 3339)")
 	f.BoolVar(&g.NoHeaders, "no-headers", false, "Print no column headers")
 	f.BoolVar(&g.AllLabels, "show-labels", false, "Show all labels in the last column")
 	f.StringSliceVarP(&g.Labels, "label-columns", "L", nil, "Show these labels in columns of their own")
@@ -46,6 +47,12 @@ func getCommand(s *session) *cobra.Command {
 func (g *get) run(c *cobra.Command, args []string) error {
 	wants, err := g.parse(c, args)
 	if err := cmp.Or(err, checkFormat(g.output, "wide")); err != nil {
+		return err
+	}
+	if g.at != "" && (g.watch || g.watchOnly) {
+		return usage(c, "--at shows the past, which does not change: it cannot be combined with --watch")
+	}
+	if g.options.At, err = g.session.at(c.Context(), g.at); err != nil {
 		return err
 	}
 	switch {

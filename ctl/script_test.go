@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"optimist/apiserver/journal"
 	"optimist/apiserver/registry"
 	"optimist/apiserver/registry/kinds"
 	"optimist/apiserver/store/memory"
@@ -29,6 +31,8 @@ import (
 //	ctl ARGS…  (< FILE last: standard input)   code N          the exit code of the last ctl
 //	status KIND/NAME FILE                      what a controller or agent would write to an object's status
 //	adopt KIND/NAME OWNER-KIND/NAME            makes an object another's child
+//	as USER ctl ARGS…                          the same in another's name; a system:… user does it because of the newest revision
+//	forget                                     everything but the newest states
 //	node NAME                                  an agent that ends pods as soon as it is asked to, and answers logs, exec and images
 func TestScripts(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
@@ -43,22 +47,25 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ctl": runCtl, "code": checkCode, "status": setStatus, "adopt": adopt, "node": startNode,
+			"ctl": runCtl, "code": checkCode, "status": setStatus, "adopt": adopt, "node": startNode, "as": as, "forget": forget,
 		},
 	})
 }
 
 type cluster struct {
 	api.Service
-	ctx  context.Context
-	stop func()
-	code int
+	store *memory.Store
+	ctx   context.Context
+	stop  func()
+	code  int
 }
 
 func newCluster() (*cluster, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	c := &cluster{ctx: ctx, stop: stop}
-	r, err := registry.New(memory.New(), registry.Options{Rules: kinds.All(), Dialer: answers{}})
+	s := memory.New()
+	c := &cluster{ctx: ctx, stop: stop, store: s}
+	past := journal.New(s, api.Builtin, journal.Keep{}, slog.New(slog.DiscardHandler))
+	r, err := registry.New(s, registry.Options{Rules: kinds.All(), Dialer: answers{past}})
 	if err != nil {
 		return c, err
 	}
@@ -97,6 +104,25 @@ func runCtl(ts *testscript.TestScript, neg bool, args []string) {
 	if (c.code != 0) != neg {
 		ts.Fatalf("ctl %s: exit code %d\n%s", strings.Join(args, " "), c.code, errs.String())
 	}
+}
+
+func as(ts *testscript.TestScript, neg bool, args []string) {
+	c := clusterOf(ts)
+	now, err := c.Now(c.ctx)
+	ts.Check(err)
+	old := c.ctx
+	defer func() { c.ctx = old }()
+	if c.ctx = api.WithUser(c.ctx, api.User{Name: args[0]}); strings.HasPrefix(args[0], "system:") {
+		c.ctx = api.WithCauses(c.ctx, api.Causes{}.Add(api.Cause{Type: api.CauseTrigger, Revision: now}))
+	}
+	runCtl(ts, neg, args[2:])
+}
+
+func forget(ts *testscript.TestScript, _ bool, _ []string) {
+	c := clusterOf(ts)
+	now, err := c.store.Now(c.ctx)
+	ts.Check(err)
+	ts.Check(c.store.Compact(c.ctx, now))
 }
 
 func checkCode(ts *testscript.TestScript, _ bool, args []string) {
@@ -166,16 +192,22 @@ func startNode(ts *testscript.TestScript, _ bool, args []string) {
 	}()
 }
 
-// answers stands for all components: their streams tell what was asked of them.
-type answers struct{}
+// answers stands for all components: their streams tell what was asked of them. The journal is the real one.
+type answers struct{ journal *journal.Journal }
 
-func (answers) Dial(_ context.Context, component string) (api.Connector, error) {
-	return answerer(component), nil
+func (a answers) Dial(_ context.Context, component string) (api.Connector, error) {
+	return answerer{component, a.journal}, nil
 }
 
-type answerer string
+type answerer struct {
+	component string
+	journal   *journal.Journal
+}
 
 func (a answerer) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	if t.Sub == "journal" {
+		return a.journal.Connect(ctx, params)
+	}
 	near, far := console.Pipe(ctx)
 	go func() {
 		defer far.CloseSend()
@@ -188,17 +220,17 @@ func (a answerer) answer(s api.Stream, t api.Target, params url.Values) {
 	say := func(c api.Channel, text string) { _ = s.Send(api.Frame{Channel: c, Data: []byte(text)}) }
 	switch {
 	case t.Sub == "decisions":
-		if params.Get("object") == "pod/default/web" && a == api.UserScheduler {
+		if params.Get("object") == "pod/default/web" && a.component == api.UserScheduler {
 			say(api.ChannelStdout, `{"time":"2020-01-01T00:00:00Z","object":"pod/default/web","revision":7,"step":"bind to n1","why":"it has most room"}`+"\n")
 		}
 	case t.Sub == "images" && params.Get("import") != "":
 		say(api.ChannelStdout, fmt.Sprintf("image-of-%d-bytes\n", len(input(s))))
 	case t.Sub == "images":
 		say(api.ChannelStdout, `[{"name":"web:dev","size":2097152}]`)
-	case t.Sub == "log" && spoken[a] != "":
-		say(api.ChannelStdout, spoken[a])
+	case t.Sub == "log" && spoken[a.component] != "":
+		say(api.ChannelStdout, spoken[a.component])
 	case t.Sub == "log":
-		say(api.ChannelStdout, fmt.Sprintf("%s says %s\n", a, params.Encode()))
+		say(api.ChannelStdout, fmt.Sprintf("%s says %s\n", a.component, params.Encode()))
 	case params.Get("command") == "cat":
 		say(api.ChannelStdout, input(s))
 	case params.Get("command") == "exit":
@@ -212,7 +244,7 @@ func (a answerer) answer(s api.Stream, t api.Target, params url.Values) {
 }
 
 // spoken is what components have logged; others only repeat what they were asked.
-var spoken = map[answerer]string{
+var spoken = map[string]string{
 	api.UserScheduler: `time=2020-01-01T00:00:00.002Z level=INFO msg=acted component=scheduler object=pod/default/web revision=7 cause=trigger@7+1 step="bind to n1" why="it has most room" wrote=8
 `,
 	api.UserControllers: `time=2020-01-01T00:00:00.001Z level=INFO msg=leading component=controllers lease=kube-system/optimist-controllers epoch=1

@@ -171,11 +171,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{
 			user: api.User{Name: "kubernetes-admin", Groups: []string{api.GroupMasters}},
 			may: `get secrets kube-system/of-a; list pods; delete nodes n1; patch pods/status default/b; connect pods/exec default/a;
-				connect componentstatuses/log scheduler; deletecollection configmaps default`,
+				connect componentstatuses/log scheduler; connect componentstatuses/journal apiserver; deletecollection configmaps default`,
 		},
 		{
-			user:   api.User{Name: "alice"},
-			mayNot: `get pods default/a; list pods default; watch nodes; create configmaps default/x; connect pods/log default/a`,
+			user: api.User{Name: "alice"},
+			mayNot: `get pods default/a; list pods default; watch nodes; create configmaps default/x; connect pods/log default/a;
+				connect componentstatuses/journal apiserver`,
 		},
 		{
 			user:   api.User{Name: "system:node:n1"}, // without the group he is nobody
@@ -198,24 +199,27 @@ func TestWhoMayDoWhat(t *testing.T) {
 				patch pods/status default/c; delete pods default/b; delete pods default/c; deletecollection pods default; connect pods/log default/a;
 				get secrets default/of-b; get secrets kube-system/of-a; get secrets default/unknown; get configmaps default/other; create secrets default/x;
 				list secrets; list secrets default; watch secrets default; watch secrets metadata.name=of-a; watch secrets default metadata.name=of-b;
-				list configmaps default metadata.name!=other; create services default/x; delete events default/e; list events; list deployments`,
+				list configmaps default metadata.name!=other; create services default/x; delete events default/e; list events; list deployments;
+				connect componentstatuses/journal apiserver`,
 		},
 		{
 			user: api.User{Name: "system:scheduler"},
 			may: `list pods; watch pods; create pods/binding default/c; patch pods/status default/c; delete pods default/a; list nodes; watch nodes;
 				create events default/e; get leases kube-system/optimist-scheduler; update leases kube-system/optimist-scheduler`,
 			mayNot: `create pods default/x; patch pods default/a; patch nodes n1; get secrets default/of-a; list secrets;
-				update leases kube-system/optimist-controllers; update leases kube-node-lease/n1; list deployments; connect pods/exec default/a`,
+				update leases kube-system/optimist-controllers; update leases kube-node-lease/n1; list deployments; connect pods/exec default/a;
+				connect componentstatuses/journal apiserver`,
 		},
 		{
-			user:   api.User{Name: "system:controller:deployment"},
-			may:    `create replicasets default/x; update replicasets default/x; update deployments/status default/x; create events default/e`,
-			mayNot: `delete replicasets default/x; update deployments default/x; create pods default/x; list deployments; update replicasets/status default/x`,
+			user: api.User{Name: "system:controller:deployment"},
+			may:  `create replicasets default/x; update replicasets default/x; update deployments/status default/x; create events default/e`,
+			mayNot: `delete replicasets default/x; update deployments default/x; create pods default/x; list deployments; update replicasets/status default/x;
+				connect componentstatuses/journal apiserver`,
 		},
 		{
 			user:   api.User{Name: "system:controllers"},
 			may:    `list deployments; watch pods; watch secrets; list leases`,
-			mayNot: `get pods default/a; create pods default/x; delete replicasets default/x`,
+			mayNot: `get pods default/a; create pods default/x; delete replicasets default/x; connect componentstatuses/journal apiserver`,
 		},
 		{
 			user:   api.User{Name: "system:controller:one-in-namespace"},

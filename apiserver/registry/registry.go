@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,9 +32,6 @@ func New(s store.Store, o Options) (*Registry, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
-	}
-	if o.History == 0 {
-		o.History = time.Hour
 	}
 	r := &Registry{store: s, options: o, resources: map[schema.GroupKind]*resource{}}
 	r.namespaces = newFacts(r.readNamespace)
@@ -97,8 +93,7 @@ type Options struct {
 	Checkers  []Checker
 	Dialer    Dialer // nil: Connect answers that nobody is there
 	Ranges    Ranges
-	Log       *slog.Logger  // nil = slog.Default()
-	History   time.Duration // how long superseded states stay readable; 0 = one hour
+	Log       *slog.Logger // nil = slog.Default()
 }
 
 // Ranges are the cluster's address ranges.

@@ -20,7 +20,7 @@ import (
 // heartbeat is how often quiet watches are told how far the cluster has got, so that who comes back later need not list.
 const heartbeat = time.Minute
 
-// Run fills the caches, makes what every cluster has, removes what has outlived its TTL, and forgets old history, until ctx ends.
+// Run fills the caches, makes what every cluster has, and removes what has outlived its TTL, until ctx ends.
 func (r *Registry) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, k := range r.resources {
@@ -36,7 +36,6 @@ func (r *Registry) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return every(ctx, r.options.Log, heartbeat, r.store.Progress) })
 	g.Go(func() error { return every(ctx, r.options.Log, sweepInterval, r.sweep) })
-	g.Go(func() error { return r.compact(ctx) })
 	return g.Wait()
 }
 
@@ -151,29 +150,4 @@ func (k *resource) expired(e store.Entry, now time.Time) bool {
 	}
 	ttl := k.rules.TTL(o)
 	return ttl > 0 && now.Sub(envelope.written) > ttl
-}
-
-// compact lets the store forget what is older than Options.History. It notes the revision ten times in that span; where a restart has lost
-// the notes, history is kept for longer.
-func (r *Registry) compact(ctx context.Context) error {
-	type mark struct {
-		at       time.Time
-		revision store.Revision
-	}
-	var marks []mark
-	return every(ctx, r.options.Log, max(r.options.History/10, time.Second), func(ctx context.Context) error {
-		now, err := r.store.Now(ctx)
-		if err != nil {
-			return err
-		}
-		marks = append(marks, mark{time.Now(), now})
-		var old store.Revision
-		for len(marks) > 0 && time.Since(marks[0].at) >= r.options.History {
-			old, marks = marks[0].revision, marks[1:]
-		}
-		if old == 0 {
-			return nil
-		}
-		return r.store.Compact(ctx, old)
-	})
 }
