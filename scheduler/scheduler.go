@@ -87,8 +87,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Connect answers over the kept connection: "log" is the scheduler's own log, "decisions" what it decided lately, and why.
+// Connect answers over the kept connection: "log" is the scheduler's own log, "decisions" what it decided lately, and why, "explain" what
+// each filter says of each node about a pod now.
 func (s *Scheduler) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	if t.Sub == "explain" {
+		return s.connectExplain(ctx, params)
+	}
 	return s.decisions.Answer(ctx, t, params, s.cfg.Console)
 }
 

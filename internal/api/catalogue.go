@@ -43,7 +43,7 @@ var (
 		Versions: v1[schedulingv1.PriorityClass]()}
 	// ComponentStatusKind names the cluster's own processes (apiserver, scheduler, controllers); one can only Connect to them.
 	ComponentStatusKind = &Kind{Name: "ComponentStatus", Plural: "componentstatuses", Singular: "componentstatus", Short: []string{"cs"}, Virtual: true,
-		Versions: v1[corev1.ComponentStatus](), Subs: []string{"log", "decisions", "journal"}}
+		Versions: v1[corev1.ComponentStatus](), Subs: []string{"log", "decisions", "journal", "explain"}}
 )
 
 // Builtin is the catalogue of the kinds above.

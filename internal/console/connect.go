@@ -74,6 +74,17 @@ func sendAll(s api.Stream, text []byte) error {
 	return nil
 }
 
+// Text is a stream that says one thing and ends well.
+func Text(ctx context.Context, text []byte) api.Stream {
+	near, far := Pipe(ctx)
+	go func() {
+		if sendAll(far, text) == nil {
+			_ = Finish(far, nil) // fails only when nobody listens any more
+		}
+	}()
+	return near
+}
+
 // Finish sends a stream's outcome as the last frame and ends it: Success for nil, else the error's Status.
 func Finish(s api.Stream, err error) error {
 	status := metav1.Status{Status: metav1.StatusSuccess}

@@ -1,6 +1,7 @@
 // Package framework is the contract between the scheduler and its plugins.
 //
 //	pod ─▶ Filter.Prepare(pod) ─▶ func(node) *Reason    nil: fits; otherwise why not, in numbers
+//	       Filter.Fixes(pod, node)                      what could be changed so that it fits (fix.go)
 //	       Scorer.Prepare(pod) ─▶ func(node) int64      0 … 100, more is better
 //
 // A filter cannot exist without a reason: what it returns *is* the explanation that ends in the Pod's condition, its Event and the
@@ -32,6 +33,9 @@ type Filter interface {
 	Name() string
 	Prepare(pod *corev1.Pod) func(*Node) *Reason
 	WakesOn() []Change
+	// Fixes are the changes of which one would make it accept a node that it refuses, the smallest first; none if nothing that a person could
+	// change would help. They are tried before anybody is told of them. Only `ctl why` asks.
+	Fixes(pod *corev1.Pod, refused *Node) []Fix
 }
 
 // Scorer prefers some of the nodes that fit. Weight multiplies its points.

@@ -3,6 +3,7 @@ package plugins
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -21,16 +22,32 @@ func (TaintToleration) WakesOn() []framework.Change {
 
 func (t TaintToleration) Prepare(pod *corev1.Pod) func(*framework.Node) *framework.Reason {
 	return func(n *framework.Node) *framework.Reason {
-		for _, taint := range n.Spec.Taints {
-			if taint.Effect == corev1.TaintEffectPreferNoSchedule || tolerates(pod, taint) {
-				continue
-			}
-			return &framework.Reason{Plugin: t.Name(),
-				Text: fmt.Sprintf("node(s) had untolerated taint {%s: %s}", taint.Key, taint.Value),
-				Need: "a toleration of " + taint.ToString(), Have: tolerationsText(pod)}
+		taint := untolerated(pod, n)
+		if taint == nil {
+			return nil
 		}
+		return &framework.Reason{Plugin: t.Name(),
+			Text: fmt.Sprintf("node(s) had untolerated taint {%s: %s}", taint.Key, taint.Value),
+			Need: "a toleration of " + taint.ToString(), Have: tolerationsText(pod)}
+	}
+}
+
+func untolerated(pod *corev1.Pod, n *framework.Node) *corev1.Taint {
+	for i, taint := range n.Spec.Taints {
+		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !tolerates(pod, taint) {
+			return &n.Spec.Taints[i]
+		}
+	}
+	return nil
+}
+
+// Fixes: what the cluster itself says about a node (node.kubernetes.io/unreachable …) is not cured by tolerating it.
+func (TaintToleration) Fixes(pod *corev1.Pod, n *framework.Node) []framework.Fix {
+	taint := untolerated(pod, n)
+	if strings.HasPrefix(taint.Key, "node.kubernetes.io/") {
 		return nil
 	}
+	return []framework.Fix{{Kind: framework.Tolerate, Node: n.Name, Key: taint.Key, Value: taint.Value, Effect: taint.Effect, Cost: 3}}
 }
 
 // PreferNoSchedule prefers nodes with fewer PreferNoSchedule taints that the pod does not tolerate.

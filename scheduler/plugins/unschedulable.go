@@ -27,3 +27,7 @@ func (u Unschedulable) Prepare(pod *corev1.Pod) func(*framework.Node) *framework
 		return &framework.Reason{Plugin: u.Name(), Text: "node(s) were unschedulable", Have: "spec.unschedulable: true"}
 	}
 }
+
+func (Unschedulable) Fixes(_ *corev1.Pod, n *framework.Node) []framework.Fix {
+	return []framework.Fix{{Kind: framework.Uncordon, Node: n.Name, Cost: 1}}
+}
