@@ -1,0 +1,201 @@
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+
+	"optimist/ctl/printer"
+	"optimist/internal/api"
+)
+
+// modify is what commands share that change a little of objects: read one, change a copy, send the difference.
+type modify struct {
+	selection
+	documents
+	every, local bool
+	output       string
+	// change alters a copy of the object and says what it has done.
+	change func(o api.Object) (did string, err error)
+	// send brings the difference to the server; patch sends what its author wrote instead.
+	send func(ctx context.Context, t api.Target, before, after api.Object) (api.Result, error)
+}
+
+func newModify(s *session) *modify {
+	m := &modify{selection: selection{session: s}}
+	m.send = m.difference
+	return m
+}
+
+// command adds the flags and completion of all these commands.
+func (m *modify) command(c *cobra.Command) *cobra.Command {
+	m.documents.flags(c)
+	f := c.Flags()
+	f.StringVarP(&m.label, "selector", "l", "", "Labels to select by: app=web,tier!=db")
+	f.BoolVar(&m.every, "all", false, "All objects of the kind in the namespace")
+	f.BoolVar(&m.local, "local", false, "Change what -f holds and print it, without asking the server")
+	f.StringVarP(&m.output, "output", "o", "", "Print the result: name, yaml or json")
+	c.ValidArgsFunction = m.completeObjects
+	return c
+}
+
+// run does it with every object that arguments (or -f) name.
+func (m *modify) run(c *cobra.Command, args []string) error {
+	if err := errors.Join(checkDry(m.dry), checkFormat(m.output), m.parseSelectors()); err != nil {
+		return err
+	}
+	if m.local && len(m.files) == 0 {
+		return usage(c, "--local needs -f")
+	}
+	if len(m.files) > 0 {
+		return m.fromFiles(c, args)
+	}
+	wants, err := parseArgs(args)
+	if err != nil {
+		return usageError(c, err)
+	}
+	var targets []api.Target
+	for _, w := range wants {
+		t, err := m.targets(c.Context(), w)
+		if err != nil {
+			return err
+		}
+		targets = append(targets, t...)
+	}
+	return each(targets, nil, func(t api.Target) error { return m.one(c, t, nil) })
+}
+
+func (m *modify) targets(ctx context.Context, w wanted) (all []api.Target, err error) {
+	for _, name := range w.names {
+		all = append(all, m.target(w.kind, name))
+	}
+	if len(all) == 0 && !m.every && m.label == "" {
+		return nil, errors.New("resource(s) were provided, but no name was specified; say which, or --all")
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	list, wrong := m.list(ctx, w, api.Full)
+	for _, o := range list.Items {
+		all = append(all, api.Target{Kind: w.kind, Key: api.KeyOf(o)})
+	}
+	return all, wrong.err()
+}
+
+func (m *modify) fromFiles(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(c, "when paths are provided as input, you may not specify resource arguments as well")
+	}
+	found, wrong := m.read(c)
+	for _, d := range found {
+		t, err := m.place(d)
+		var own api.Object
+		if err == nil && m.local {
+			own, err = typed(t, d.Object)
+		}
+		if err == nil {
+			err = m.one(c, t, own)
+		}
+		if wrong = append(wrong, err); unreachable(err) {
+			break
+		}
+	}
+	var f faults
+	f.add(wrong...)
+	return f.err()
+}
+
+// typed is a document as an object of its kind.
+func typed(t api.Target, d json.Marshaler) (api.Object, error) {
+	o, err := t.Kind.New(t.Version)
+	if err != nil {
+		return nil, err
+	}
+	text, err := d.MarshalJSON()
+	if err == nil {
+		err = json.Unmarshal(text, o)
+	}
+	return o, err
+}
+
+// one changes one object; it is read unless it is there already.
+func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
+	if before == nil {
+		r, err := m.Get(c.Context(), t, api.GetOptions{})
+		if err != nil {
+			return err
+		}
+		before = r.Object
+	}
+	after := before.DeepCopyObject().(api.Object)
+	did, err := m.change(after)
+	if err != nil {
+		return err
+	}
+	result := api.Result{Object: after}
+	if !m.local && m.dry != "client" {
+		if result, err = m.send(c.Context(), t, before, after); err != nil {
+			return err
+		}
+	}
+	m.tell(c, result.Warnings...)
+	item := printer.Item{Kind: t.Kind, Object: result.Object}
+	if m.output != "" {
+		return printer.Object(c.OutOrStdout(), m.output, item, false)
+	}
+	if api.RevisionOf(before) == api.RevisionOf(result.Object) && !m.local && m.dry == "none" {
+		did = strings.Replace(did, "patched", "patched (no change)", 1)
+		if strings.HasSuffix(did, " updated") {
+			return nil
+		}
+	}
+	if did != "" {
+		fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[m.dry])
+	}
+	return nil
+}
+
+// difference sends what differs as a strategic merge patch; nothing, if nothing does.
+func (m *modify) difference(ctx context.Context, t api.Target, before, after api.Object) (api.Result, error) {
+	old, _ := json.Marshal(before) // of typed objects these never fail
+	now, _ := json.Marshal(after)
+	shape, err := t.Kind.New(t.Version)
+	if err != nil {
+		return api.Result{}, err
+	}
+	patch, err := strategicpatch.CreateTwoWayMergePatch(old, now, shape)
+	if err != nil || string(patch) == "{}" {
+		return api.Result{Object: after}, err
+	}
+	return m.sendPatch(ctx, t, types.StrategicMergePatchType, patch)
+}
+
+func (m *modify) sendPatch(ctx context.Context, t api.Target, how types.PatchType, patch []byte) (api.Result, error) {
+	return m.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: how, Data: patch},
+		Options: api.Options{Manager: manager, DryRun: m.dry == "server"}})
+}
+
+// pairs splits arguments like `node n1 a=b c-` into those that name objects, what shall be set, and what shall go. separators are what the
+// former have and names do not.
+func pairs(args []string, separators string) (objects []string, set [][2]string, gone []string) {
+	first := slices.IndexFunc(args, func(a string) bool { return strings.ContainsAny(a, separators) || strings.HasSuffix(a, "-") })
+	if first < 0 {
+		return args, nil, nil
+	}
+	for _, a := range args[first:] {
+		key, value, assigned := strings.Cut(a, "=")
+		if name, ok := strings.CutSuffix(a, "-"); ok && !assigned {
+			gone = append(gone, name)
+		} else {
+			set = append(set, [2]string{key, value})
+		}
+	}
+	return args[:first], set, gone
+}
