@@ -31,7 +31,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	if ctx.Err() != nil {
 		return 130 // as shells report a Ctrl-C
 	}
-	fmt.Fprintln(root.ErrOrStderr(), explain(err))
+	if text := explain(err); text != "" {
+		fmt.Fprintln(root.ErrOrStderr(), text)
+	}
 	var own *exitError
 	if errors.As(err, &own) {
 		return own.code
@@ -61,10 +63,12 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s))},
-		{"why", "What happened, and why:", s.connected(historyCommand(s))},
+		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s),
+			setCommand(s), patchCommand(s), replaceCommand(s), labelCommand(s), annotateCommand(s))},
+		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
-		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s)), extra...)},
+		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
+			cordonCommand(s, "uncordon", "Let it take pods again", false)), extra...)},
 		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})

@@ -223,6 +223,10 @@ func (a answerer) answer(s api.Stream, t api.Target, params url.Values) {
 		if params.Get("object") == "pod/default/web" && a.component == api.UserScheduler {
 			say(api.ChannelStdout, `{"time":"2020-01-01T00:00:00Z","object":"pod/default/web","revision":7,"step":"bind to n1","why":"it has most room"}`+"\n")
 		}
+	case t.Sub == "explain":
+		say(api.ChannelStdout, `{"filters":["Resources","NodeSelector"],"nodes":12,"rows":[
+			{"node":"n1","reasons":[{"text":"Insufficient cpu","need":"9","have":"2 of 4"},null],"fixes":[{"kind":"request","container":"main","resource":"cpu","value":"2"}]},
+			{"node":"n2","reasons":[{"text":"Insufficient cpu","need":"9","have":"1 of 4"},{"text":"no match","need":"disk=ssd","have":"none of them"}]}]}`)
 	case t.Sub == "images" && params.Get("import") != "":
 		say(api.ChannelStdout, fmt.Sprintf("image-of-%d-bytes\n", len(input(s))))
 	case t.Sub == "images":
