@@ -4,6 +4,7 @@
 //	scale_test.go  a thousand pods on a hundred nodes in one process: a benchmark
 //	causes_test.go what is written follows from something; once all is settled nothing is written
 //	stories/       what a cluster does, told in fake time: read them first
+//	leaders/       two schedulers and two controllers as processes, the leaders paused and woken later
 //	real/          real containers, kill -9, the demo (needs root)
 //	bench/         measurements; they never fail
 //	vm/            the demo in a virtual machine
