@@ -70,6 +70,12 @@ func (c *Controllers) deps(name string) reconcile.Deps {
 	return reconcile.Deps{Set: c.set, Service: c.set.Over(svc), Events: events, Log: c.cfg.Log.With("controller", name), Decisions: c.decisions}
 }
 
+// Set is what all loops read, and Loops are what works: who drives the loops' synchronous cores (law 11) delivers to the one and steps the others.
+func (c *Controllers) Set() *informer.Set { return c.set }
+
+// Loops are one of each controller, in the order of All.
+func (c *Controllers) Loops() []*reconcile.Loop { return c.loops }
+
 // Run watches, competes for leadership, and while it leads reconciles, until ctx ends.
 func (c *Controllers) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)

@@ -76,6 +76,9 @@ func New(cfg Config) *Scheduler {
 	return s
 }
 
+// Set is what the scheduler watches: who drives One delivers to it (law 11).
+func (s *Scheduler) Set() *informer.Set { return s.set }
+
 // Run watches from the start, so that a new leader knows everything at once, and schedules while it holds the Lease.
 func (s *Scheduler) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -96,10 +99,16 @@ func (s *Scheduler) Connect(ctx context.Context, t api.Target, params url.Values
 	return s.decisions.Answer(ctx, t, params, s.cfg.Console)
 }
 
+// Begin makes sure that nobody decides before all is known that was written up to now: whoever led before may have written what this cache has
+// not seen yet.
+func (s *Scheduler) Begin() {
+	s.set.Doubt()
+	s.cfg.Log.Info("scheduling", "lease", LeaseKey, "holder", s.cfg.ID)
+}
+
 // lead decides on one pod after the other; the writes that follow run beside it.
 func (s *Scheduler) lead(ctx context.Context) error {
-	s.set.Doubt() // whoever led before may have written what this cache has not seen yet
-	s.cfg.Log.Info("scheduling", "lease", LeaseKey, "holder", s.cfg.ID)
+	s.Begin()
 	var g errgroup.Group
 	g.SetLimit(binders)
 	defer func() { _ = g.Wait() }() // carryOut keeps its errors: they are retried
@@ -132,6 +141,9 @@ func (s *Scheduler) breathe(ctx context.Context, err error) {
 
 // One decides on one pod and carries the decision out; false if no pod is due. It is the synchronous core of the loop (law 11).
 func (s *Scheduler) One(ctx context.Context) bool {
+	if s.set.Settle(ctx) != nil {
+		return false
+	}
 	it, pod, d := s.decideNext()
 	if it == nil {
 		return false

@@ -21,17 +21,15 @@ const (
 
 // renewals says every 10 s that this node lives.
 func (k *Keeper) renewals(ctx context.Context) error {
-	var held *coordinationv1.Lease
 	for retry := firstRetry; ctx.Err() == nil; {
-		renewed, err := k.renew(ctx, held)
-		held = renewed
+		err := k.Renew(ctx)
 		next := renewEvery
 		switch {
 		case err == nil:
 			retry = firstRetry
 		case ctx.Err() == nil:
 			k.config.Log.Warn("cannot renew the node's lease; trying again", "node", k.config.Name, "error", err)
-			held, next, retry = nil, retry, min(2*retry, lastRetry) // it is read again before it is written again
+			next, retry = retry, min(2*retry, lastRetry)
 		}
 		select {
 		case <-ctx.Done():
@@ -39,6 +37,15 @@ func (k *Keeper) renewals(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Renew says once that this node lives. After a failure the lease is read again before it is written again.
+func (k *Keeper) Renew(ctx context.Context) error {
+	renewed, err := k.renew(ctx, k.held)
+	if k.held = renewed; err != nil {
+		k.held = nil
+	}
+	return err
 }
 
 // renew writes the time into the lease held (nil: find or make it) and returns what is held then.

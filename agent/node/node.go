@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,8 +43,9 @@ type Config struct {
 // Keeper keeps the Node and its Lease.
 type Keeper struct {
 	config Config
-	wake   chan struct{} // capacity 1
-	wired  atomic.Bool   // the pod network is set up
+	wake   chan struct{}         // capacity 1
+	wired  atomic.Bool           // the pod network is set up
+	held   *coordinationv1.Lease // owned by the renewals; nil = to be read first
 }
 
 // New makes the keeper; Run starts it.

@@ -45,15 +45,13 @@ func (c Config) withDefaults() Config {
 var errLost = errors.New("the lease was lost")
 
 // Run competes, leads while it may, and competes again, until ctx ends or lead returns by itself; what lead returned is then returned.
-func Run(ctx context.Context, c Config, lead func(context.Context) error) error {
-	c = c.withDefaults()
-	for {
-		held, err := c.acquire(ctx)
-		if err != nil {
+func Run(ctx context.Context, cfg Config, lead func(context.Context) error) error {
+	for c := NewCandidate(cfg); ; {
+		if err := c.acquire(ctx); err != nil {
 			return nil // ctx ended
 		}
-		c.Log.Info("leading", "lease", c.Lease.String(), "epoch", *held.Spec.LeaseTransitions)
-		err = c.hold(ctx, held, lead)
+		c.Log.Info("leading", "lease", c.Lease.String(), "epoch", c.Fence().Epoch)
+		err := c.hold(ctx, lead)
 		if !errors.Is(err, errLost) || ctx.Err() != nil {
 			return err
 		}
@@ -61,16 +59,44 @@ func Run(ctx context.Context, c Config, lead func(context.Context) error) error 
 	}
 }
 
+// Candidate is one copy in the competition. Step is its synchronous core (law 11), Run the goroutines around it.
+type Candidate struct {
+	Config
+	watched observation           // the lease while somebody else holds it
+	held    *coordinationv1.Lease // as we last wrote it; nil = we do not lead
+	good    time.Time             // when the last renewal began that succeeded
+}
+
+// NewCandidate returns a copy that does not lead yet.
+func NewCandidate(c Config) *Candidate { return &Candidate{Config: c.withDefaults()} }
+
+// Step looks once: it takes the lease if nobody holds it, and renews it if it is ours. Afterwards Fence says whether we lead.
+func (c *Candidate) Step(ctx context.Context) error {
+	if c.held != nil {
+		return c.renew(ctx)
+	}
+	held, err := c.try(ctx, &c.watched)
+	c.held, c.good = held, time.Now()
+	return err
+}
+
+// Fence is what a leader's writes carry; nil while this copy does not lead.
+func (c *Candidate) Fence() *api.Fence {
+	if c.held == nil {
+		return nil
+	}
+	return &api.Fence{Lease: c.Lease, Holder: c.ID, Epoch: *c.held.Spec.LeaseTransitions}
+}
+
 // firstRetry is the pause after a first failure: when a cluster starts, the API server is only just not there yet.
 const firstRetry = 20 * time.Millisecond
 
 // acquire looks every Retry until the lease could be taken, after failures sooner at first; it fails only with ctx.
-func (c Config) acquire(ctx context.Context) (*coordinationv1.Lease, error) {
-	var watched observation
+func (c *Candidate) acquire(ctx context.Context) error {
 	for again := firstRetry; ; again = min(2*again, c.Retry) {
-		held, err := c.try(ctx, &watched)
-		if held != nil {
-			return held, nil
+		err := c.Step(ctx)
+		if c.held != nil {
+			return nil
 		}
 		if err == nil {
 			again = c.Retry
@@ -80,7 +106,7 @@ func (c Config) acquire(ctx context.Context) (*coordinationv1.Lease, error) {
 		select {
 		case <-time.After(again):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
@@ -132,14 +158,13 @@ func (c Config) taken(l *coordinationv1.Lease) *coordinationv1.Lease {
 }
 
 // hold leads and renews side by side, and returns after both have ended.
-func (c Config) hold(ctx context.Context, held *coordinationv1.Lease, lead func(context.Context) error) error {
-	leading, cancel := context.WithCancelCause(api.WithFence(ctx, api.Fence{Lease: c.Lease, Holder: c.ID, Epoch: *held.Spec.LeaseTransitions}))
+func (c *Candidate) hold(ctx context.Context, lead func(context.Context) error) error {
+	leading, cancel := context.WithCancelCause(api.WithFence(ctx, *c.Fence()))
 	defer cancel(nil)
-	renewed := make(chan *coordinationv1.Lease)
+	renewed := make(chan struct{})
 	go func() {
-		last, err := c.renew(leading, held)
-		cancel(err)
-		renewed <- last
+		defer close(renewed)
+		cancel(c.renewals(leading))
 	}()
 	err := lead(leading)
 	if errors.Is(context.Cause(leading), errLost) {
@@ -147,36 +172,44 @@ func (c Config) hold(ctx context.Context, held *coordinationv1.Lease, lead func(
 		return fmt.Errorf("%s: %w", c.Lease, errLost)
 	}
 	cancel(nil)
-	c.release(context.WithoutCancel(ctx), <-renewed)
+	<-renewed
+	c.release(context.WithoutCancel(ctx), c.held)
 	return err
 }
 
-// renew keeps the lease until ctx ends or the deadline passes without success. It returns the lease as last written.
-func (c Config) renew(ctx context.Context, l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	for good := time.Now(); ; {
+// renewals keep the lease until ctx ends or it is lost.
+func (c *Candidate) renewals(ctx context.Context) error {
+	for {
 		select {
 		case <-time.After(c.Retry):
 		case <-ctx.Done():
-			return l, ctx.Err()
+			return ctx.Err()
 		}
-		began := time.Now()
-		next := l.DeepCopy()
-		next.Spec.RenewTime = &metav1.MicroTime{Time: began}
-		rctx, cancel := context.WithDeadline(ctx, good.Add(c.Deadline))
-		written, err := api.Leases.Update(rctx, c.Service, next)
-		cancel()
-		switch {
-		case err == nil:
-			l, good = written, began
-		case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-			if l = c.mine(ctx, l); l == nil {
-				return nil, errLost
-			}
-		}
-		if time.Since(good) >= c.Deadline {
-			return l, errLost
+		if err := c.Step(ctx); c.held == nil {
+			return err
 		}
 	}
+}
+
+// renew writes the lease once. If it is not ours any more, or the deadline has passed without success, we lead no longer.
+func (c *Candidate) renew(ctx context.Context) error {
+	began := time.Now()
+	next := c.held.DeepCopy()
+	next.Spec.RenewTime = &metav1.MicroTime{Time: began}
+	rctx, cancel := context.WithDeadline(ctx, c.good.Add(c.Deadline))
+	written, err := api.Leases.Update(rctx, c.Service, next)
+	cancel()
+	switch {
+	case err == nil:
+		c.held, c.good = written, began
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		c.held = c.mine(ctx, c.held)
+	}
+	if c.held == nil || time.Since(c.good) >= c.Deadline {
+		c.held, c.watched = nil, observation{}
+		return errLost
+	}
+	return err
 }
 
 // mine reads the lease again after a conflict: our own renewal may have arrived although its answer did not. nil = it is not ours any more.

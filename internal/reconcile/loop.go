@@ -53,12 +53,21 @@ func (l *Loop) listen(w Watch) {
 	})
 }
 
-// Run works until ctx ends. Whoever calls it may just have taken over from another, so it first makes sure to know all that was written.
-func (l *Loop) Run(ctx context.Context) error {
+// Begin waits for the first lists, and makes sure that nobody plans before all is known that was written up to now: whoever begins may just
+// have taken over from another.
+func (l *Loop) Begin(ctx context.Context) error {
 	if err := l.deps.Set.Synced(ctx); err != nil {
-		return nil
+		return err
 	}
 	l.deps.Set.Doubt()
+	return nil
+}
+
+// Run begins, and works until ctx ends.
+func (l *Loop) Run(ctx context.Context) error {
+	if err := l.Begin(ctx); err != nil {
+		return nil
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	for range max(1, l.Workers) {
 		g.Go(func() error {
