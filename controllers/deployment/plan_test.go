@@ -304,3 +304,19 @@ func TestAReplicaSetThatCannotBeCreatedIsSaid(t *testing.T) {
 		t.Error("it is said twice")
 	}
 }
+
+// A ReplicaSet that was told to shrink may have made Pods of which its status does not tell yet: they are in the way of maxSurge all the same.
+// (Seeds 10, 12, 17 and 21 of the simulation.)
+func TestNothingGrowsWhileItIsNotKnownWhatExists(t *testing.T) {
+	d := deploy(t, 2, "0", "100%")
+	old := set(d, 1, size{1, 0})
+	old.Generation, old.Status.ObservedGeneration, old.Status.Replicas = 3, 2, 0
+	v := view{deployment: d, taken: nobody, sets: []*appsv1.ReplicaSet{old, set(d, 2, size{0, 0})}}
+	if got := sizes(v, sortOut(v, v.sets, start).scaleNew()); got != "" {
+		t.Errorf("it grows, though the old ReplicaSet's status is about an earlier size: %s", got)
+	}
+	old.Status.ObservedGeneration, old.Status.Replicas = 3, 1
+	if got := sizes(v, sortOut(v, v.sets, start).scaleNew()); got != "t2 0→1" {
+		t.Errorf("it should grow into the room for one: %q", got)
+	}
+}

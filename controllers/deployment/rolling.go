@@ -115,6 +115,9 @@ func (r rollout) newSize(size int32) (int32, string) {
 	if r.recreates() {
 		return want, fmt.Sprintf("%d replicas are wanted", want)
 	}
+	if set := unobserved(r.all); set != "" {
+		return size, fmt.Sprintf("how many pods %s has is not known until its status is about what it is asked for now", set)
+	}
 	surge, _ := bounds(d)
 	have, limit := present(r.all), want+surge
 	room := max(0, min(limit-have, want-size))
@@ -128,6 +131,16 @@ func present(sets []*appsv1.ReplicaSet) (n int32) {
 		n += max(*set.Spec.Replicas, set.Status.Replicas)
 	}
 	return n
+}
+
+// unobserved names a ReplicaSet whose status is about an earlier spec: it may have made pods for that which it has not told of yet.
+func unobserved(sets []*appsv1.ReplicaSet) string {
+	for _, set := range sets {
+		if set.Status.ObservedGeneration < set.Generation {
+			return set.Name
+		}
+	}
+	return ""
 }
 
 // scaleNew brings the new ReplicaSet towards its size.
