@@ -131,6 +131,7 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 	if err := a.set.Synced(ctx); err != nil {
 		return err
 	}
+	a.set.Doubt() // a first list may be as old as it likes: what it names, an earlier agent may have ended already
 	group.Go(func() error { return a.keeper.Run(ctx) })
 	boxes, err := a.prepare(ctx)
 	if err != nil {
@@ -151,6 +152,9 @@ func (a *Agent) prepare(ctx context.Context) ([]runtime.Sandbox, error) {
 		boxes, err := a.read(ctx)
 		if err == nil {
 			err = a.wire(ctx, boxes)
+		}
+		if err == nil {
+			err = a.set.Settle(ctx)
 		}
 		if err == nil || ctx.Err() != nil {
 			return boxes, ctx.Err()

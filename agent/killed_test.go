@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,4 +187,73 @@ func TestAPodThatWasDeletedMeanwhileIsRemoved(t *testing.T) {
 			t.Errorf("left over: %+v", state)
 		}
 	})
+}
+
+// late is an API server that begins the watch of Pods with how they were at a revision, and tells the rest when it is asked how far it is.
+type late struct {
+	api.Service
+	at    api.Revision
+	asked chan struct{}
+}
+
+func (l *late) Now(ctx context.Context) (api.Revision, error) {
+	close(l.asked)
+	return l.Service.Now(ctx)
+}
+
+func (l *late) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
+	if !t.Kind.Is(api.PodKind) || !o.Initial {
+		return l.Service.Watch(ctx, t, o)
+	}
+	old, err := l.List(ctx, t, api.ListOptions{Fields: o.Fields, At: l.at})
+	if err != nil {
+		return nil, err
+	}
+	o.Initial, o.After = false, l.at
+	rest, err := l.Service.Watch(ctx, t, o)
+	return func(yield func([]api.Event, error) bool) {
+		var events []api.Event
+		for _, pod := range old.Items {
+			events = append(events, api.Event{Type: api.Added, Object: pod, Revision: api.RevisionOf(pod)})
+		}
+		if !yield(append(events, api.Event{Type: api.Bookmark, Revision: l.at, InitialEnd: true}), nil) {
+			return
+		}
+		select {
+		case <-l.asked:
+			rest(yield)
+		case <-ctx.Done():
+		}
+	}, err
+}
+
+// TestAnAgentStartsNothingFromAnOldList: what the first list still names, the agent before may have brought to its end. (Seed 365 of the simulation.)
+func TestAnAgentStartsNothingFromAnOldList(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		kill := c.agent(c.runtime)
+		pod := c.create(`{metadata: {name: p}, spec: {containers: [{name: c, image: nginx}]}}`)
+		if err := api.Pods.Delete(c.Context(), c.service, api.KeyOf(pod), api.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		advance(5 * time.Second)
+		kill()
+		var started atomic.Bool
+		second := c.process(&late{c.service, api.RevisionOf(pod), make(chan struct{})}, watched{c.runtime, &started})
+		advance(5 * time.Second)
+		if started.Load() {
+			t.Error("the pod was started again after its end")
+		}
+		second.kill()
+	})
+}
+
+// watched notes whether a sandbox is started.
+type watched struct {
+	runtime.Runtime
+	started *atomic.Bool
+}
+
+func (w watched) StartSandbox(ctx context.Context, s runtime.SandboxSpec) (runtime.Sandbox, error) {
+	w.started.Store(true)
+	return w.Runtime.StartSandbox(ctx, s)
 }
