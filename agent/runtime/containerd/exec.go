@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -18,6 +19,9 @@ import (
 
 	"optimist/agent/runtime"
 )
+
+// startTime is more than any start takes.
+const startTime = 2 * time.Minute
 
 // Exec runs one more process in the container and returns when it has exited and all its output is written. Ending ctx kills it.
 func (r *Runtime) Exec(ctx context.Context, id runtime.ContainerID, p runtime.Process) (int, error) {
@@ -68,11 +72,19 @@ func (r *Runtime) exec(ctx context.Context, id runtime.ContainerID, p runtime.Pr
 	if err != nil {
 		return 0, err
 	}
-	if err := running.Start(ctx); err != nil {
+	if err := start(ctx, running); err != nil {
 		return 0, err
 	}
 	started <- running
 	return follow(ctx, running, exited, p.Resize)
+}
+
+// start waits for a start that has begun even when ctx ends meanwhile: a runc that is broken off may have left a process that nobody knows and
+// so nobody kills.
+func start(ctx context.Context, p client.Process) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTime)
+	defer cancel()
+	return p.Start(ctx)
 }
 
 // follow passes terminal sizes on until the process has ended; then it waits for the rest of the output, which may be longer on its way.
