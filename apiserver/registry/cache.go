@@ -108,6 +108,7 @@ func (c *cache) fill(entries []store.Entry, at store.Revision) {
 func (c *cache) apply(b store.Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var all []*change
 	for _, ch := range b.Changes {
 		next := c.kind.change(b.Revision, ch)
 		if have := c.states[ch.Key]; have != nil {
@@ -115,8 +116,9 @@ func (c *cache) apply(b store.Batch) {
 		}
 		c.put(ch.Key, next.after)
 		c.remember(next)
-		c.dispatch(next)
+		all = append(all, next)
 	}
+	c.dispatch(all)
 	c.advance(b.Revision)
 	if len(b.Changes) == 0 {
 		for w := range c.watchers() {

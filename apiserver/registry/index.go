@@ -71,29 +71,40 @@ func (c *cache) pick(p picked) []*state {
 	return found
 }
 
-// dispatch hands a change to the watchers that it may concern, to each once.
-func (c *cache) dispatch(next *change) {
+// dispatch hands the changes of a revision to the watchers that they may concern: to each at once, and each change once.
+func (c *cache) dispatch(next []*change) {
 	for w := range c.all {
 		w.offer(next)
 	}
 	if len(c.byValue) == 0 {
 		return
 	}
-	var told []equality
-	for _, s := range []*state{next.before, next.after} {
+	chosen := map[*watcher][]*change{}
+	for _, ch := range next {
+		for _, e := range c.concerned(ch) {
+			for w := range c.byValue[e] {
+				chosen[w] = append(chosen[w], ch)
+			}
+		}
+	}
+	for w, some := range chosen {
+		w.offer(some)
+	}
+}
+
+// concerned are the values that an object had before a change or has after it, each once.
+func (c *cache) concerned(ch *change) (all []equality) {
+	for _, s := range []*state{ch.before, ch.after} {
 		if s == nil {
 			continue
 		}
 		for _, e := range append(c.equalities(s), equality{on: true, field: fieldName, value: s.key.Name}) {
-			if slices.Contains(told, e) {
-				continue
-			}
-			told = append(told, e)
-			for w := range c.byValue[e] {
-				w.offer(next)
+			if !slices.Contains(all, e) {
+				all = append(all, e)
 			}
 		}
 	}
+	return all
 }
 
 func (c *cache) watchers() map[*watcher]bool {

@@ -179,13 +179,17 @@ func (s *session) tell(changes []*change, reached store.Revision) bool {
 	return s.flush()
 }
 
-// add puts an event into the batch, which is yielded before it grows too large for one message.
+// add puts an event into the batch, which is yielded before it grows too large for one message; but a revision stays in one piece.
 func (s *session) add(e api.Event, size int) bool {
 	if s.table && e.Object != nil {
 		e.Cells = s.kind.cells(e.Object, time.Now())
 	}
+	full := len(s.batch) >= maxBatch || s.bytes >= maxBatchBytes
+	if full && s.batch[len(s.batch)-1].Revision != e.Revision && !s.flush() {
+		return false
+	}
 	s.batch, s.bytes = append(s.batch, e), s.bytes+size
-	return len(s.batch) < maxBatch && s.bytes < maxBatchBytes || s.flush()
+	return true
 }
 
 func (s *session) flush() bool {

@@ -361,3 +361,44 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 		t.Errorf("the watch ended with %v", last)
 	}
 }
+
+// A revision that changes many objects is told in one piece: who is cut off in the midst of it and resumes after it would miss the rest.
+func TestRevisionIsToldInOnePiece(t *testing.T) {
+	s := memory.New()
+	r := openOver(t, s, registry.Options{})
+	var txn store.Txn
+	for n := range 700 {
+		c := mustCreate(t, r, configMap(fmt.Sprintf("c%03d", n)))
+		txn.Do = append(txn.Do, store.Op{Key: registry.StoreKey(api.ConfigMapKind, api.KeyOf(c))})
+	}
+	var watches []iter.Seq2[[]api.Event, error]
+	for _, o := range []api.WatchOptions{{}, {Selector: labels.SelectorFromSet(nil), After: 5}, {Initial: true}} {
+		w, err := r.Watch(t.Context(), api.Target{Kind: api.ConfigMapKind}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		watches = append(watches, w)
+	}
+	mustCreate(t, r, configMap("last"))
+	to, err := s.Commit(t.Context(), txn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range watches {
+		pieces := 0
+		for batch, err := range w {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last := batch[len(batch)-1]; last.Type == api.Deleted && last.Revision == api.Revision(to) {
+				pieces++
+				if len(batch) >= 700 || pieces > 1 {
+					break
+				}
+			}
+		}
+		if pieces != 1 {
+			t.Error("the revision is told in pieces")
+		}
+	}
+}

@@ -25,23 +25,25 @@ type watcher struct {
 
 func newWatcher(p picked) *watcher { return &watcher{picked: p, wake: make(chan struct{}, 1)} }
 
-// offer queues a change.
-func (w *watcher) offer(c *change) {
-	if w.namespace != "" && w.namespace != c.key().Namespace {
-		return
-	}
+// offer queues the changes of a revision, all at once: who is told half of it, and then comes back after it, would miss the rest.
+func (w *watcher) offer(all []*change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil {
-		return
+	before := len(w.queue)
+	for _, c := range all {
+		switch {
+		case w.namespace != "" && w.namespace != c.key().Namespace, w.err != nil:
+		case len(w.queue) == maxQueued:
+			w.err = apierrors.NewResourceExpired("the watcher fell too far behind and was dropped; list again")
+			w.queue = nil
+			w.signal()
+		default:
+			w.queue = append(w.queue, c)
+		}
 	}
-	if len(w.queue) == maxQueued {
-		w.err = apierrors.NewResourceExpired("the watcher fell too far behind and was dropped; list again")
-		w.queue = nil
-	} else {
-		w.queue = append(w.queue, c)
+	if len(w.queue) > before {
+		w.signal()
 	}
-	w.signal()
 }
 
 // reach lets the watcher know that it has been told everything up to a revision.
