@@ -7,10 +7,10 @@
 //
 // Start reading at reconcile below, then plan.go.
 //
-// Invariant: spec.finalizers is only cleared when this controller's caches, settled after its own deletes, show the namespace empty.
+// Invariant: spec.finalizers is only cleared when the API server itself, asked after the deletion, has nothing in the namespace.
 //
 // Real Kubernetes does the same by discovery and metadata lists at every look; here the caches that the garbage collector watches anyway say
-// what is there.
+// what is there, until they say that it is nothing.
 package namespace
 
 import (
@@ -73,8 +73,28 @@ func (c *controller) reconcile(ctx context.Context, key api.Key) (time.Duration,
 			v.content = append(v.content, content{k, objects})
 		}
 	}
+	if len(v.content) == 0 {
+		if left, err := c.left(ctx, ns.Name); err != nil || left {
+			return soon, err
+		}
+	}
 	steps, again := plan(v, time.Now())
 	return again, reconcile.Act(ctx, c.Deps, ns, steps)
+}
+
+// soon is when what the caches do not know yet is expected in them.
+const soon = time.Second
+
+// left asks the API server itself whether a namespace that looks empty is: the caches are watches of their own, and one may be older than the
+// namespace's deletion.
+func (c *controller) left(ctx context.Context, namespace string) (bool, error) {
+	for _, k := range c.kinds {
+		l, err := c.Service.List(ctx, api.Target{Kind: k, Key: api.Key{Namespace: namespace}}, api.ListOptions{Limit: 1})
+		if err != nil || len(l.Items) > 0 {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // leaving leads from an object that changes in a terminating namespace to that namespace.
