@@ -5,6 +5,7 @@
 //	causes_test.go what is written follows from something; once all is settled nothing is written
 //	stories/       what a cluster does, told in fake time: read them first
 //	leaders/       two schedulers and two controllers as processes, the leaders paused and woken later
+//	why/           broken on purpose, healed by what `ctl why` prints
 //	real/          real containers, kill -9, the demo (needs root)
 //	bench/         measurements; they never fail
 //	vm/            the demo in a virtual machine

@@ -34,6 +34,8 @@ func TestExplain(t *testing.T) {
 		want  string // of each row: the node, its refusals, and what would help
 	}{
 		{"a cordon is lifted", []string{closed}, `{containers: [{}]}`, "closed ×1: uncordon closed"},
+		{"with the taint that goes with it", []string{`{metadata: {name: closed}, spec: {unschedulable: true, taints: [{key: node.kubernetes.io/unschedulable, effect: NoSchedule}]},
+			status: {allocatable: {pods: "1"}}}`}, `{containers: [{}]}`, "closed ×2: uncordon closed"},
 		{"a taint is tolerated", []string{tainted}, `{containers: [{}]}`, "tainted ×1: tolerate gpu=yes:NoSchedule"},
 		{"but not one by which the cluster says that the node is lost",
 			[]string{`{metadata: {name: lost}, spec: {taints: [{key: node.kubernetes.io/unreachable, effect: NoSchedule}]}}`}, `{containers: [{}]}`, "lost ×2: nothing"},

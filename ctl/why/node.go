@@ -57,11 +57,26 @@ func notReady(f *Facts, n *corev1.Node) *Cause {
 	return &Cause{Text: fmt.Sprintf("%s says that it is not ready: %s", name(n), ready.Message), Try: []string{"logs --component agent --node " + n.Name}}
 }
 
+// recovering is the taint by which a node that is ready again is still said not to be; "" = none.
+func recovering(n *corev1.Node) string {
+	if ready := nodeReady(n); ready == nil || ready.Status != corev1.ConditionTrue {
+		return ""
+	}
+	for _, t := range n.Spec.Taints {
+		if t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable {
+			return t.Key
+		}
+	}
+	return ""
+}
+
 func nodeState(f *Facts, n *corev1.Node) (bool, string) {
 	ready := nodeReady(n)
 	switch {
 	case ready == nil || ready.Status != corev1.ConditionTrue:
 		return false, "is on its way: it has not said yet that it is ready"
+	case recovering(n) != "":
+		return false, fmt.Sprintf("is on its way: it is ready, and its taint %s is about to go", recovering(n))
 	case n.Spec.Unschedulable:
 		return true, "is well, but cordoned: it takes no new pods"
 	}

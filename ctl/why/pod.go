@@ -123,6 +123,19 @@ func fitsNowhere(f *Facts, p *corev1.Pod) *Cause {
 	return c
 }
 
+// fitsNothing is what remains when no change and no node's return would help.
+func fitsNothing(f *Facts, p *corev1.Pod) *Cause {
+	m := f.Matrix[p.Name]
+	if !waiting(p) || m == nil || len(m.Rows) == 0 || m.Rows[0].fits() || slices.ContainsFunc(m.Rows, func(r Row) bool {
+		n := f.node(r.Node)
+		return n != nil && recovering(n) != ""
+	}) {
+		return nil
+	}
+	return &Cause{Text: fmt.Sprintf("%s fits on none of %s; %s", name(p), count(m.Nodes, "node"), m.Rows[0].needs()), Evidence: m.table(),
+		Try: []string{"describe node " + m.Rows[0].Node}}
+}
+
 // notStarted is what the node's agent has complained of, when no container says it.
 func notStarted(f *Facts, p *corev1.Pod) *Cause {
 	warnings := f.warnings(p)
@@ -175,7 +188,7 @@ func podState(f *Facts, p *corev1.Pod) (bool, string) {
 	case podReady(p):
 		return true, fmt.Sprintf("is well: %d of %s ready on node %s", ready, count(total, "container"), p.Spec.NodeName)
 	case p.Spec.NodeName == "":
-		if m := f.Matrix[p.Name]; m != nil && len(m.Rows) > 0 {
+		if m := f.Matrix[p.Name]; m != nil && len(m.Rows) > 0 && m.Rows[0].fits() {
 			return false, fmt.Sprintf("is on its way: it fits on node %s, and the scheduler tries again within seconds", m.Rows[0].Node)
 		}
 		return false, "is on its way: it waits for a node"

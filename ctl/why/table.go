@@ -17,6 +17,7 @@ func rules() []rule {
 		on(api.DeploymentKind, "controllers not running", "the controllers keep no connection, and the Deployment is not as they would have left it", "starts them", noControllers[*appsv1.Deployment]),
 		on(api.ReplicaSetKind, "controllers not running", "the same of a ReplicaSet", "starts them", noControllers[*appsv1.ReplicaSet]),
 		on(api.NamespaceKind, "controllers not running", "the same of a namespace that is to end", "starts them", noControllers[*corev1.Namespace]),
+		on(api.NodeKind, "controllers not running", "the same of a node that is ready again, but still has a taint", "starts them", noControllers[*corev1.Node]),
 		on(api.PodKind, "node does not exist", "`spec.nodeName` names a node that is not there", "takes `nodeName` out, or removes a pod that was to end there", onMissingNode),
 		on(api.PodKind, "", "", "", onSickNode),
 		{"finalizer holds it", nil, "the deletion waits for nothing but a finalizer", "takes it off", held},
@@ -36,6 +37,7 @@ func rules() []rule {
 		on(api.PodKind, "other scheduler", "`spec.schedulerName` names one that this cluster does not have", "names this cluster's", otherScheduler),
 		on(api.PodKind, "no scheduler", "no scheduler keeps a connection", "starts one", noScheduler),
 		on(api.PodKind, "fits nowhere", "the scheduler, asked, refuses every node", "makes the smallest change after which a node would take it", fitsNowhere),
+		on(api.PodKind, "fits nowhere at all", "the same, and no change that is known would help", "describes the nearest node", fitsNothing),
 
 		onContainer("image name", "`InvalidImageName`", "goes back to the revision before, or takes an image of almost that name", badImageName),
 		onContainer("image never pulled", "`ErrImageNeverPull`", "the same", neverPulled),

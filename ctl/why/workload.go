@@ -47,6 +47,9 @@ func (f *Facts) lags(o api.Object) bool {
 	case *appsv1.ReplicaSet:
 		return o.Generation > o.Status.ObservedGeneration || len(f.running(o)) != replicas(o.Spec.Replicas)
 	}
+	if n, ok := o.(*corev1.Node); ok {
+		return recovering(n) != ""
+	}
 	return o.GetDeletionTimestamp() != nil && api.Builtin.Of(o).Is(api.NamespaceKind)
 }
 

@@ -1,7 +1,6 @@
 package framework
 
 import (
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,13 +41,13 @@ func (f Fix) Apply(pod *corev1.Pod, n *Node) (*corev1.Pod, *Node) {
 		m := *n
 		m.Node = n.DeepCopy()
 		if f.Kind == Label {
-			m.Labels = maps.Clone(n.Labels)
 			if m.Labels == nil {
 				m.Labels = map[string]string{}
 			}
 			m.Labels[f.Key] = f.Value
 		} else {
 			m.Spec.Unschedulable = false
+			m.Spec.Taints = slices.DeleteFunc(m.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
 		}
 		return pod, &m
 	case Evict:

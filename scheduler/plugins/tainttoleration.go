@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,7 +45,10 @@ func untolerated(pod *corev1.Pod, n *framework.Node) *corev1.Taint {
 // Fixes: what the cluster itself says about a node (node.kubernetes.io/unreachable …) is not cured by tolerating it.
 func (TaintToleration) Fixes(pod *corev1.Pod, n *framework.Node) []framework.Fix {
 	taint := untolerated(pod, n)
-	if strings.HasPrefix(taint.Key, "node.kubernetes.io/") {
+	switch {
+	case taint.Key == corev1.TaintNodeUnschedulable:
+		return Unschedulable{}.Fixes(pod, n)
+	case strings.HasPrefix(taint.Key, "node.kubernetes.io/"):
 		return nil
 	}
 	return []framework.Fix{{Kind: framework.Tolerate, Node: n.Name, Key: taint.Key, Value: taint.Value, Effect: taint.Effect, Cost: 3}}
@@ -72,10 +76,13 @@ func tolerates(pod *corev1.Pod, taint corev1.Taint) bool {
 	return slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool { return api.Tolerates(t, taint) })
 }
 
+// tolerationsText names what the pod's author tolerates, not what every pod does.
 func tolerationsText(pod *corev1.Pod) string {
 	var keys []string
 	for _, t := range pod.Spec.Tolerations {
-		keys = append(keys, t.Key)
+		if !strings.HasPrefix(t.Key, "node.kubernetes.io/") {
+			keys = append(keys, t.Key)
+		}
 	}
-	return fmt.Sprintf("tolerations of %q", keys)
+	return cmp.Or(strings.Join(keys, ", "), "none")
 }
