@@ -79,7 +79,7 @@ func New(c Config) *Agent {
 	a.cache = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", c.Node)})
 	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
 	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Labels: c.Labels,
-		Capacity: c.Capacity, Version: c.Runtime.Version, Log: c.Log})
+		Capacity: c.Capacity, Version: c.Runtime.Version, Events: a.events, Log: c.Log})
 	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
 		Service: service, Pods: a.cache, Runtime: c.Runtime, Network: c.Network,
 		Images: images.NewPuller(c.Runtime), Events: a.events, Starts: make(chan struct{}, starts),

@@ -30,6 +30,7 @@ const (
 	big     = `{metadata: {name: big}, status: {allocatable: {cpu: "8", memory: 8Gi, pods: "10"}}}`
 	tainted = `{metadata: {name: tainted}, spec: {taints: [{key: gpu, value: "yes", effect: NoSchedule}]}, status: {allocatable: {cpu: "8", memory: 8Gi, pods: "10"}}}`
 	closed  = `{metadata: {name: closed}, spec: {unschedulable: true}, status: {allocatable: {cpu: "8", memory: 8Gi, pods: "10"}}}`
+	lost    = `{metadata: {name: lost}, spec: {taints: [{key: node.kubernetes.io/unreachable, effect: NoExecute}, {key: node.kubernetes.io/unreachable, effect: NoSchedule}]}, status: {allocatable: {cpu: "8", memory: 8Gi, pods: "10"}}}`
 	shy     = `{metadata: {name: shy}, spec: {taints: [{key: batch, effect: PreferNoSchedule}]}, status: {allocatable: {cpu: "8", memory: 8Gi, pods: "10"}}}`
 	full    = `{metadata: {name: full}, status: {allocatable: {cpu: "8", memory: 8Gi, pods: "0"}}}`
 )
@@ -64,6 +65,9 @@ func TestDecide(t *testing.T) {
 			[]string{tainted}, `{tolerations: [{key: gpu, value: "no"}], containers: [{}]}`, "", "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}."},
 		{"a toleration without key tolerates everything",
 			[]string{tainted}, `{tolerations: [{operator: Exists}], containers: [{}]}`, "tainted", ""},
+		{"one that drives pods out keeps new ones away too",
+			[]string{lost}, `{tolerations: [{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 300}], containers: [{}]}`, "",
+			"0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }."},
 		{"a taint that only advises is avoided when there is a choice",
 			[]string{shy, small}, `{containers: [{}]}`, "small", ""},
 		{"and accepted when there is none",

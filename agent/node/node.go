@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"optimist/internal/api"
+	"optimist/internal/event"
 	"optimist/internal/informer"
 )
 
@@ -37,6 +38,7 @@ type Config struct {
 	Labels   map[string]string
 	Capacity corev1.ResourceList
 	Version  func(ctx context.Context) (string, error) // of the container runtime; an error makes the node not ready
+	Events   *event.Recorder                           // may be nil
 	Log      *slog.Logger
 }
 
@@ -143,7 +145,24 @@ func (k *Keeper) Step(ctx context.Context) error {
 	for _, own := range append(pressures, corev1.NodeCondition{Type: corev1.NodeReady}) {
 		condition(&want.Status, own.Type).LastHeartbeatTime = metav1.NewTime(now.Truncate(time.Second))
 	}
-	return k.patch(ctx, n, want, "status")
+	if err := k.patch(ctx, n, want, "status"); err != nil {
+		return err
+	}
+	k.tell(ctx, n, want)
+	return nil
+}
+
+// tell says that the node has become ready, or ceased to be; not what it is when it is new.
+func (k *Keeper) tell(ctx context.Context, before, after *corev1.Node) {
+	was, is := condition(before.Status.DeepCopy(), corev1.NodeReady).Status, condition(&after.Status, corev1.NodeReady).Status
+	if k.config.Events == nil || was == "" || was == is {
+		return
+	}
+	reason := "NodeNotReady"
+	if is == corev1.ConditionTrue {
+		reason = "NodeReady"
+	}
+	k.config.Events.Event(ctx, after, corev1.EventTypeNormal, reason, "Node "+k.config.Name+" status is now: "+reason)
 }
 
 // patch writes the difference of two states.

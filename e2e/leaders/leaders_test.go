@@ -57,13 +57,14 @@ func setUp(t *testing.T) scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	address := l.Addr().String()
+	l.Close() // free, until the server takes it
 	dir := t.TempDir()
 	names, err := inprocess.Controllers()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (pki.Bootstrap{Cluster: "two", Server: l.Addr().String(), Hosts: []string{"127.0.0.1"}, Controllers: names}).Run(dir); err != nil {
+	if err := (pki.Bootstrap{Cluster: "two", Server: address, Hosts: []string{"127.0.0.1"}, Controllers: names}).Run(dir); err != nil {
 		t.Fatal(err)
 	}
 	conf, err := pki.ServerTLS(dir)
@@ -71,7 +72,7 @@ func setUp(t *testing.T) scene {
 		t.Fatal(err)
 	}
 	s := scene{T: t, ledger: &ledger{Store: memory.New()}}
-	cfg := inprocess.Config{Name: "two", Store: s.ledger, Listener: l, TLS: conf, Log: slog.New(slog.DiscardHandler),
+	cfg := inprocess.Config{Name: "two", Store: s.ledger, Listen: address, TLS: conf, Log: slog.New(slog.DiscardHandler),
 		Ranges: registry.Ranges{ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16"), NodeBits: 24}}
 	for i := range nodes {
 		s.runtimes = append(s.runtimes, sim.New())
