@@ -69,6 +69,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
 			cordonCommand(s, "uncordon", "Let it take pods again", false)), extra...)},
+		{"learn", "Learning:", []*cobra.Command{labCommand(s)}},
 		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})

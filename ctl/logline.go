@@ -30,7 +30,7 @@ func newStyle(color string, out io.Writer, all []voice) (s style, err error) {
 	for _, v := range all {
 		s.width = max(s.width, len(v.name))
 		if v.name == "controllers" {
-			s.width = max(s.width, len("controllers/deployment"))
+			s.width = max(s.width, len("controllers/tainteviction"))
 		}
 	}
 	return s, nil

@@ -132,8 +132,10 @@ func (v *voices) hear(ctx context.Context, from voice, others bool) error {
 			return fmt.Errorf("%s: %w", from.name, err)
 		case !v.follow || !others && l.last.IsZero():
 			return err
-		case !troubled || l.heard:
-			fmt.Fprintf(v.errs, "%s: %s; asking again\n", from.name, explain(err))
+		case l.heard:
+			fmt.Fprintf(v.errs, "%s does not answer any more; asking again until it does\n", from.name)
+		case !troubled:
+			fmt.Fprintf(v.errs, "%s: %s; asking again until it answers\n", from.name, explain(err))
 		}
 		l.heard, l.after = false, l.last
 		params.Del("tailLines") // it may have begun a new log; what is old is known by its time

@@ -95,7 +95,7 @@ func TestSeveralLogsAreFollowedThroughDeaths(t *testing.T) {
 		if got := strings.Join(words, " "); got != "one two three four five six" {
 			t.Errorf("it said %s:\n%s", got, r.out.String())
 		}
-		if got := r.err.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "scheduler: ") || !strings.Contains(got, "asking again") {
+		if got := r.err.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "scheduler does not answer any more") || !strings.Contains(got, "asking again") {
 			t.Errorf("about the deaths it said\n%s", got)
 		}
 	})

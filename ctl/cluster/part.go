@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"text/tabwriter"
@@ -45,11 +46,12 @@ func partCommand() *cobra.Command {
 }
 
 func (c Config) part(cmd *cobra.Command, r parts.Request) error {
-	if c.supervisor() == 0 {
+	pid := c.supervisor()
+	if pid == 0 {
 		return fmt.Errorf("cluster %q does not run (ctl start --name %s)", c.Name, c.Name)
 	}
 	if !c.Sim {
-		return c.realPart(cmd, r)
+		return c.process(cmd.OutOrStdout(), r)
 	}
 	all, err := parts.Ask(cmd.Context(), c.Control(), r)
 	if err != nil {
@@ -59,25 +61,36 @@ func (c Config) part(cmd *cobra.Command, r parts.Request) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", r.Part, map[string]string{parts.Stop: "stopped", parts.Start: "started"}[r.Verb])
 		return nil
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 3, ' ', 0)
-	fmt.Fprintln(w, "PART\tSTATE")
+	pids := map[string]int{}
 	for _, p := range all {
-		fmt.Fprintf(w, "%s\t%s\n", p.Name, map[bool]string{true: "runs", false: "stopped"}[p.Runs])
+		if pids[p.Name] = 0; p.Runs {
+			pids[p.Name] = pid // they share one process
+		}
 	}
-	return w.Flush()
+	return listParts(cmd.OutOrStdout(), pids)
 }
 
-// realPart lists processes; how to end one everybody knows.
-func (c Config) realPart(cmd *cobra.Command, r parts.Request) error {
+// process is the same for real containers: there how to end one part everybody knows.
+func (c Config) process(out io.Writer, r parts.Request) error {
 	if r.Part != "" {
 		return fmt.Errorf("the parts of cluster %q are processes: end one by kill -9 PID (ctl part list --name %s), and its supervisor starts it again", c.Name, c.Name)
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 3, ' ', 0)
-	fmt.Fprintln(w, "PART\tPID")
-	all := c.recorded()
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		fmt.Fprintf(w, "%s\t%d\n", name, all[name].PID)
+	pids := map[string]int{"supervisor": c.supervisor()}
+	for name, r := range c.recorded() {
+		pids[name] = r.PID
 	}
-	fmt.Fprintf(w, "supervisor\t%d\n", c.supervisor())
+	return listParts(out, pids)
+}
+
+func listParts(out io.Writer, pids map[string]int) error {
+	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
+	fmt.Fprintln(w, "PART\tSTATE\tPID")
+	for _, name := range slices.Sorted(maps.Keys(pids)) {
+		if pids[name] == 0 {
+			fmt.Fprintf(w, "%s\tstopped\t-\n", name)
+			continue
+		}
+		fmt.Fprintf(w, "%s\truns\t%d\n", name, pids[name])
+	}
 	return w.Flush()
 }
