@@ -13,6 +13,7 @@ import (
 
 	"optimist/ctl/manifest"
 	"optimist/ctl/printer"
+	"optimist/ctl/trace"
 	"optimist/internal/api"
 )
 
@@ -23,23 +24,29 @@ const manager = "ctl"
 type writing struct {
 	*session
 	documents
-	output string
+	output  string
+	traced  bool // apply only
+	tracing tracing
+	changed []traced
 }
 
 // bring does it with one document, and tells what it did: created, configured or unchanged. With an error it tells what it was doing.
 type bring func(c *cobra.Command, t api.Target, d manifest.Document) (api.Result, string, error)
 
 func applyCommand(s *session) *cobra.Command {
-	w := &writing{session: s}
-	return w.command(w.apply, &cobra.Command{
+	w := &writing{session: s, tracing: tracing{session: s}}
+	c := w.command(w.apply, &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Create or change objects so that they are as a file says",
 		Long: `Create or change objects so that they are as a file says.
 
 Each document stands alone: good ones are applied, bad ones are reported with file and line. Fields that the file no longer names but did the
 last time are removed; fields that others have set stay.`,
-		Example: "  ctl apply -f web.yaml\n  ctl apply -R -f manifests/\n  cat web.yaml | ctl apply -f -",
+		Example: "  ctl apply -f web.yaml\n  ctl apply -R -f manifests/\n  ctl apply -f web.yaml --trace\n  cat web.yaml | ctl apply -f -",
 	})
+	c.Flags().BoolVar(&w.traced, "trace", false, "Wait until the changes are through, then draw what came of them")
+	w.tracing.flags(c, "trace-timeout")
+	return c
 }
 
 func createCommand(s *session) *cobra.Command {
@@ -76,7 +83,11 @@ func (w *writing) run(c *cobra.Command, do bring) error {
 	if len(found)+len(wrong) == 0 {
 		return fmt.Errorf("no objects passed to %s", c.Name())
 	}
-	return each(found, wrong, func(d manifest.Document) error { return w.one(c, d, do) })
+	err := each(found, wrong, func(d manifest.Document) error { return w.one(c, d, do) })
+	if !w.traced || len(w.changed) == 0 {
+		return err
+	}
+	return errors.Join(err, w.tracing.draw(c, w.changed, true))
 }
 
 func (w *writing) one(c *cobra.Command, d manifest.Document, do bring) error {
@@ -92,6 +103,11 @@ func (w *writing) one(c *cobra.Command, d manifest.Document, do bring) error {
 		return &sourced{doing: did, source: d.Source.String(), err: err}
 	}
 	w.tell(c, result.Warnings...)
+	if w.traced && did != "unchanged" && w.dry == "none" {
+		if root := w.entry(c.Context(), result.Revision); root != nil {
+			w.changed = append(w.changed, traced{target, trace.New(*root)})
+		}
+	}
 	item := printer.Item{Kind: d.Kind, Object: result.Object}
 	if w.output != "" {
 		return printer.Object(c.OutOrStdout(), w.output, item, false)

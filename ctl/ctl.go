@@ -65,7 +65,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 	}{
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s),
 			setCommand(s), patchCommand(s), replaceCommand(s), labelCommand(s), annotateCommand(s))},
-		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s))},
+		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
 			cordonCommand(s, "uncordon", "Let it take pods again", false)), extra...)},

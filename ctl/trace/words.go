@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -9,7 +10,7 @@ import (
 
 // Who is the author of a write: "kubernetes-admin with kubectl", "scheduler", "controller deployment", "node n1".
 func Who(e api.Entry) string {
-	who := strings.TrimPrefix(e.User, "system:")
+	who := cmp.Or(strings.TrimPrefix(e.User, "system:"), "somebody")
 	for _, kind := range []string{"controller:", "node:"} {
 		if name, ok := strings.CutPrefix(who, kind); ok {
 			who = strings.TrimSuffix(kind, ":") + " " + name

@@ -43,10 +43,12 @@ func (c Causes) Add(edges ...Cause) Causes {
 		return cmp.Or(cmp.Compare(a.Revision, b.Revision), cmp.Compare(a.Type, b.Type))
 	})
 	all = slices.Compact(all)
-	if over := len(all) - MaxCauses; over > 0 {
-		return Causes{Edges: all[over:], More: c.More + over} // the newest say most
+	more := c.More
+	for ; len(all) > MaxCauses; more++ { // wakes say least, and of the others the newest most
+		i := max(0, slices.IndexFunc(all, func(c Cause) bool { return c.Type == CauseWake }))
+		all = slices.Delete(all, i, i+1)
 	}
-	return Causes{Edges: all, More: c.More}
+	return Causes{Edges: all, More: more}
 }
 
 // Merge returns the union of two sets: what a queue does with two reasons to look at one key.

@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
 
 // Entry is one write as the journal tells it: who did what to which object, when, and because of what (law 7).
 type Entry struct {
@@ -33,3 +37,6 @@ type Ref struct {
 
 // Key names the object among those of its kind.
 func (r Ref) Key() Key { return Key{Namespace: r.Namespace, Name: r.Name} }
+
+// GroupKind identifies the object's kind.
+func (r Ref) GroupKind() schema.GroupKind { return schema.GroupKind{Group: r.Group, Kind: r.Kind} }
