@@ -1,13 +1,19 @@
 package durability
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"optimist/e2e/durability/forgetful"
+	"optimist/internal/client"
 )
 
 // forgetfulDisk is mounted on a folder of its own, or the test is skipped where that cannot be.
@@ -72,4 +78,83 @@ func TestPowerLossFindsMissingSyncs(t *testing.T) {
 		t.Logf("found: %v", err)
 		trial.kill()
 	}
+}
+
+// The power fails during the first start of an API server that has only just been given a disk, credentials and all. Whoever has had a write
+// acknowledged can go on with the same credentials, and finds it.
+func TestPowerLossAtFirstStart(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 0))
+	for n := range long(15, 400) {
+		change := random.IntN(firstChanges)
+		if err := firstStart(t, change, random); err != nil {
+			t.Fatalf("loss %d, before change %d: %v", n, change, err)
+		}
+	}
+}
+
+// firstChanges is about how many changes a first start makes to the disk, with some writes.
+const firstChanges = 260
+
+func firstStart(t *testing.T, change int, random *rand.Rand) error {
+	d := forgetfulDisk(t)
+	trial := newTrial(newServer(t, built, filepath.Join(d.Path, "cluster", "store.db")), uint64(change))
+	trial.pki = filepath.Join(d.Path, "cluster", "pki")
+	d.CutAt(change)
+	if err := trial.launch(); err != nil {
+		return err
+	}
+	for _, w := range trial.watchers {
+		w.options.After = 1 // 0 would be "from now on"
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-d.Dark()
+		trial.shoot()
+		d.Release()
+		cancel()
+	}()
+	used, err := trial.use(ctx)
+	err = errors.Join(err, d.Restore(random))
+	trial.kill()
+	if err != nil {
+		return err
+	}
+	c, err := trial.look(t.Context())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if used.Server == "" || trial.ledger.newest == 0 {
+		return nil
+	}
+	same, err := client.New(used)
+	if err != nil {
+		return err
+	}
+	defer same.Close()
+	if _, err := same.Now(t.Context()); err != nil {
+		return fmt.Errorf("the credentials that were good before: %w", err)
+	}
+	return nil
+}
+
+// use has one writer write with the administrator's credentials, as soon as there are some.
+func (t *trial) use(ctx context.Context) (client.Config, error) {
+	for ctx.Err() == nil {
+		conf, err := client.Load(filepath.Join(t.pki, "admin.kubeconfig"), "")
+		if err != nil {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		c, err := client.New(conf)
+		if err != nil {
+			return conf, err
+		}
+		defer c.Close()
+		if _, err := c.Now(ctx); err == nil {
+			return conf, t.writers[0].run(ctx, c)
+		}
+		c.Close()
+	}
+	return client.Config{}, nil
 }

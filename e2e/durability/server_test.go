@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,6 +80,7 @@ type server struct {
 	pki     string
 	address string
 	flags   []string
+	as      uint32 // the user that it runs as
 
 	cmd    *exec.Cmd
 	said   *bytes.Buffer
@@ -106,6 +108,9 @@ func (s *server) launch() error {
 	s.said, s.exited = &bytes.Buffer{}, make(chan struct{})
 	s.cmd = exec.Command(s.program, append([]string{"--listen", s.address, "--data", s.data, "--pki", s.pki}, s.flags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.said, s.said
+	if s.as != 0 {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.as, Gid: s.as}}
+	}
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
 		return err

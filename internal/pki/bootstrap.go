@@ -60,7 +60,7 @@ func (o Bootstrap) Run(dir string) error {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(syncFolder(dir), syncFolder(filepath.Dir(dir))) // also what another start, which was killed, has made
 }
 
 func (o Bootstrap) server(dir string, ca *CA) error {

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -37,12 +38,14 @@ type Subject struct {
 	Groups []string
 }
 
-// EnsureCA loads dir/ca.crt and ca.key, or makes them when neither exists.
+// EnsureCA loads dir/ca.crt and ca.key, or makes them when neither exists. A key alone, without anything that was signed by it, is what a
+// first start that was broken off has left: it is made anew.
 func EnsureCA(dir string) (*CA, error) {
 	crt, key := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
 	_, noCrt := os.Stat(crt)
 	_, noKey := os.Stat(key)
-	if errors.Is(noCrt, fs.ErrNotExist) && errors.Is(noKey, fs.ErrNotExist) {
+	signed, _ := filepath.Glob(filepath.Join(dir, "*.kubeconfig"))
+	if errors.Is(noCrt, fs.ErrNotExist) && (errors.Is(noKey, fs.ErrNotExist) || len(signed) == 0) {
 		return makeCA(dir, crt, key)
 	}
 	pair, err := LoadPair(crt, key)
@@ -145,11 +148,30 @@ func encodeCert(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
+// writePair syncs the folder after each: a certificate that survives a loss of power has its key, and what it signs has it.
 func writePair(crt, key string, certPEM, keyPEM []byte) error {
 	if err := writeFile(key, keyPEM); err != nil {
 		return err
 	}
-	return writeFile(crt, certPEM)
+	if err := syncFolder(filepath.Dir(key)); err != nil {
+		return err
+	}
+	if err := writeFile(crt, certPEM); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(crt))
+}
+
+// syncFolder makes sure that a loss of power leaves the files of a folder their names.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) {
+		return nil // not ours to sync, or of a file system that has nothing to sync
+	}
+	return err
 }
 
 // writeFile replaces a file as a whole, readable by its owner only: whoever reads it meanwhile sees the old one or the new one.

@@ -176,3 +176,23 @@ func TestHalfACAIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A first start that is killed, or loses its power, between the CA's key and its certificate leaves the key alone. Nobody trusts it yet.
+func TestFirstStartBrokenOff(t *testing.T) {
+	whole, dir := t.TempDir(), t.TempDir()
+	bootstrap(t, whole, cluster1)
+	key, err := os.ReadFile(filepath.Join(whole, "ca.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.key"), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bootstrap(t, dir, cluster1)
+	if err := os.Remove(filepath.Join(dir, "ca.crt")); err != nil { // now somebody does
+		t.Fatal(err)
+	}
+	if err := cluster1.Run(dir); err == nil || !strings.Contains(err.Error(), "ca.crt") || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("got %v", err)
+	}
+}

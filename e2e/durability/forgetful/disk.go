@@ -24,6 +24,8 @@ type Disk struct {
 	left  int              // changes until the power fails; -1 = never by itself
 	power *power
 
+	refuses syscall.Errno // what changes are answered with; 0 = they are made
+
 	server *fuse.Server
 }
 
@@ -91,6 +93,13 @@ func (d *Disk) CutAt(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.left = n
+}
+
+// Refuse answers all changes with an error from now on, as a read-only disk does; with 0 it makes them again.
+func (d *Disk) Refuse(why syscall.Errno) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuses = why
 }
 
 // Dark is closed when the power is cut.

@@ -41,6 +41,16 @@ func (k *kernel) do(id uint64, f func(*node) fuse.Status) fuse.Status {
 
 // change is do for what changes the disk.
 func (k *kernel) change(id uint64, f func(*node) fuse.Status) fuse.Status {
+	return k.sync(id, func(n *node) fuse.Status {
+		if k.disk.refuses != 0 {
+			return fuse.Status(k.disk.refuses)
+		}
+		return f(n)
+	})
+}
+
+// sync is change that is never refused: it needs no room.
+func (k *kernel) sync(id uint64, f func(*node) fuse.Status) fuse.Status {
 	k.disk.mu.Lock()
 	if k.disk.left == 0 {
 		k.disk.cutLocked()
@@ -169,14 +179,14 @@ func (k *kernel) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32
 }
 
 func (k *kernel) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return k.change(in.NodeId, func(n *node) fuse.Status {
+	return k.sync(in.NodeId, func(n *node) fuse.Status {
 		n.content.sync()
 		return fuse.OK
 	})
 }
 
 func (k *kernel) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return k.change(in.NodeId, func(n *node) fuse.Status {
+	return k.sync(in.NodeId, func(n *node) fuse.Status {
 		n.names.sync()
 		return fuse.OK
 	})
