@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +58,37 @@ func writeUntilKilled(path string) error {
 		}()
 	}
 	return <-failed
+}
+
+// liveShortly goes through all that a store does: it makes its folder and its file, writes, compacts, writes, closes, opens, and writes.
+// It prints what is acknowledged.
+func liveShortly(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	for range 2 {
+		db, err := Open(path, Options{})
+		if err != nil {
+			return err
+		}
+		for i := range 12 {
+			key := fmt.Sprintf("/k/%d", i%5)
+			rev, err := db.Commit(context.Background(), store.Txn{Do: []store.Op{{Key: key, Value: []byte(key)}}, Note: []byte(key)})
+			if err != nil {
+				return err
+			}
+			fmt.Println(rev, key)
+			if i%5 == 4 {
+				if err := db.Compact(context.Background(), rev-2); err != nil {
+					return err
+				}
+			}
+		}
+		if err := db.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func TestKill(t *testing.T) {

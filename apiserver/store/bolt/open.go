@@ -148,6 +148,10 @@ func advice(err error) string {
 		return "; this user must be allowed to read and write the file and its folder"
 	case errors.Is(err, fs.ErrNotExist):
 		return "; create the folder first"
+	case errors.Is(err, syscall.ENOSPC):
+		return "; make room on that disk"
+	case errors.Is(err, syscall.EROFS):
+		return "; that disk is mounted read-only: make it writable, or choose another path"
 	}
 	return ""
 }

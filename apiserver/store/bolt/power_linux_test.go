@@ -3,7 +3,6 @@ package bolt
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -17,37 +16,6 @@ import (
 	"optimist/apiserver/store"
 	"optimist/e2e/durability/forgetful"
 )
-
-// liveShortly goes through all that a store does: it makes its folder and its file, writes, compacts, writes, closes, opens, and writes.
-// It prints what is acknowledged.
-func liveShortly(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	for range 2 {
-		db, err := Open(path, Options{})
-		if err != nil {
-			return err
-		}
-		for i := range 12 {
-			key := fmt.Sprintf("/k/%d", i%5)
-			rev, err := db.Commit(context.Background(), store.Txn{Do: []store.Op{{Key: key, Value: []byte(key)}}, Note: []byte(key)})
-			if err != nil {
-				return err
-			}
-			fmt.Println(rev, key)
-			if i%5 == 4 {
-				if err := db.Compact(context.Background(), rev-2); err != nil {
-					return err
-				}
-			}
-		}
-		if err := db.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // The power fails before the first change that a store makes to its disk, before the second, and so on to the end of a short life.
 // What survives of what was not synced is left to chance. Afterwards the file opens, or there is none yet, and everything acknowledged is there.
