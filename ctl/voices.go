@@ -135,7 +135,7 @@ func (v *voices) hear(ctx context.Context, from voice, others bool) error {
 		case l.heard:
 			fmt.Fprintf(v.errs, "%s does not answer any more; asking again until it does\n", from.name)
 		case !troubled:
-			fmt.Fprintf(v.errs, "%s: %s; asking again until it answers\n", from.name, explain(err))
+			fmt.Fprintf(v.errs, "%s: %s; asking again until it answers\n", from.name, strings.TrimPrefix(explain(err), "error: "))
 		}
 		l.heard, l.after = false, l.last
 		params.Del("tailLines") // it may have begun a new log; what is old is known by its time

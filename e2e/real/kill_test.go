@@ -41,6 +41,9 @@ func TestKillEveryProcess(t *testing.T) {
 			if err != nil || pids[victim] == 0 {
 				t.Fatalf("no pid of %s in %v (%v)", victim, pids, err)
 			}
+			if list := strings.Join(strings.Fields(c.must(t, "part", "list", "--name", c.Name)), " "); !strings.Contains(list, victim+" runs "+strconv.Itoa(pids[victim])) {
+				t.Errorf("ctl part list knows no %s with pid %d: %s", victim, pids[victim], list)
+			}
 			if err := syscall.Kill(pids[victim], syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
