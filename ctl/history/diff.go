@@ -8,7 +8,7 @@
 // Start reading at Diff.
 //
 // Invariants: values of Secrets are never shown, only that they changed; what every write changes (the revision, the generation, who manages
-// which field) is not shown at all.
+// which field), and when conditions did, is not shown at all.
 //
 // Real Kubernetes keeps no former states of objects; `kubectl rollout history` knows those of a pod template that its ReplicaSets keep.
 package history
@@ -57,7 +57,7 @@ func Diff(k *api.Kind, before, after api.Object) ([]Change, error) {
 type differ struct{ changes []Change }
 
 func (d *differ) compare(path string, before, after any) {
-	if slices.Contains(noise, path) || reflect.DeepEqual(before, after) {
+	if slices.Contains(noise, path) || strings.HasSuffix(path, "].lastTransitionTime") || strings.HasSuffix(path, "].lastUpdateTime") || reflect.DeepEqual(before, after) {
 		return
 	}
 	a, isMap := before.(map[string]any)

@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +14,7 @@ import (
 // Look is how a tree is printed.
 type Look struct {
 	Namespace string // which need not be said
-	All       bool   // also what is like what stands above it
+	All       bool   // also what is like what stands above it, and what only tells of it
 }
 
 // burst is how many writes of one sort below one cause are still printed one by one.
@@ -24,6 +26,9 @@ func (t *Tree) Print(out io.Writer, l Look) error {
 	root := t.Root
 	fmt.Fprintf(&text, "%9s  %s (revision %d)\n", "", root.words(l), root.Revision)
 	l.children(&text, root, "")
+	if n := root.quiet(); n > 0 && !l.All {
+		fmt.Fprintf(&text, "%9s  left out: %d writes to statuses and Events; --all draws them\n", "", n)
+	}
 	_, err := io.WriteString(out, text.String())
 	return err
 }
@@ -56,10 +61,11 @@ type row struct {
 // rows are the children of a node. Of many of one sort it shows the first, and the one below which the last thing happened.
 func (l Look) rows(n *Node) (rows []row) {
 	sorts := map[string][]*Node{}
-	for _, c := range n.Children {
+	children := l.visible(n)
+	for _, c := range children {
 		sorts[c.sort()] = append(sorts[c.sort()], c)
 	}
-	for _, c := range n.Children {
+	for _, c := range children {
 		alike := sorts[c.sort()]
 		if l.All || len(alike) <= burst {
 			rows = append(rows, row{Node: c})
@@ -79,6 +85,33 @@ func (l Look) rows(n *Node) (rows []row) {
 		}
 	}
 	return rows
+}
+
+// visible are the children of a node; for those that only tell of what happened stand their own children.
+func (l Look) visible(n *Node) (all []*Node) {
+	for _, c := range n.Children {
+		if l.All || !c.tellsOnly() {
+			all = append(all, c)
+		} else {
+			all = append(all, l.visible(c)...)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Node) int { return cmp.Compare(a.Revision, b.Revision) })
+	return all
+}
+
+// tellsOnly is true of Events, and of statuses that say nothing new of which we know the words.
+func (n *Node) tellsOnly() bool {
+	return n.Object.Kind == api.EventKind.Name || n.Sub == "status" && n.Said == "" && !n.Wake
+}
+
+func (n *Node) quiet() (count int) {
+	for _, c := range n.Children {
+		if count += c.quiet(); c.tellsOnly() {
+			count++
+		}
+	}
+	return count
 }
 
 // rest says what is left out of writes that are alike: all but the first and the one that lasted longest.
@@ -116,9 +149,6 @@ func (n *Node) words(l Look) string {
 	text := fmt.Sprintf("%s: %s, %s", Object(n.Entry, l.Namespace), Who(n.Entry), Did(n.Entry))
 	if n.Said != "" {
 		text += " · " + n.Said
-	}
-	if n.Causes.More > 0 {
-		text += fmt.Sprintf(" (%d more causes)", n.Causes.More)
 	}
 	return text
 }

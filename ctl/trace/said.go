@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"optimist/internal/api"
@@ -13,15 +14,25 @@ import (
 
 // Tells reports whether the object that a write left behind says more than the write: then ask for it, and for the one before, and see Said.
 func Tells(e api.Entry) bool {
-	return e.Object.Kind == api.EventKind.Name || e.Object.Kind == api.PodKind.Name && (e.Sub == "status" || e.Sub == "binding")
+	switch e.Object.Kind {
+	case api.EventKind.Name:
+		return true
+	case api.PodKind.Name:
+		return e.Sub == "status" || e.Sub == "binding"
+	}
+	return e.Object.Kind == api.DeploymentKind.Name && e.Sub == "status"
 }
 
 // Said is what an object says about itself that it did not say before (nil: it did not exist): where a pod runs, which of its containers have started
-// or ended, what an Event is about.
+// or ended, that a Deployment is rolled out, what an Event is about.
 func Said(before, after api.Object) string {
 	switch o := after.(type) {
 	case *corev1.Event:
 		return fmt.Sprintf("%s (%s/%s)", o.Reason, strings.ToLower(o.InvolvedObject.Kind), o.InvolvedObject.Name)
+	case *appsv1.Deployment:
+		if old, ok := before.(*appsv1.Deployment); ok && through(o) && !through(old) {
+			return "rolled out"
+		}
 	case *corev1.Pod:
 		old, ok := before.(*corev1.Pod)
 		if !ok {
@@ -56,6 +67,11 @@ func news(old, pod *corev1.Pod) (all []string) {
 		all = append(all, "ready")
 	}
 	return all
+}
+
+func through(d *appsv1.Deployment) bool {
+	return d.Generation == d.Status.ObservedGeneration && d.Spec.Replicas != nil && d.Status.UpdatedReplicas == *d.Spec.Replicas &&
+		d.Status.Replicas == d.Status.UpdatedReplicas && d.Status.AvailableReplicas == d.Status.UpdatedReplicas
 }
 
 func statuses(p *corev1.Pod) []corev1.ContainerStatus {

@@ -13,6 +13,10 @@ func TestWhatObjectsSay(t *testing.T) {
 	const again = `{apiVersion: v1, kind: Pod, spec: {nodeName: n1}, status: {containerStatuses: [{name: web, containerID: b, state: {running: {}}}],
 		conditions: [{type: Ready, status: "True"}]}}`
 	const ended = `{apiVersion: v1, kind: Pod, spec: {nodeName: n1}, status: {containerStatuses: [{name: web, containerID: a, state: {terminated: {exitCode: 7}}}]}}`
+	const rolling = `{apiVersion: apps/v1, kind: Deployment, metadata: {generation: 2}, spec: {replicas: 3}, status: {observedGeneration: 2, replicas: 3,
+		updatedReplicas: 3, availableReplicas: 2}}`
+	const rolled = `{apiVersion: apps/v1, kind: Deployment, metadata: {generation: 2}, spec: {replicas: 3}, status: {observedGeneration: 2, replicas: 3,
+		updatedReplicas: 3, availableReplicas: 3}}`
 	for _, row := range []struct{ before, after, want string }{
 		{"", `{apiVersion: v1, kind: Pod}`, ""},
 		{`{apiVersion: v1, kind: Pod}`, `{apiVersion: v1, kind: Pod, spec: {nodeName: n1}}`, "to n1"},
@@ -23,6 +27,9 @@ func TestWhatObjectsSay(t *testing.T) {
 		{runs, again, "container web started, ready"},
 		{runs, ended, "container web ended (exit code 7)"},
 		{"", `{apiVersion: v1, kind: Event, reason: Scheduled, involvedObject: {kind: Pod, name: web}}`, "Scheduled (pod/web)"},
+		{rolling, rolled, "rolled out"},
+		{rolled, rolled, ""},
+		{rolled, rolling, ""},
 		{"", `{apiVersion: v1, kind: ConfigMap}`, ""},
 	} {
 		var before api.Object

@@ -8,21 +8,23 @@
 //	+0.8 s   │  └─ … and 48 more pods, until +1.4 s
 //	 +13 ms  └┄ pod/other: scheduler, bind                       (it only made room: not followed further)
 //
-// The journal is a graph: a write may have several causes. Each stands below the newest of them, which was the last that its author had waited for.
+// The journal is a graph: a write may have several causes. Each stands below the newest of them, which was the last that its author had waited for;
+// but where that is another of a series (an author who deletes one Pod after the other), beside it.
 //
 // Start reading at Tree.Add, then Tree.Print.
 //
 // Invariants: a write is in the tree if, and only if, an edge (trigger, owner, timer, restart) leads from it to another that is; wakes are shown
 // where they lead, and nothing follows from them. Nothing here asks anybody, so every tree can be made again from its entries.
 //
-// A set of causes keeps api.MaxCauses edges, the newest. That loses nothing of a tree whose root is the last change of its workload: all edges
-// of a write that are newer than the root lead to it, so the newest do. Where several changes of one workload are under way, or a write sums
-// up many workloads, the oldest change may be left out; entries whose causes overflowed say so (More).
+// A set of causes keeps api.MaxCauses edges: wakes are dropped first, then the oldest. That loses nothing of a tree whose root is the last change of
+// its workload: what others did comes only as wakes, and all other edges that are newer than the root lead to it, so the newest do. Where
+// several changes of one workload are under way, the older tree may miss what both led to; such a write's causes say how many more they were.
 //
 // Real Kubernetes cannot tell: its objects name their owners, but not the change that made somebody write them.
 package trace
 
 import (
+	"cmp"
 	"time"
 
 	"optimist/internal/api"
@@ -35,6 +37,7 @@ type Node struct {
 	Said     string        `json:"said,omitempty"` // by the object about itself: see Said
 	Wake     bool          `json:"wake,omitempty"` // it was only woken by the write above it
 	Children []*Node       `json:"children,omitempty"`
+	parent   *Node
 }
 
 // Tree grows while entries are added in the order of their revisions.
@@ -61,19 +64,18 @@ func (t *Tree) Add(e api.Entry) *Node {
 			cause = n
 		}
 	}
-	n := &Node{Entry: e, After: e.Time.Sub(t.Root.Time)}
-	switch {
-	case t.nodes[e.Revision] != nil:
-		return nil
-	case cause != nil:
-		t.nodes[e.Revision] = n
-		cause.Children = append(cause.Children, n)
-	case woke != nil:
-		n.Wake = true
-		woke.Children = append(woke.Children, n)
-	default:
+	if t.nodes[e.Revision] != nil || cause == nil && woke == nil {
 		return nil
 	}
+	n := &Node{Entry: e, After: e.Time.Sub(t.Root.Time), Wake: cause == nil}
+	if cause != nil {
+		t.nodes[e.Revision] = n
+	}
+	n.parent = cmp.Or(cause, woke)
+	for n.parent.parent != nil && n.parent.User == n.User && n.parent.sort() == n.sort() {
+		n.parent = n.parent.parent
+	}
+	n.parent.Children = append(n.parent.Children, n)
 	return n
 }
 

@@ -38,8 +38,8 @@ func draw(t *testing.T, lines string, l Look) string {
 	for line := range strings.Lines(strings.TrimSpace(lines)) {
 		if e := entryOf(t, line); tree == nil {
 			tree = New(e)
-		} else if n := tree.Add(e); n != nil && n.Verb == "patch" && n.Object.Kind == "Pod" {
-			n.Said = "container web started"
+		} else if n := tree.Add(e); n != nil && e.Sub == "status" {
+			n.Said = map[string]string{"Pod": "container web started", "Deployment": "rolled out"}[e.Object.Kind]
 		}
 	}
 	var text strings.Builder
@@ -69,8 +69,20 @@ func TestTrees(t *testing.T) {
     +6 ms     └─ pod/web-1-x: controller replicaset, create
     +9 ms        └─ pod/web-1-x: scheduler, bind
    +15 ms           └─ pod/web-1-x: node n1, patch status · container web started
-   +1.5 s              └─ replicaset/web-1: controller replicaset, update status
-   +1m15s                 └─ deployment/web: controller deployment, update status
+   +1m15s              └─ deployment/web: controller deployment, update status · rolled out
+           left out: 1 writes to statuses and Events; --all draws them
+`},
+		{"a series of one author stands side by side", `
+4 +0ms ann delete Deployment/web
+5 +1ms system:controller:r delete Pod/a trigger:4
+6 +2ms system:controller:r delete Pod/b trigger:5
+7 +3ms system:controller:r delete Pod/c trigger:6
+8 +4ms system:controller:s delete Pod/d trigger:7`, `
+           deployment/web: ann, delete (revision 4)
+    +1 ms  ├─ pod/a: controller r, delete
+    +2 ms  ├─ pod/b: controller r, delete
+    +3 ms  └─ pod/c: controller r, delete
+    +4 ms     └─ pod/d: controller s, delete
 `},
 		{"what was woken is shown, but not what came of it", `
 4 +0ms ann delete Pod/old
@@ -102,6 +114,7 @@ func TestTrees(t *testing.T) {
     +2 ms  ├─ … and 3 more pods, until +7 ms
     +2 ms  └─ pod/b: controller r, create
   +800 ms     └─ pod/b: node n2, patch status · container web started
+           left out: 1 writes to statuses and Events; --all draws them
 `},
 	} {
 		t.Run(row.name, func(t *testing.T) {

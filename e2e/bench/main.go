@@ -34,6 +34,7 @@ var sections = []struct {
 	measure func(context.Context, plan) ([]figure, error)
 }{
 	{"writes", writes},
+	{"journal", journalCost},
 	{"watch", watch},
 	{"start", start},
 	{"pods", pods},
@@ -41,7 +42,7 @@ var sections = []struct {
 }
 
 func main() {
-	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, watch, start, pods, idle")
+	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, start, pods, idle")
 	quick := flag.Bool("short", false, "fewer rounds: to see that it works, not to quote")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
