@@ -92,7 +92,8 @@ func (s *session) cluster() why.Cluster {
 	if x.Name != "" && x.Name != cluster.DefaultName {
 		start += " --name " + x.Name
 	}
-	return why.Cluster{Service: s, Home: cmp.Or(x.Namespace, "default"), Start: start,
+	own, err := cluster.Load(cmp.Or(x.Name, cluster.DefaultName))
+	return why.Cluster{Service: s, Parts: err == nil && own.Sim, Home: cmp.Or(x.Namespace, "default"), Start: start,
 		Listen: func(ctx context.Context, t api.Target, params url.Values) ([]byte, error) {
 			var answer bytes.Buffer
 			err := s.listen(ctx, t, params, &answer)

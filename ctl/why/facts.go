@@ -24,6 +24,15 @@ type Facts struct {
 	Images  []string            // names of the images that nodes have
 	Home    string              // the namespace in which commands are understood without -n
 	Start   string              // how ctl starts what has ended: "start", or "start --name mine"
+	Parts   bool                // a simulated cluster: its parts are started one by one
+}
+
+// start is the command that brings a part of the cluster back.
+func (f *Facts) start(part string) []string {
+	if f.Parts {
+		return []string{strings.Replace(f.Start, "start", "part start "+part, 1)}
+	}
+	return []string{f.Start}
 }
 
 // every lists the objects of a type that a condition selects.

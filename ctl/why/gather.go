@@ -31,6 +31,7 @@ type Cluster struct {
 	Listen func(ctx context.Context, t api.Target, params url.Values) ([]byte, error) // all that a target has to say
 	Home   string                                                                     // see Facts
 	Start  string
+	Parts  bool
 }
 
 // gathering is facts on their way. What cannot be learnt is left out: the diagnosis then rests on the rest.
@@ -47,7 +48,7 @@ func Gather(ctx context.Context, c Cluster, t api.Target) (*Facts, api.Object, e
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &gathering{c, &Facts{Now: time.Now(), Home: c.Home, Start: c.Start, Logs: map[string][]string{}, Matrix: map[string]*Matrix{}}, map[types.UID]bool{}, map[string]bool{}}
+	g := &gathering{c, &Facts{Now: time.Now(), Home: c.Home, Start: c.Start, Parts: c.Parts, Logs: map[string][]string{}, Matrix: map[string]*Matrix{}}, map[types.UID]bool{}, map[string]bool{}}
 	g.add(found.Object)
 	for _, component := range []string{"scheduler", "controllers"} {
 		g.ask(ctx, component, api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: component}, Sub: "decisions"}, url.Values{"object": {"none"}})
@@ -170,7 +171,7 @@ func (g *gathering) pod(ctx context.Context, p *corev1.Pod) {
 	}
 	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 		t := trouble{pod: p, status: s}
-		if message, failed := pull(t, ""); failed {
+		if reason, message := t.waits(); strings.Contains(reason, "Image") {
 			g.images(ctx, p)
 			if strings.Contains(message, "login") {
 				g.list(ctx, api.SecretKind, p.Namespace, api.ListOptions{})

@@ -34,7 +34,7 @@ func silent(f *Facts, n *corev1.Node) *Cause {
 	if !heard.IsZero() {
 		ago = "for " + duration.HumanDuration(f.Now.Sub(heard))
 	}
-	c := &Cause{Text: fmt.Sprintf("the agent of %s has said nothing %s: it has ended, or cannot reach the API server", name(n), ago), Try: []string{f.Start}}
+	c := &Cause{Text: fmt.Sprintf("the agent of %s has said nothing %s: it has ended, or cannot reach the API server", name(n), ago), Try: f.start(name(n))}
 	if ready := nodeReady(n); ready != nil {
 		c.Evidence = []string{fmt.Sprintf("condition Ready is %s (%s): %s", ready.Status, ready.Reason, ready.Message)}
 	}

@@ -88,7 +88,7 @@ func noScheduler(f *Facts, p *corev1.Pod) *Cause {
 	if !waiting(p) || !f.absent("scheduler") {
 		return nil
 	}
-	return &Cause{Text: fmt.Sprintf("no scheduler runs, so nobody looks for a node for %s", name(p)), Try: []string{f.Start}}
+	return &Cause{Text: fmt.Sprintf("no scheduler runs, so nobody looks for a node for %s", name(p)), Try: f.start("scheduler")}
 }
 
 func fitsNowhere(f *Facts, p *corev1.Pod) *Cause {

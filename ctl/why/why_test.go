@@ -175,6 +175,7 @@ func TestPendingPods(t *testing.T) {
 		{"another scheduler", strings.Replace(free, "default-scheduler", "mine", 1), "other scheduler",
 			`get pod/p -o json | patch -f - --local --type=json -p '[{"op":"replace","path":"/spec/schedulerName","value":"default-scheduler"}]' -o json | replace --force -f -`, ""},
 		{"no scheduler", free + "\n---\nAbsent: [scheduler]", "no scheduler", "start", ""},
+		{"no scheduler in a simulated cluster", free + "\n---\nAbsent: [scheduler]\nParts: true\nStart: start --name x", "no scheduler", "part start scheduler --name x", ""},
 		{"no nodes", free + "\n---\nMatrix: {p: {nodes: 0}}", "fits nowhere", "start", ""},
 		{"it fits by now", free + "\n---\nMatrix: {p: {nodes: 1, rows: [{node: n1, reasons: [null]}]}}", "", "", ""},
 		{"a cordon", free + matrix("{kind: uncordon, node: n1}"), "fits nowhere", "uncordon n1", ""},

@@ -57,7 +57,7 @@ func noControllers[T api.Object](f *Facts, o T) *Cause {
 	if !f.absent("controllers") || !f.lags(o) {
 		return nil
 	}
-	return &Cause{Text: fmt.Sprintf("no controllers run, so nobody acts on %s", name(o)), Try: []string{f.Start}}
+	return &Cause{Text: fmt.Sprintf("no controllers run, so nobody acts on %s", name(o)), Try: f.start("controllers")}
 }
 
 func paused(f *Facts, d *appsv1.Deployment) *Cause {
@@ -182,7 +182,7 @@ func held(f *Facts, o api.Object) *Cause {
 // dependents leads from an object that goes last to what has to go before it.
 func dependents(f *Facts, o api.Object) *Cause {
 	if f.absent("controllers") {
-		return &Cause{Text: fmt.Sprintf("no controllers run, so nobody deletes what %s owns", name(o)), Try: []string{f.Start}}
+		return &Cause{Text: fmt.Sprintf("no controllers run, so nobody deletes what %s owns", name(o)), Try: f.start("controllers")}
 	}
 	c := &Cause{Text: "which it owns and which goes first"}
 	for _, child := range f.Objects {
