@@ -2,8 +2,8 @@
 // power and disk; what was refused is not; and watchers that come back are told all of it once, in order.
 //
 //	writers ─┐ through internal/client                       ┌─ kill -9                            TestKill
-//	watchers ┼────────── gRPC, TLS ──────────▶ apiserver ────┼─ loss of power (package forgetful)  TestPowerLoss, TestFirstStart
-//	ledger ◀─┘ what each was answered, and told              └─ full and read-only disks           TestDiskTrouble
+//	watchers ┼────────── gRPC, TLS ──────────▶ apiserver ────┼─ loss of power (package forgetful)  TestPowerLoss, …AtFirstStart
+//	logbook ◀┘ what each was answered, and told              └─ full and read-only disks           TestDiskTrouble
 //
-// Start reading at trial: rounds of writing, each with a bad end, after each of which the ledger is compared with what the server says.
+// Start reading at trial: rounds of writing, each with a bad end, after each of which the logbook is compared with what the server says.
 package durability

@@ -25,7 +25,4 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	trial.report(t, "kills")
-	if trial.ledger.count[done] < trial.rounds {
-		t.Error("hardly anything was written")
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"optimist/internal/api"
 	"optimist/internal/client"
@@ -18,27 +19,29 @@ import (
 // trial has writers write and watchers watch, round by round. Each round ends badly and the next begins with a look at what is left.
 type trial struct {
 	*server
-	ledger   *ledger
+	logbook  *logbook
 	writers  []*writer
 	watchers []*watcher
 	random   *rand.Rand
 	end      func() error // of a round: what becomes of the server
 	rounds   int
-	opening  time.Duration // the longest time from start to the first answer
+
+	compacted bool          // in the end there was less history
+	opening   time.Duration // the longest time from start to the first answer
 }
 
 const (
 	writerCount = 8
-	longRound   = 2300 * time.Millisecond // long enough for a compaction with --history 1s, and for a kill in its midst
-	longEvery   = 40                      // rounds
+	longRound   = time.Second // long enough for a compaction with --history 1s
+	longEvery   = 20          // rounds
 )
 
 func newTrial(s *server, seed uint64) *trial {
-	t := &trial{server: s, ledger: newLedger(), random: rand.New(rand.NewPCG(seed, 0))}
+	t := &trial{server: s, logbook: newLogbook(), random: rand.New(rand.NewPCG(seed, 0))}
 	for n := range writerCount {
-		t.writers = append(t.writers, &writer{label: fmt.Sprintf("w%d", n), ledger: t.ledger, random: rand.New(rand.NewPCG(seed, uint64(n+1)))})
+		t.writers = append(t.writers, &writer{label: fmt.Sprintf("w%d", n), logbook: t.logbook, random: rand.New(rand.NewPCG(seed, uint64(n+1)))})
 	}
-	t.watchers = watchers(t.ledger)
+	t.watchers = watchers(t.logbook)
 	t.end = func() error { t.kill(); return nil }
 	return t
 }
@@ -51,8 +54,14 @@ func (t *trial) run(ctx context.Context, rounds int) error {
 		}
 		t.rounds++
 	}
-	_, err := t.look(ctx)
-	return err
+	c, err := t.look(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Watch(ctx, api.Target{Kind: api.ConfigMapKind}, api.WatchOptions{After: 1})
+	t.compacted = apierrors.IsResourceExpired(err)
+	return nil
 }
 
 func (t *trial) round(ctx context.Context) error {
@@ -80,7 +89,7 @@ func (t *trial) round(ctx context.Context) error {
 // length is a random moment for the end of the round.
 func (t *trial) length() time.Duration {
 	if t.rounds%longEvery == longEvery/2 {
-		return longRound + time.Duration(t.random.Int64N(int64(200*time.Millisecond)))
+		return longRound + time.Duration(t.random.Int64N(int64(300*time.Millisecond)))
 	}
 	return time.Duration(t.random.Int64N(int64(60 * time.Millisecond)))
 }
@@ -94,7 +103,7 @@ func (t *trial) dieYoung() error {
 	return t.end()
 }
 
-// look starts the server and compares what it has and what it tells with the ledger.
+// look starts the server and compares what it has and what it tells with the logbook.
 func (t *trial) look(ctx context.Context) (*client.Client, error) {
 	began := time.Now()
 	if err := t.start(); err != nil {
@@ -122,13 +131,13 @@ func (t *trial) compare(ctx context.Context, s api.Service) error {
 	for _, o := range list.Items {
 		have[o.GetName()] = state{o.(*corev1.ConfigMap).Data[dataText], api.RevisionOf(o)}
 	}
-	if err := t.ledger.settle(list.Revision, have); err != nil {
+	if err := t.logbook.settle(list.Revision, have); err != nil {
 		return err
 	}
 	if err := t.catchUp(ctx, s); err != nil {
 		return err
 	}
-	happened, err := t.ledger.round()
+	happened, err := t.logbook.round()
 	for _, w := range t.watchers {
 		err = errors.Join(err, w.compare(happened))
 	}
@@ -145,6 +154,10 @@ func (t *trial) catchUp(ctx context.Context, s api.Service) error {
 }
 
 func (t *trial) report(tb testing.TB, what string) {
+	tb.Helper()
+	if t.logbook.count[done] < t.rounds || t.rounds > longEvery && !t.compacted {
+		tb.Error("hardly anything was written, or nothing compacted")
+	}
 	tb.Logf("%d %s: %d writes acknowledged, %d refused, %d in doubt; %d revisions; at most %d ms from start to having checked everything",
-		t.rounds, what, t.ledger.count[done], t.ledger.count[refused], t.ledger.count[unsure], t.ledger.newest, t.opening.Milliseconds())
+		t.rounds, what, t.logbook.count[done], t.logbook.count[refused], t.logbook.count[unsure], t.logbook.newest, t.opening.Milliseconds())
 }

@@ -19,18 +19,18 @@ type watcher struct {
 	name    string
 	options api.WatchOptions
 	wants   func(name string) bool
-	ledger  *ledger
+	logbook *logbook
 	heard   []api.Revision // since the last round
 }
 
-func watchers(l *ledger) []*watcher {
+func watchers(l *logbook) []*watcher {
 	all := func(string) bool { return true }
 	return []*watcher{
-		{name: "of everything", wants: all, ledger: l},
-		{name: "of everything, too", wants: all, ledger: l},
-		{name: "of one writer's", wants: func(n string) bool { return n[:len("w1-")] == "w1-" }, ledger: l,
+		{name: "of everything", wants: all, logbook: l},
+		{name: "of everything, too", wants: all, logbook: l},
+		{name: "of one writer's", wants: func(n string) bool { return n[:len("w1-")] == "w1-" }, logbook: l,
 			options: api.WatchOptions{Selector: labels.SelectorFromSet(labels.Set{labelWriter: "w1"})}},
-		{name: "of one", wants: func(n string) bool { return n == "w2-1" }, ledger: l,
+		{name: "of one", wants: func(n string) bool { return n == "w2-1" }, logbook: l,
 			options: api.WatchOptions{Fields: fields.OneTermEqualSelector("metadata.name", "w2-1")}},
 	}
 }
@@ -89,14 +89,14 @@ func (w *watcher) hear(e api.Event) error {
 		what.text = ""
 	}
 	w.heard = append(w.heard, e.Revision)
-	return w.ledger.saw(e.Revision, what)
+	return w.logbook.saw(e.Revision, what)
 }
 
 // compare checks that the watcher was told all that concerns it of what has happened, and nothing else.
 func (w *watcher) compare(happened []api.Revision) error {
 	var want []api.Revision
 	for _, r := range happened {
-		if w.wants(w.ledger.history[r].name) {
+		if w.wants(w.logbook.history[r].name) {
 			want = append(want, r)
 		}
 	}

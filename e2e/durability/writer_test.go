@@ -16,10 +16,10 @@ import (
 
 // writer changes some ConfigMaps of its own, one after the other, until the server is gone.
 type writer struct {
-	label  string
-	ledger *ledger
-	random *rand.Rand
-	count  int
+	label   string
+	logbook *logbook
+	random  *rand.Rand
+	count   int
 }
 
 const (
@@ -36,6 +36,11 @@ func (w *writer) run(ctx context.Context, s api.Service) error {
 		if err != nil || !up {
 			return err
 		}
+		if w.count%20 == 0 { // bookmarks, so that quiet watchers keep up with compaction
+			if _, err := s.Now(ctx); err != nil && !apierrors.IsServiceUnavailable(err) {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -44,7 +49,7 @@ func (w *writer) run(ctx context.Context, s api.Service) error {
 func (w *writer) one(ctx context.Context, s api.Service) (up bool, err error) {
 	w.count++
 	name := fmt.Sprintf("%s-%d", w.label, w.random.IntN(perWriter))
-	old := w.ledger.latestOf(name)
+	old := w.logbook.latestOf(name)
 	a := attempt{name: name, text: fmt.Sprintf("%s-%d", w.label, w.count)}
 	r, why := w.request(&a, old)
 	res, err := s.Write(ctx, r)
@@ -60,7 +65,7 @@ func (w *writer) one(ctx context.Context, s api.Service) (up bool, err error) {
 	if up && string(apierrors.ReasonForError(err)) != why {
 		return up, fmt.Errorf("%s %s: got %v, want %q", r.Verb, name, err, why)
 	}
-	return up, w.ledger.enter(a)
+	return up, w.logbook.enter(a)
 }
 
 // request chooses what to do with an object, and says how it must be refused ("" = not).

@@ -33,8 +33,8 @@ type state struct {
 	revision api.Revision
 }
 
-// ledger knows what every writer was answered, and what every revision was about. Each name has one writer.
-type ledger struct {
+// logbook knows what every writer was answered, and what every revision was about. Each name has one writer.
+type logbook struct {
 	mu      sync.Mutex
 	history map[api.Revision]told // all that happened, as far as anybody was told
 	fresh   []api.Revision        // of history, since the last round
@@ -45,13 +45,13 @@ type ledger struct {
 	count   map[verdict]int
 }
 
-func newLedger() *ledger {
-	return &ledger{history: map[api.Revision]told{}, latest: map[string]state{}, doubts: map[string]attempt{},
+func newLogbook() *logbook {
+	return &logbook{history: map[api.Revision]told{}, latest: map[string]state{}, doubts: map[string]attempt{},
 		never: map[string]verdict{}, count: map[verdict]int{}}
 }
 
 // enter notes an answer.
-func (l *ledger) enter(a attempt) error {
+func (l *logbook) enter(a attempt) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count[a.verdict]++
@@ -67,14 +67,14 @@ func (l *ledger) enter(a attempt) error {
 }
 
 // saw notes what a watcher was told.
-func (l *ledger) saw(r api.Revision, what told) error {
+func (l *logbook) saw(r api.Revision, what told) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.happened(r, what)
 }
 
 // happened notes what a revision was about. It can be about one thing only.
-func (l *ledger) happened(r api.Revision, what told) error {
+func (l *logbook) happened(r api.Revision, what told) error {
 	if v, bad := l.never[what.text]; bad {
 		return fmt.Errorf("revision %d wrote %q over %s, which was %s", r, what.text, what.name, v)
 	}
@@ -93,8 +93,8 @@ func (l *ledger) happened(r api.Revision, what told) error {
 	return nil
 }
 
-// settle compares the ledger with all that there is after a restart, and ends all doubts.
-func (l *ledger) settle(at api.Revision, have map[string]state) error {
+// settle compares the logbook with all that there is after a restart, and ends all doubts.
+func (l *logbook) settle(at api.Revision, have map[string]state) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if at < l.newest {
@@ -115,7 +115,7 @@ func (l *ledger) settle(at api.Revision, have map[string]state) error {
 	return nil
 }
 
-func (l *ledger) settleOne(name string, want, got state) error {
+func (l *logbook) settleOne(name string, want, got state) error {
 	doubt, doubtful := l.doubts[name]
 	switch {
 	case got == want, got.text == "" && want.text == "":
@@ -133,7 +133,7 @@ func (l *ledger) settleOne(name string, want, got state) error {
 }
 
 // round takes the revisions of which was learnt since the last round, in order. By then watchers have told of all of them.
-func (l *ledger) round() ([]api.Revision, error) {
+func (l *logbook) round() ([]api.Revision, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, s := range l.latest {
@@ -147,7 +147,7 @@ func (l *ledger) round() ([]api.Revision, error) {
 	return fresh, nil
 }
 
-func (l *ledger) latestOf(name string) state {
+func (l *logbook) latestOf(name string) state {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.latest[name]
