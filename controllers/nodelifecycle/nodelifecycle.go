@@ -105,7 +105,7 @@ func (c *controller) ask(ctx context.Context, name string) error {
 	return err
 }
 
-// nodeChanged listens for signs of life. When a node becomes ready or ceases to be, the limits for all nodes that are not ready may be others.
+// nodeChanged listens for signs of life. When a node becomes ready, ceases to be, or goes, the limits for all that are not ready may be others.
 func (c *controller) nodeChanged(before, after api.Object) []api.Key {
 	old, _ := before.(*corev1.Node)
 	n, _ := after.(*corev1.Node)
@@ -115,7 +115,7 @@ func (c *controller) nodeChanged(before, after api.Object) []api.Key {
 	if n != nil {
 		c.heard.status(n.Name, readiness(n).LastHeartbeatTime.Time)
 	}
-	if old != nil && n != nil && readiness(old).Status == readiness(n).Status {
+	if n != nil && isReady(old) == isReady(n) {
 		return nil
 	}
 	var keys []api.Key
@@ -137,6 +137,8 @@ func (c *controller) leaseChanged(before, after api.Object) []api.Key {
 	}
 	return nil
 }
+
+func isReady(n *corev1.Node) bool { return n != nil && readiness(n).Status == corev1.ConditionTrue }
 
 func isLost(n *corev1.Node) []string {
 	if s := readiness(n).Status; s == "" || s == corev1.ConditionTrue {

@@ -107,6 +107,8 @@ func TestPlan(t *testing.T) {
 		{"what is right is left alone, in whatever order", "n Ready=True cordoned +unschedulable:NoSchedule@1m +b:NoSchedule@1m", "0s", others, "", "50s"},
 
 		{"one node of a zone every ten seconds", "n all=Unknown +unreachable:NoSchedule@1s", "1m", "well Ready=True|w Ready=True|x all=Unknown +unreachable:NoExecute@4s", "", "6s"},
+		{"a taint from the future holds nobody up", "n all=Unknown +unreachable:NoSchedule@1s", "1m", "well Ready=True|w Ready=True|x all=Unknown +unreachable:NoExecute@-1h",
+			"n taints [unreachable:NoSchedule@1s unreachable:NoExecute@0s]", "0s"},
 		{"each zone by itself", "n all=Unknown zone=b +unreachable:NoSchedule@1s", "1m", "well Ready=True|x all=Unknown +unreachable:NoExecute@4s",
 			"n taints [unreachable:NoSchedule@1s unreachable:NoExecute@0s]", "0s"},
 		{"two of three may be lost", "n all=Unknown +unreachable:NoSchedule@1s", "1m", "well Ready=True|x all=Unknown",

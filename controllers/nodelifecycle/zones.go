@@ -38,7 +38,7 @@ func zonesOf(nodes []*corev1.Node) map[string]zone {
 			continue
 		}
 		z := zones[zoneOf(n)]
-		if readiness(n).Status == corev1.ConditionTrue {
+		if isReady(n) {
 			z.ready++
 		} else {
 			z.lost++
@@ -73,6 +73,9 @@ func (z zone) wait(now time.Time) (left time.Duration, ok bool) {
 			return 0, false
 		}
 		every = slowPace
+	}
+	if z.last.After(now) { // by another's clock
+		return 0, true
 	}
 	return max(0, every-now.Sub(z.last)), true
 }

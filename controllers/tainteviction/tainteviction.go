@@ -9,8 +9,8 @@
 //
 // Start reading at reconcile below, then plan.go.
 //
-// Invariant: the time counts from the taint's timeAdded, which the API server keeps; restarting this controller changes no deadline, and a taint
-// that goes takes its deadline along.
+// Invariants: the time counts from the taint's timeAdded, which the API server keeps; restarting this controller changes no deadline, and a taint
+// that goes takes its deadline along. Nothing is deleted because of the cache alone: the server is asked whether the taint is still there.
 //
 // Real Kubernetes' taint-eviction-controller counts from when it first saw the taint, in memory. (KEP-166, KEP-3902; Concepts → Taints and
 // Tolerations; the condition: KEP-3329.) It also says when a deletion is called off; here none was ever scheduled.
@@ -54,6 +54,7 @@ func New(d reconcile.Deps) reconcile.Controller {
 		Writes: []reconcile.Grant{
 			{Kind: api.PodKind, Verbs: []api.Verb{api.VerbDelete}},
 			{Kind: api.PodKind, Sub: "status", Verbs: []api.Verb{api.VerbPatch}},
+			{Kind: api.NodeKind, Verbs: []api.Verb{api.VerbGet}},
 		},
 		Reconcile: c.reconcile,
 		Workers:   4,
@@ -70,6 +71,13 @@ func (c *controller) reconcile(ctx context.Context, key api.Key) (time.Duration,
 		return 0, nil // package podgc's business
 	}
 	steps, again := plan(p, n.Spec.Taints, time.Now())
+	if len(steps) > 0 { // it may be us who have not heard that the taint has gone
+		live, err := api.Nodes.Get(ctx, c.Service, api.KeyOf(n))
+		if err != nil {
+			return 0, err
+		}
+		steps, again = plan(p, live.Spec.Taints, time.Now())
+	}
 	return again, reconcile.Act(ctx, c.Deps, p, steps)
 }
 

@@ -108,7 +108,10 @@ func (s scene) start(c *inprocess.Cluster, part string) {
 	})
 }
 
-func (s scene) eventually(patience time.Duration, what string, so func() bool) {
+// patience only ends what hangs.
+const patience = 2 * time.Minute
+
+func (s scene) eventually(what string, so func() bool) {
 	s.Helper()
 	for end := time.Now().Add(patience); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -183,7 +186,7 @@ func TestALeaderThatWasPausedWritesNothingLate(t *testing.T) {
 	if _, err := api.Deployments.Create(t.Context(), s.svc, apitest.Object(t, web).(*appsv1.Deployment)); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually(30*time.Second, "both parts have a leader", func() bool { return s.leads("scheduler") != nil && s.leads("controllers") != nil })
+	s.eventually("both parts have a leader", func() bool { return s.leads("scheduler") != nil && s.leads("controllers") != nil })
 	for _, parts := range rounds {
 		s.round(parts)
 	}
@@ -194,20 +197,21 @@ func (s scene) round(parts []string) {
 	s.Helper()
 	s.cordon(false)
 	s.scale(many)
-	s.eventually(30*time.Second, "a third is made and bound", func() bool { return s.bound() > many/3 })
+	s.eventually("a third is made and bound", func() bool { return s.bound() > many/3 })
 	var paused []*copyOf
 	for _, part := range parts {
+		s.eventually(part+" is led", func() bool { return s.leads(part) != nil })
 		c := s.leads(part)
 		c.signal(s.T, syscall.SIGSTOP)
 		paused = append(paused, c)
 	}
 	s.cordon(true) // so that what a paused scheduler wanted to bind is still free when it wakes
 	for i, part := range parts {
-		s.eventually(40*time.Second, "another "+part+" leads", func() bool { now := s.leads(part); return now != nil && now != paused[i] })
+		s.eventually("another "+part+" leads", func() bool { now := s.leads(part); return now != nil && now != paused[i] })
 	}
-	s.eventually(30*time.Second, "the others finish the work", func() bool { return len(s.pods()) == many })
+	s.eventually("the others finish the work", func() bool { return len(s.pods()) == many })
 	s.scale(many / 2) // so that what paused controllers wanted to make does not exist when they wake
-	s.eventually(30*time.Second, "and do more", func() bool { return len(s.pods()) == many/2 })
+	s.eventually("and do more", func() bool { return len(s.pods()) == many/2 })
 	before := s.bound()
 	for _, c := range paused {
 		s.wake(c)
@@ -216,7 +220,7 @@ func (s scene) round(parts []string) {
 		s.Errorf("%d pods were bound, now %d are, though no node takes any", before, now)
 	}
 	s.cordon(false)
-	s.eventually(30*time.Second, "all run, none twice", func() bool { return s.converged(many / 2) })
+	s.eventually("all run, none twice", func() bool { return s.converged(many / 2) })
 	for _, p := range s.pods() {
 		for _, c := range p.Status.ContainerStatuses {
 			if c.RestartCount != 0 {
@@ -225,20 +229,19 @@ func (s scene) round(parts []string) {
 		}
 	}
 	s.scale(0)
-	s.eventually(30*time.Second, "all of it goes", func() bool { return s.converged(0) })
+	s.eventually("all of it goes", func() bool { return s.converged(0) })
 }
 
 // wake lets a paused leader go on. It must step down, and what it writes until then must be refused.
 func (s scene) wake(c *copyOf) {
 	s.Helper()
 	c.mu.Lock()
-	c.refused = nil // a conflict may happen at any time
+	c.refused, c.log = nil, nil // a conflict may happen at any time
 	c.mu.Unlock()
 	c.signal(s.T, syscall.SIGCONT)
-	s.eventually(20*time.Second, c.part+" "+c.id+" steps down", func() bool { return c.says("no longer leading") })
+	s.eventually(c.part+" "+c.id+" steps down", func() bool { return c.says("no longer leading") })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.log = nil
 	if all := strings.Join(c.refused, "\n"); !strings.Contains(all, "the lease was lost") {
 		s.Errorf("%s %s was refused nothing because it leads no longer; this round proves nothing:\n%s", c.part, c.id, all)
 	}
