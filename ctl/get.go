@@ -36,7 +36,7 @@ func getCommand(s *session) *cobra.Command {
 	f.StringVarP(&g.output, "output", "o", "", "Output format: wide, yaml, json or name")
 	f.BoolVarP(&g.watch, "watch", "w", false, "After listing, go on and print every change")
 	f.BoolVar(&g.watchOnly, "watch-only", false, "Print changes only, not what there is")
-	f.StringVar(&g.at, "at", "", "Show how it was at a revision, a time ago (-5m) or a time (RFC 3339)")
+	f.StringVar(&g.at, "at", "", "Show how it was at a revision, a time ago (-5m) or a time (RFC 3339); ages count to now")
 	f.BoolVar(&g.NoHeaders, "no-headers", false, "Print no column headers")
 	f.BoolVar(&g.AllLabels, "show-labels", false, "Show all labels in the last column")
 	f.StringSliceVarP(&g.Labels, "label-columns", "L", nil, "Show these labels in columns of their own")

@@ -143,7 +143,7 @@ func (t *tracing) add(ctx context.Context, trees []traced, e api.Entry) (added b
 		for i, at := range []api.Revision{e.Revision - 1, e.Revision} {
 			target := api.Target{Kind: api.Builtin.Kind(e.Object.GroupKind()), Key: e.Object.Key()}
 			r, err := t.Get(ctx, target, api.GetOptions{At: at})
-			if err != nil && !apierrors.IsNotFound(err) {
+			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsResourceExpired(err) {
 				return added, err
 			}
 			states[i] = r.Object

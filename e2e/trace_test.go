@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -24,8 +25,13 @@ import (
 )
 
 // TestTracesAreCompleteAndPure changes a hundred workloads at once and draws a tree for each. What belongs into which tree is found out in another
-// way than by causes: by who owns whom, in every state of every object that the store has ever held.
+// way than by causes: by who owns whom, in every state of every object that the store has ever held. OPTIMIST_LONG=1 does it twenty times.
 func TestTracesAreCompleteAndPure(t *testing.T) {
+	if os.Getenv("OPTIMIST_LONG") != "" {
+		for range 19 {
+			t.Run("once more", func(t *testing.T) { traces(t, 2+rand.IntN(12)) })
+		}
+	}
 	for nodes, name := range map[int]string{12: "with room for all", 2: "with pods that wait for others to go"} {
 		t.Run(name, func(t *testing.T) { traces(t, nodes) })
 	}
