@@ -51,14 +51,11 @@ last time are removed; fields that others have set stay.`,
 
 func createCommand(s *session) *cobra.Command {
 	w := &writing{session: s}
-	c := w.command(w.create, &cobra.Command{
+	return w.command(w.create, &cobra.Command{
 		Use:     "create -f FILE",
 		Short:   "Create objects that must not exist yet",
-		Example: "  ctl create -f job.yaml\n  cat job.yaml | ctl create -f -\n  ctl create configmap web --from-literal=greeting=hello",
+		Example: "  ctl create -f job.yaml\n  cat job.yaml | ctl create -f -",
 	})
-	c.PreRunE = func(*cobra.Command, []string) error { return s.connect() } // it has children, and yet acts itself
-	c.AddCommand(literalCommands(s)...)
-	return c
 }
 
 func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {

@@ -64,7 +64,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		commands  []*cobra.Command
 	}{
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s),
-			setCommand(s), patchCommand(s), replaceCommand(s), labelCommand(s), annotateCommand(s))},
+			parent("set", "Change a single thing about containers", setImageCommand(s), setResourcesCommand(s)), patchCommand(s), replaceCommand(s), labelCommand(s))},
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),

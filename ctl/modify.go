@@ -18,18 +18,15 @@ import (
 
 // modify is what commands share that change a little of objects: read one, change a copy, send the difference.
 type modify struct {
-	selection
-	documents
-	every, local bool
-	output       string
-	// change alters a copy of the object and says what it has done.
-	change func(o api.Object) (did string, err error)
+	writing
+	local  bool
+	change func(o api.Object) (did string, err error) // alters a copy and says what it has done
 	// send brings the difference to the server; patch sends what its author wrote instead.
 	send func(ctx context.Context, t api.Target, before, after api.Object) (api.Result, error)
 }
 
 func newModify(s *session) *modify {
-	m := &modify{selection: selection{session: s}}
+	m := &modify{writing: writing{session: s}}
 	m.send = m.difference
 	return m
 }
@@ -37,61 +34,29 @@ func newModify(s *session) *modify {
 // command adds the flags and completion of all these commands.
 func (m *modify) command(c *cobra.Command) *cobra.Command {
 	m.documents.flags(c)
-	f := c.Flags()
-	f.StringVarP(&m.label, "selector", "l", "", "Labels to select by: app=web,tier!=db")
-	f.BoolVar(&m.every, "all", false, "All objects of the kind in the namespace")
-	f.BoolVar(&m.local, "local", false, "Change what -f holds and print it, without asking the server")
-	f.StringVarP(&m.output, "output", "o", "", "Print the result: name, yaml or json")
+	c.Flags().BoolVar(&m.local, "local", false, "Change what -f holds and print it, without asking the server")
+	c.Flags().StringVarP(&m.output, "output", "o", "", "Print the result: name, yaml or json")
 	c.ValidArgsFunction = m.completeObjects
 	return c
 }
 
 // run does it with every object that arguments (or -f) name.
 func (m *modify) run(c *cobra.Command, args []string) error {
-	if err := errors.Join(checkDry(m.dry), checkFormat(m.output), m.parseSelectors()); err != nil {
+	if err := errors.Join(checkDry(m.dry), checkFormat(m.output)); err != nil {
 		return err
 	}
 	if m.local && len(m.files) == 0 {
 		return usage(c, "--local needs -f")
 	}
-	if len(m.files) > 0 {
-		return m.fromFiles(c, args)
-	}
-	wants, err := parseArgs(args)
-	if err != nil {
-		return usageError(c, err)
-	}
-	var targets []api.Target
-	for _, w := range wants {
-		t, err := m.targets(c.Context(), w)
+	if len(m.files) == 0 {
+		targets, err := m.named(c, args)
+		if err == nil && len(targets) == 0 {
+			err = errors.New("resource(s) were provided, but no name was specified")
+		}
 		if err != nil {
 			return err
 		}
-		targets = append(targets, t...)
-	}
-	return each(targets, nil, func(t api.Target) error { return m.one(c, t, nil) })
-}
-
-func (m *modify) targets(ctx context.Context, w wanted) (all []api.Target, err error) {
-	for _, name := range w.names {
-		all = append(all, m.target(w.kind, name))
-	}
-	if len(all) == 0 && !m.every && m.label == "" {
-		return nil, errors.New("resource(s) were provided, but no name was specified; say which, or --all")
-	}
-	if len(all) > 0 {
-		return all, nil
-	}
-	list, wrong := m.list(ctx, w, api.Full)
-	for _, o := range list.Items {
-		all = append(all, api.Target{Kind: w.kind, Key: api.KeyOf(o)})
-	}
-	return all, wrong.err()
-}
-
-func (m *modify) fromFiles(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage(c, "when paths are provided as input, you may not specify resource arguments as well")
+		return each(targets, nil, func(t api.Target) error { return m.one(c, t, nil) })
 	}
 	found, wrong := m.read(c)
 	for _, d := range found {
@@ -103,13 +68,9 @@ func (m *modify) fromFiles(c *cobra.Command, args []string) error {
 		if err == nil {
 			err = m.one(c, t, own)
 		}
-		if wrong = append(wrong, err); unreachable(err) {
-			break
-		}
+		wrong = append(wrong, err)
 	}
-	var f faults
-	f.add(wrong...)
-	return f.err()
+	return errors.Join(wrong...)
 }
 
 // typed is a document as an object of its kind.
@@ -147,18 +108,16 @@ func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
 	}
 	m.tell(c, result.Warnings...)
 	item := printer.Item{Kind: t.Kind, Object: result.Object}
-	if m.output != "" {
+	unchanged := api.RevisionOf(before) == api.RevisionOf(result.Object) && !m.local && m.dry == "none"
+	switch {
+	case m.output != "":
 		return printer.Object(c.OutOrStdout(), m.output, item, false)
+	case unchanged && did == "patched":
+		did += " (no change)"
+	case unchanged && strings.HasSuffix(did, " updated"):
+		return nil
 	}
-	if api.RevisionOf(before) == api.RevisionOf(result.Object) && !m.local && m.dry == "none" {
-		did = strings.Replace(did, "patched", "patched (no change)", 1)
-		if strings.HasSuffix(did, " updated") {
-			return nil
-		}
-	}
-	if did != "" {
-		fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[m.dry])
-	}
+	fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[m.dry])
 	return nil
 }
 
@@ -166,11 +125,7 @@ func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
 func (m *modify) difference(ctx context.Context, t api.Target, before, after api.Object) (api.Result, error) {
 	old, _ := json.Marshal(before) // of typed objects these never fail
 	now, _ := json.Marshal(after)
-	shape, err := t.Kind.New(t.Version)
-	if err != nil {
-		return api.Result{}, err
-	}
-	patch, err := strategicpatch.CreateTwoWayMergePatch(old, now, shape)
+	patch, err := strategicpatch.CreateTwoWayMergePatch(old, now, before)
 	if err != nil || string(patch) == "{}" {
 		return api.Result{Object: after}, err
 	}

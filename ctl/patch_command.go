@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"reflect"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -16,85 +15,72 @@ import (
 	"optimist/internal/api"
 )
 
-type patcher struct {
-	*modify
-	text, file, how, sub string
-	data                 []byte // the patch as JSON
+// patches are the types of patches, and how each is applied where no server does it.
+var patches = map[string]struct {
+	types.PatchType
+	apply func(before, patch []byte, shape api.Object) ([]byte, error)
+}{
+	"json": {types.JSONPatchType, func(before, patch []byte, _ api.Object) ([]byte, error) {
+		ops, err := jsonpatch.DecodePatch(patch)
+		if err != nil {
+			return nil, err
+		}
+		return ops.Apply(before)
+	}},
+	"merge": {types.MergePatchType, func(before, patch []byte, _ api.Object) ([]byte, error) { return jsonpatch.MergePatch(before, patch) }},
+	"strategic": {types.StrategicMergePatchType, func(before, patch []byte, shape api.Object) ([]byte, error) {
+		return strategicpatch.StrategicMergePatch(before, patch, shape)
+	}},
 }
 
-var patchTypes = map[string]types.PatchType{"json": types.JSONPatchType, "merge": types.MergePatchType, "strategic": types.StrategicMergePatchType}
-
 func patchCommand(s *session) *cobra.Command {
-	p := &patcher{modify: newModify(s)}
-	c := p.modify.command(&cobra.Command{
+	m := newModify(s)
+	var text, how, sub string
+	c := m.command(&cobra.Command{
 		Use:   "patch TYPE/NAME -p PATCH",
 		Short: "Change fields of an object",
 		Example: "  ctl patch deployment/web -p '{\"spec\":{\"replicas\":2}}'\n" +
 			"  ctl patch pod/web --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers/0\"}]'",
-		RunE: p.patch,
 	})
-	f := c.Flags()
-	f.StringVarP(&p.text, "patch", "p", "", "The patch, as JSON or YAML")
-	f.StringVar(&p.file, "patch-file", "", "A file that holds it")
-	f.StringVar(&p.how, "type", "strategic", "What kind of patch: json, merge or strategic")
-	f.StringVar(&p.sub, "subresource", "", `A part of the object that is written by itself: "status" or "scale"`)
+	c.Flags().StringVarP(&text, "patch", "p", "", "The patch, as JSON or YAML")
+	c.Flags().StringVar(&how, "type", "strategic", "What kind of patch: json, merge or strategic")
+	c.Flags().StringVar(&sub, "subresource", "", `A part of the object that is written by itself: "status" or "scale"`)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		patch, err := yaml.YAMLToJSON([]byte(text))
+		switch {
+		case patches[how].apply == nil:
+			return usage(c, "--type must be one of [json merge strategic], not %q", how)
+		case text == "":
+			return usage(c, "must specify --patch containing the contents of the patch")
+		case err != nil:
+			return fmt.Errorf("unable to parse %q: %w", text, err)
+		}
+		m.send = func(ctx context.Context, t api.Target, _, _ api.Object) (api.Result, error) {
+			t.Sub = sub
+			return m.sendPatch(ctx, t, patches[how].PatchType, patch)
+		}
+		m.change = func(o api.Object) (string, error) {
+			if m.local || m.dry == "client" {
+				return "patched", patched(o, func(before []byte) ([]byte, error) { return patches[how].apply(before, patch, o) })
+			}
+			return "patched", nil
+		}
+		return m.run(c, args)
+	}
 	return c
 }
 
-func (p *patcher) patch(c *cobra.Command, args []string) (err error) {
-	if patchTypes[p.how] == "" {
-		return usage(c, "--type must be one of [json merge strategic], not %q", p.how)
-	}
-	switch {
-	case (p.text == "") == (p.file == ""):
-		return usage(c, "must specify --patch or --patch-file containing the contents of the patch")
-	case p.file != "":
-		text, err := os.ReadFile(p.file)
-		if err != nil {
-			return err
-		}
-		p.text = string(text)
-	}
-	if p.data, err = yaml.YAMLToJSON([]byte(p.text)); err != nil {
-		return fmt.Errorf("unable to parse %q: %w", p.text, err)
-	}
-	p.change, p.send = p.alter, p.sendAsWritten
-	return p.run(c, args)
-}
-
-func (p *patcher) sendAsWritten(ctx context.Context, t api.Target, _, _ api.Object) (api.Result, error) {
-	t.Sub = p.sub
-	return p.sendPatch(ctx, t, patchTypes[p.how], p.data)
-}
-
-// alter applies the patch here, where no server does.
-func (p *patcher) alter(o api.Object) (did string, err error) {
-	if !p.local && p.dry != "client" {
-		return "patched", nil
-	}
+// patched changes an object as JSON; what is not there any more must not stay.
+func patched(o api.Object, change func([]byte) ([]byte, error)) error {
 	before, _ := json.Marshal(o) // of typed objects this never fails
-	var after []byte
-	switch p.how {
-	case "json":
-		var ops jsonpatch.Patch
-		if ops, err = jsonpatch.DecodePatch(p.data); err == nil {
-			after, err = ops.Apply(before)
-		}
-	case "merge":
-		after, err = jsonpatch.MergePatch(before, p.data)
-	default:
-		after, err = strategicpatch.StrategicMergePatch(before, p.data, o)
-	}
+	after, err := change(before)
 	if err != nil {
-		return "", err
+		return err
 	}
-	k := api.Builtin.Of(o)
-	fresh, err := k.New("")
-	if err == nil {
-		err = json.Unmarshal(after, fresh)
+	fresh := reflect.New(reflect.TypeOf(o).Elem())
+	if err := json.Unmarshal(after, fresh.Interface()); err != nil {
+		return err
 	}
-	if err == nil {
-		reflect.ValueOf(o).Elem().Set(reflect.ValueOf(fresh).Elem()) // what the patch has removed must not stay
-	}
-	return "patched", err
+	reflect.ValueOf(o).Elem().Set(fresh.Elem())
+	return nil
 }

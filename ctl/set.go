@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 
@@ -13,17 +14,9 @@ import (
 	"optimist/internal/api"
 )
 
-func setCommand(s *session) *cobra.Command {
-	return parent("set", "Change a single thing about containers", setImageCommand(s), setResourcesCommand(s))
-}
-
 func setImageCommand(s *session) *cobra.Command {
 	m := newModify(s)
-	c := m.command(&cobra.Command{
-		Use:     "image TYPE/NAME CONTAINER=IMAGE…",
-		Short:   "Change the images of containers",
-		Example: "  ctl set image deployment/web web=web:2\n  ctl set image pod/web-1 '*=web:2'",
-	})
+	c := m.command(&cobra.Command{Use: "image TYPE/NAME CONTAINER=IMAGE…", Short: "Change the images of containers", Example: "  ctl set image deployment/web web=web:2"})
 	c.RunE = func(c *cobra.Command, args []string) error {
 		args, images, _ := pairs(args, "=")
 		if len(images) == 0 {
@@ -45,64 +38,48 @@ func setImageCommand(s *session) *cobra.Command {
 func setResourcesCommand(s *session) *cobra.Command {
 	m := newModify(s)
 	var limits, requests, which string
-	c := m.command(&cobra.Command{
-		Use:     "resources TYPE/NAME [--limits=cpu=1,memory=64Mi] [--requests=…]",
-		Short:   "Change what containers request of cpu and memory, and their limits",
-		Example: "  ctl set resources deployment/web -c web --limits=memory=128Mi",
-	})
-	f := c.Flags()
-	f.StringVar(&limits, "limits", "", "Limits to set: cpu=200m,memory=64Mi")
-	f.StringVar(&requests, "requests", "", "Requests to set")
-	f.StringVarP(&which, "containers", "c", "*", "Names of the containers; * stands for any")
+	c := m.command(&cobra.Command{Use: "resources TYPE/NAME [--limits=cpu=1,memory=64Mi] [--requests=…]", Short: "Change what containers request of cpu and memory, and their limits",
+		Example: "  ctl set resources deployment/web -c web --limits=memory=128Mi"})
+	c.Flags().StringVar(&limits, "limits", "", "Limits to set: cpu=200m,memory=64Mi")
+	c.Flags().StringVar(&requests, "requests", "", "Requests to set")
+	c.Flags().StringVarP(&which, "containers", "c", "*", "Names of the containers; * stands for any")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if limits+requests == "" {
 			return usage(c, "you must specify an update to requests or limits (in the form of --requests/--limits)")
 		}
-		upper, err := amounts(limits)
-		if err != nil {
-			return err
-		}
-		lower, err := amounts(requests)
-		if err != nil {
-			return err
-		}
-		m.change = func(o api.Object) (string, error) {
-			return "resource requirements updated", containers(o, which, func(c *corev1.Container) {
-				for name, q := range upper {
-					put(&c.Resources.Limits, name, q)
-				}
-				for name, q := range lower {
-					put(&c.Resources.Requests, name, q)
+		m.change = func(o api.Object) (did string, err error) {
+			found := containers(o, which, func(c *corev1.Container) {
+				if err = amounts(&c.Resources.Limits, limits); err == nil {
+					err = amounts(&c.Resources.Requests, requests)
 				}
 			})
+			if err == nil {
+				err = found
+			}
+			return "resource requirements updated", err
 		}
 		return m.run(c, args)
 	}
 	return c
 }
 
-// amounts reads cpu=200m,memory=64Mi.
-func amounts(text string) (corev1.ResourceList, error) {
-	list := corev1.ResourceList{}
+// amounts sets what cpu=200m,memory=64Mi says.
+func amounts(list *corev1.ResourceList, text string) error {
+	now := corev1.ResourceList{}
+	maps.Copy(now, *list)
 	for part := range strings.SplitSeq(text, ",") {
 		if part == "" {
 			continue
 		}
-		name, value, ok := strings.Cut(part, "=")
+		name, value, _ := strings.Cut(part, "=")
 		q, err := resource.ParseQuantity(value)
-		if !ok || err != nil {
-			return nil, fmt.Errorf("invalid argument syntax %v, expected <resource>=<value>", part)
+		if err != nil {
+			return fmt.Errorf("invalid argument syntax %v, expected <resource>=<value>", part)
 		}
-		list[corev1.ResourceName(name)] = q
+		now[corev1.ResourceName(name)] = q
 	}
-	return list, nil
-}
-
-func put(list *corev1.ResourceList, name corev1.ResourceName, q resource.Quantity) {
-	if *list == nil {
-		*list = corev1.ResourceList{}
-	}
-	(*list)[name] = q
+	*list = now
+	return nil
 }
 
 // containers does something with each container of an object's pods that a name (with *) means.

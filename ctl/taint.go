@@ -11,121 +11,99 @@ import (
 	"optimist/internal/api"
 )
 
-type taint struct {
-	*modify
-	overwrite bool
-	set, gone []corev1.Taint // gone: with an empty effect, all of the key
-}
-
 func taintCommand(s *session) *cobra.Command {
-	t := &taint{modify: newModify(s)}
-	c := t.modify.command(&cobra.Command{
+	m, overwrite := newModify(s), false
+	c := m.command(&cobra.Command{
 		Use:     "taint node NAME… KEY=VALUE:EFFECT… KEY[:EFFECT]-…",
 		Short:   "Set and remove taints, which keep pods off nodes",
 		Example: "  ctl taint nodes n1 gpu=yes:NoSchedule\n  ctl taint nodes n1 gpu:NoSchedule-\n  ctl taint nodes n1 gpu-",
 	})
-	c.Flags().BoolVar(&t.overwrite, "overwrite", false, "Replace values that there are")
+	c.Flags().BoolVar(&overwrite, "overwrite", false, "Replace values that there are")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		args, set, gone := pairs(args, "=:")
-		if err := t.parse(c, set, gone); err != nil {
+		args, pairs, gone := pairs(args, "=:")
+		set, err := taints(pairs)
+		switch {
+		case err != nil:
 			return err
+		case len(set)+len(gone) == 0:
+			return usage(c, "at least one taint update is required")
 		}
-		t.change = t.alter
-		return t.run(c, args)
+		m.change = func(o api.Object) (string, error) { return retaint(o, set, gone, overwrite) }
+		return m.run(c, args)
 	}
 	return c
 }
 
-func (t *taint) parse(c *cobra.Command, set [][2]string, gone []string) error {
-	if len(set)+len(gone) == 0 {
-		return usage(c, "at least one taint update is required")
-	}
-	for _, s := range set {
-		value, effect, ok := strings.Cut(s[1], ":")
-		key := s[0]
-		if !ok { // key:Effect, without a value
-			key, effect, _ = strings.Cut(s[0], ":")
+// taints reads KEY=VALUE:EFFECT and KEY:EFFECT.
+func taints(pairs [][2]string) (all []corev1.Taint, err error) {
+	for _, p := range pairs {
+		value, effect, ok := strings.Cut(p[1], ":")
+		if !ok { // without a value
+			p[0], effect, _ = strings.Cut(p[0], ":")
 		}
-		if !slices.Contains([]corev1.TaintEffect{corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}, corev1.TaintEffect(effect)) {
-			return fmt.Errorf("invalid taint effect: %s, unsupported taint effect; use NoSchedule, PreferNoSchedule or NoExecute", effect)
+		t := corev1.Taint{Key: p[0], Value: value, Effect: corev1.TaintEffect(effect)}
+		if !slices.Contains([]corev1.TaintEffect{corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}, t.Effect) {
+			return nil, fmt.Errorf("invalid taint effect: %s, unsupported taint effect; use NoSchedule, PreferNoSchedule or NoExecute", effect)
 		}
-		t.set = append(t.set, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
+		all = append(all, t)
 	}
-	for _, g := range gone {
-		key, effect, _ := strings.Cut(g, ":")
-		t.gone = append(t.gone, corev1.Taint{Key: key, Effect: corev1.TaintEffect(effect)})
-	}
-	return nil
+	return all, nil
 }
 
-func (t *taint) alter(o api.Object) (did string, err error) {
-	n, err := asNode(o)
-	if err != nil {
-		return "", err
+func retaint(o api.Object, set []corev1.Taint, gone []string, overwrite bool) (did string, err error) {
+	n, ok := o.(*corev1.Node)
+	if !ok {
+		return "", fmt.Errorf("only nodes have taints, not a %s", api.Builtin.Of(o).Singular)
 	}
-	for _, g := range t.gone {
+	for _, g := range gone {
+		key, effect, one := strings.Cut(g, ":")
 		before := len(n.Spec.Taints)
-		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(x corev1.Taint) bool { return x.Key == g.Key && (g.Effect == "" || x.Effect == g.Effect) })
+		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(x corev1.Taint) bool { return x.Key == key && (!one || string(x.Effect) == effect) })
 		if len(n.Spec.Taints) == before {
-			return "", fmt.Errorf("taint %q not found", strings.TrimSuffix(g.Key+":"+string(g.Effect), ":"))
+			return "", fmt.Errorf("taint %q not found", g)
 		}
 	}
-	for _, s := range t.set {
+	for _, s := range set {
 		i := slices.IndexFunc(n.Spec.Taints, func(x corev1.Taint) bool { return x.MatchTaint(&s) })
 		switch {
 		case i < 0:
 			n.Spec.Taints = append(n.Spec.Taints, s)
-		case !t.overwrite && n.Spec.Taints[i].Value != s.Value:
+		case !overwrite && n.Spec.Taints[i].Value != s.Value:
 			return "", fmt.Errorf("node %s already has %s taint(s) with same effect(s) and --overwrite is false", n.Name, s.Key)
 		default:
 			n.Spec.Taints[i].Value = s.Value
 		}
 	}
 	switch {
-	case len(t.set) > 0 && len(t.gone) > 0:
-		return "modified", nil
-	case len(t.gone) > 0:
+	case len(set) == 0:
 		return "untainted", nil
+	case len(gone) > 0:
+		return "modified", nil
 	}
 	return "tainted", nil
-}
-
-func asNode(o api.Object) (*corev1.Node, error) {
-	n, ok := o.(*corev1.Node)
-	if !ok {
-		return nil, fmt.Errorf("only nodes can be tainted or cordoned, not a %s", api.Builtin.Of(o).Singular)
-	}
-	return n, nil
 }
 
 // cordonCommand makes cordon, or uncordon.
 func cordonCommand(s *session, name, short string, cordoned bool) *cobra.Command {
 	m := newModify(s)
 	m.change = func(o api.Object) (string, error) {
-		n, err := asNode(o)
-		if err != nil {
-			return "", err
-		}
+		n := o.(*corev1.Node)
 		if n.Spec.Unschedulable == cordoned {
 			return "already " + name + "ed", nil
 		}
 		n.Spec.Unschedulable = cordoned
 		return name + "ed", nil
 	}
-	c := m.command(&cobra.Command{
-		Use:     name + " NODE…",
-		Short:   short,
-		Example: "  ctl " + name + " n1",
-		RunE: func(c *cobra.Command, args []string) error {
-			for i := range args {
-				args[i] = strings.TrimPrefix(strings.TrimPrefix(args[i], "node/"), "nodes/")
-			}
-			if len(args) == 0 && m.label == "" {
-				return usage(c, "USAGE: %s NODE", name)
-			}
-			return m.run(c, append([]string{"node"}, args...))
-		},
-	})
+	c := m.command(&cobra.Command{Use: name + " NODE…", Short: short, Example: "  ctl " + name + " n1"})
+	c.RunE = func(c *cobra.Command, args []string) error {
+		for i := range args {
+			args[i] = strings.TrimPrefix(args[i], "node/")
+		}
+		if len(args) == 0 {
+			return usage(c, "USAGE: %s NODE", name)
+		}
+		return m.run(c, append([]string{"node"}, args...))
+	}
 	c.ValidArgsFunction = s.completeNames(api.NodeKind)
 	return c
 }

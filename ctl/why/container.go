@@ -87,42 +87,37 @@ func (f *Facts) printed(t trouble) (evidence []string) {
 	return evidence
 }
 
-func badImageName(f *Facts, t trouble) *Cause {
+// pulls are the ways in which an image does not come: how each is recognised, by reason and words, and what is said of it.
+var pulls = []struct{ name, sees, heals, reasons, says, text string }{
+	{"image name", "`InvalidImageName`", "goes back to the revision before, or takes an image of almost that name", "InvalidImageName", "",
+		"%[1]s wants the image %[2]q, which is no name of an image"},
+	{"image never pulled", "`ErrImageNeverPull`", "the same", "ErrImageNeverPull", "", "%[1]s wants image %[2]s, which node %[3]s does not have and may not pull (imagePullPolicy: Never)"},
+	{"image not found", "the registry does not have it", "the same", "ErrImagePull ImagePullBackOff", "image not found", "image %[2]s, which %[1]s wants, is not in its registry"},
+	{"image cannot be pulled", "any other failure of a pull", "the same", "ErrImagePull ImagePullBackOff", "", "node %[3]s cannot pull image %[2]s for %[1]s"},
+}
+
+func pullRules() (all []rule) {
+	for _, p := range pulls {
+		all = append(all, onContainer(p.name, p.sees, p.heals, func(f *Facts, t trouble) *Cause {
+			message, ok := t.says(p.reasons, p.says)
+			if !ok {
+				return nil
+			}
+			try, or := firstOf(f.undo(t.pod), f.otherImage(t))
+			return &Cause{Text: fmt.Sprintf(p.text, t, t.spec.Image, t.pod.Spec.NodeName), Evidence: []string{message}, Try: try, Or: or}
+		}))
+	}
+	return all
+}
+
+// says reports whether the container waits for one of the reasons, with these words.
+func (t trouble) says(reasons, words string) (message string, ok bool) {
 	reason, message := t.waits()
-	if reason != "InvalidImageName" {
-		return nil
-	}
-	try, or := firstOf(f.undo(t.pod), f.otherImage(t))
-	return &Cause{Text: fmt.Sprintf("%s wants the image %q, which is no name of an image", t, t.spec.Image), Evidence: []string{message}, Try: try, Or: or}
-}
-
-func neverPulled(f *Facts, t trouble) *Cause {
-	if reason, _ := t.waits(); reason != "ErrImageNeverPull" {
-		return nil
-	}
-	try, or := firstOf(f.undo(t.pod), f.otherImage(t))
-	return &Cause{Text: fmt.Sprintf("%s wants image %s, which node %s does not have and may not pull (imagePullPolicy: Never)", t, t.spec.Image, t.pod.Spec.NodeName),
-		Try: try, Or: or}
-}
-
-// pull recognises a failed pull by what the registry has said; "" = anything else.
-func pull(t trouble, says string) (message string, ok bool) {
-	reason, message := t.waits()
-	failed := reason == "ErrImagePull" || reason == "ImagePullBackOff"
-	return message, failed && strings.Contains(message, says)
-}
-
-func imageNotFound(f *Facts, t trouble) *Cause {
-	message, ok := pull(t, "image not found")
-	if !ok {
-		return nil
-	}
-	try, or := firstOf(f.undo(t.pod), f.otherImage(t))
-	return &Cause{Text: fmt.Sprintf("image %s, which %s wants, is not in its registry", t.spec.Image, t), Evidence: []string{message}, Try: try, Or: or}
+	return message, reason != "" && slices.Contains(strings.Fields(reasons), reason) && strings.Contains(message, words)
 }
 
 func imageNeedsLogin(f *Facts, t trouble) *Cause {
-	message, ok := pull(t, "the registry refused the login")
+	message, ok := t.says("ErrImagePull ImagePullBackOff", "the registry refused the login")
 	if !ok {
 		return nil
 	}
@@ -141,15 +136,6 @@ func imageNeedsLogin(f *Facts, t trouble) *Cause {
 	}
 	c.Try, c.Or = firstOf(use, f.undo(t.pod))
 	return c
-}
-
-func pullFails(f *Facts, t trouble) *Cause {
-	message, ok := pull(t, "")
-	if !ok {
-		return nil
-	}
-	try, or := firstOf(f.undo(t.pod), f.otherImage(t))
-	return &Cause{Text: fmt.Sprintf("node %s cannot pull image %s for %s", t.pod.Spec.NodeName, t.spec.Image, t), Evidence: []string{message}, Try: try, Or: or}
 }
 
 var (
@@ -184,21 +170,20 @@ func missingConfig(f *Facts, t trouble) *Cause {
 	if reason != "CreateContainerConfigError" || kind == "" {
 		return nil
 	}
-	c := &Cause{}
-	var make string
-	if whole {
-		c.Text = fmt.Sprintf("%s takes variables from %s %s, which does not exist", t, kind, object)
-		make = "create " + map[string]string{"configmap": "configmap ", "secret": "secret generic "}[kind] + object
-		for _, key := range keys {
-			make += fmt.Sprintf(" --from-literal=%s=VALUE", key)
-		}
-	} else {
-		c.Text = fmt.Sprintf("%s takes a variable from key %s of %s %s, which has no such key", t, keys[0], kind, object)
-		data := map[string]string{"configmap": "data", "secret": "stringData"}[kind]
-		make = fmt.Sprintf("patch %s/%s --type=merge -p %s", kind, object, quoted(map[string]any{data: map[string]string{keys[0]: "VALUE"}}))
+	values := map[string]string{}
+	for _, key := range keys {
+		values[key] = "VALUE"
 	}
-	c.Try, c.Or = firstOf([]string{f.in(t.pod.Namespace, make)}, f.undo(t.pod))
-	return c
+	data := map[string]any{map[string]string{"configmap": "data", "secret": "stringData"}[kind]: values}
+	text := fmt.Sprintf("%s takes a variable from key %s of %s %s, which has no such key", t, strings.Join(keys, ", "), kind, object)
+	command := fmt.Sprintf("patch %s/%s --type=merge -p %s", kind, object, quoted(data))
+	if whole {
+		text = fmt.Sprintf("%s takes variables from %s %s, which does not exist", t, kind, object)
+		data["apiVersion"], data["kind"], data["metadata"] = "v1", api.Builtin.Find(kind).Name, map[string]string{"name": object}
+		command = fmt.Sprintf("echo %s | apply -f -", quoted(data))
+	}
+	try, or := firstOf([]string{f.in(t.pod.Namespace, command)}, f.undo(t.pod))
+	return &Cause{Text: text, Try: try, Or: or}
 }
 
 func cannotRun(f *Facts, t trouble) *Cause {

@@ -111,10 +111,8 @@ func (f *Facts) in(namespace, command string) string {
 	if namespace == "" || namespace == f.Home {
 		return command
 	}
-	first, rest, piped := strings.Cut(command, " | ")
-	first += " -n " + namespace
-	if piped {
-		return first + " | " + rest
+	if rest, ok := strings.CutPrefix(command, "get "); ok && strings.Contains(command, " | ") {
+		return strings.Replace("get "+rest, " | ", " -n "+namespace+" | ", 1) // what is handed on says itself where it belongs
 	}
-	return first
+	return command + " -n " + namespace
 }

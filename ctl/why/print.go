@@ -13,7 +13,10 @@ func (d Diagnosis) For(ctl string) Diagnosis {
 	}
 	lines := func(commands []string) (all []string) {
 		for _, c := range commands {
-			all = append(all, ctl+" "+strings.ReplaceAll(c, " | ", " | "+ctl+" "))
+			if c = strings.ReplaceAll(c, " | ", " | "+ctl+" "); !strings.HasPrefix(c, "echo ") {
+				c = ctl + " " + c
+			}
+			all = append(all, c)
 		}
 		return all
 	}

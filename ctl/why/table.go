@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +13,7 @@ import (
 // rules is every cause that is known. Of several that are true the first is named: it is the one that has to be dealt with first. Rules
 // without a name only say which other objects to ask about.
 func rules() []rule {
-	return []rule{
+	return slices.Concat([]rule{
 		// What an object hangs on, before what it is.
 		on(api.DeploymentKind, "controllers not running", "the controllers keep no connection, and the Deployment is not as they would have left it", "starts them", noControllers[*appsv1.Deployment]),
 		on(api.ReplicaSetKind, "controllers not running", "the same of a ReplicaSet", "starts them", noControllers[*appsv1.ReplicaSet]),
@@ -39,12 +40,9 @@ func rules() []rule {
 		on(api.PodKind, "fits nowhere", "the scheduler, asked, refuses every node", "makes the smallest change after which a node would take it", fitsNowhere),
 		on(api.PodKind, "fits nowhere at all", "the same, and no change that is known would help", "describes the nearest node", fitsNothing),
 
-		onContainer("image name", "`InvalidImageName`", "goes back to the revision before, or takes an image of almost that name", badImageName),
-		onContainer("image never pulled", "`ErrImageNeverPull`", "the same", neverPulled),
-		onContainer("image not found", "the registry does not have it", "the same", imageNotFound),
-		onContainer("image needs login", "the registry refuses the login", "names the Secret that has one, or goes back", imageNeedsLogin),
-		onContainer("image cannot be pulled", "any other failure of a pull", "goes back, or takes an image of almost that name", pullFails),
-		onContainer("configuration missing", "`CreateContainerConfigError`: no such ConfigMap, Secret or key", "makes it, with VALUE as its value, or goes back", missingConfig),
+		onContainer("image needs login", "the registry refuses the login", "names the Secret that has one, or goes back to the revision before", imageNeedsLogin),
+	}, pullRules(), []rule{
+		onContainer("configuration missing", "`CreateContainerConfigError`: no such ConfigMap, Secret or key", "makes it, with VALUE for you to fill in, or goes back", missingConfig),
 		onContainer("command cannot run", "`RunContainerError`, `StartError`", "goes back, or takes the command out, so that the image's own runs", cannotRun),
 		onContainer("out of memory", "`OOMKilled`", "doubles the limit, or goes back", outOfMemory),
 		onContainer("crash", "exit code above 0", "goes back, or shows the log", crashes),
@@ -52,7 +50,7 @@ func rules() []rule {
 		onContainer("container cannot start", "any other reason to wait that comes with a message", "goes back", otherTrouble),
 		on(api.PodKind, "node cannot go on", "the newest warning is `FailedCreatePodSandBox` or `FailedKillPod`", "shows the agent's log", notStarted),
 		on(api.PodKind, "readiness gate", "a condition of `spec.readinessGates` is not True", "sets it", readinessGate),
-	}
+	})
 }
 
 // stateOf describes an object about which no rule has anything to say, and reports whether it is as it should be.

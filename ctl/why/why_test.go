@@ -109,7 +109,7 @@ func TestDiagnose(t *testing.T) {
 		{"any other failure of a pull", "pod/p", pod(bare, waits("ImagePullBackOff", "connection refused")) + node, "image cannot be pulled", "node n1 cannot pull image web:2", ""},
 		{"no name of an image", "pod/p", pod(bare, waits("InvalidImageName", "no")) + node, "image name", `the image "web:2", which is no name of an image`, ""},
 		{"an image that must not be pulled", "pod/p", pod(bare, waits("ErrImageNeverPull", "no")) + node + "\n---\nImages: [web:3]", "image never pulled", "may not pull", "set image pod/p c=web:3"},
-		{"a ConfigMap that does not exist", "pod/p", pod(bare, waits("CreateContainerConfigError", `configmap "cfg" not found`)) + node, "configuration missing", "configmap cfg, which does not exist", "create configmap cfg"},
+		{"a ConfigMap that does not exist", "pod/p", pod(bare, waits("CreateContainerConfigError", `configmap "cfg" not found`)) + node, "configuration missing", "configmap cfg, which does not exist", `echo '{"apiVersion":"v1","data":{},"kind":"ConfigMap","metadata":{"name":"cfg"}}' | apply -f -`},
 		{"a key that a Secret lacks", "pod/p", pod(bare, waits("CreateContainerConfigError", `couldn''t find key k in Secret default/s`)) + node,
 			"configuration missing", "key k of secret s, which has no such key", `patch secret/s --type=merge -p '{"stringData":{"k":"VALUE"}}'`},
 		{"a program that the image does not have", "deployment/web", pod(owned, died("127", `, reason: StartError, message: no such file`)) + family + older, "command cannot run", "cannot run what image web:2 says", "rollout undo deployment/web"},

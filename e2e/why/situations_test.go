@@ -184,14 +184,14 @@ var situations = []situation{
 	{name: "ConfigMap missing", says: "which does not exist", make: func(w *world, broken bool) (string, []string) {
 		name, config, key := w.name("web"), w.name("settings"), w.name("colour")
 		if !broken {
-			w.ctl("create", "configmap", config, "--from-literal="+key+"=blue")
+			w.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}, data: {%s: blue}}", config, key)
 		}
 		w.apply("%s", deployment(name, w.between(1, 3), "", "", fmt.Sprintf("env: [{name: A, valueFrom: {configMapKeyRef: {name: %s, key: %s}}}]", config, key)))
 		return "deployment/" + name, []string{config, key}
 	}},
 	{name: "key of a Secret missing", says: "which has no such key", make: func(w *world, broken bool) (string, []string) {
 		name, secret, key := w.name("web"), w.name("db"), w.name("password")
-		w.ctl("create", "secret", "generic", secret, "--from-literal="+pick(broken, "other", key)+"=x")
+		w.apply("{apiVersion: v1, kind: Secret, metadata: {name: %s}, stringData: {%s: x}}", secret, pick(broken, "other", key))
 		w.apply("%s", pod(name, "", fmt.Sprintf("env: [{name: A, valueFrom: {secretKeyRef: {name: %s, key: %s}}}]", secret, key)))
 		return "pod/" + name, []string{"secret " + secret, "key " + key}
 	}},
