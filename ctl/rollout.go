@@ -136,7 +136,7 @@ func (r *rollout) undo(c *cobra.Command, d *appsv1.Deployment) error {
 
 func (r *rollout) status(c *cobra.Command, d *appsv1.Deployment) error {
 	where, o := r.target(api.DeploymentKind, ""), api.WatchOptions{Initial: true, Fields: byName(d.Name)}
-	return r.session.watch(c.Context(), r.timeout, where, o, func(e api.Event) (bool, error) {
+	err := r.session.watch(c.Context(), r.timeout, where, o, func(e api.Event) (bool, error) {
 		switch {
 		case e.Object == nil:
 			return false, nil
@@ -149,6 +149,10 @@ func (r *rollout) status(c *cobra.Command, d *appsv1.Deployment) error {
 		}
 		return done || !r.watch, err
 	})
+	if err != nil && c.Context().Err() == nil && !unreachable(err) {
+		fmt.Fprintf(c.ErrOrStderr(), "(ctl why deployment/%s tells why)\n", d.Name)
+	}
+	return err
 }
 
 // progress tells in kubectl's words how far a rollout is.

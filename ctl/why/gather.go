@@ -20,8 +20,7 @@ import (
 )
 
 const (
-	maxPods  = 10              // that are looked at in detail: of more than that, the causes are the same
-	maxLines = 5               // of a log
+	maxPods  = 20              // that are looked at in detail: of more than that, the causes are the same
 	patience = 3 * time.Second // with whoever is asked over a kept connection
 )
 
@@ -54,15 +53,23 @@ func Gather(ctx context.Context, c Cluster, t api.Target) (*Facts, api.Object, e
 		g.ask(ctx, component, api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: component}, Sub: "decisions"}, url.Values{"object": {"none"}})
 	}
 	g.around(ctx, found.Object)
-	for _, p := range every(g.Facts, func(p *corev1.Pod) bool { return !podReady(p) || p.DeletionTimestamp != nil }) {
-		if len(g.Logs)+len(g.Matrix) < maxPods {
+	pods := every(g.Facts, func(*corev1.Pod) bool { return true })
+	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return fine(a) - fine(b) })
+	for _, p := range pods[:min(len(pods), maxPods)] {
+		if fine(p) == 0 {
 			g.pod(ctx, p)
 		}
-	}
-	for _, p := range every(g.Facts, func(p *corev1.Pod) bool { return p.Spec.NodeName != "" }) {
 		g.node(ctx, p.Spec.NodeName)
 	}
 	return g.Facts, found.Object, nil
+}
+
+// fine is 0 for the pods to look at first.
+func fine(p *corev1.Pod) int {
+	if podReady(p) && p.DeletionTimestamp == nil {
+		return 1
+	}
+	return 0
 }
 
 func (g *gathering) add(objects ...api.Object) {
@@ -239,7 +246,7 @@ func (g *gathering) matrix(ctx context.Context, p *corev1.Pod) {
 
 // node adds a node, its lease, and whether its agent keeps a connection.
 func (g *gathering) node(ctx context.Context, name string) {
-	if g.asked[name] {
+	if name == "" || g.asked[name] {
 		return
 	}
 	g.asked[name] = true
