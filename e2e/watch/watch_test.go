@@ -72,7 +72,7 @@ func report(t *testing.T, w *world, took time.Duration) {
 	t.Logf("%d writes, %d events to %d watchers in %.1f s: %.0f writes/s, %.0f events/s; %d restarts, %d times resumed, %d times listed (again), %d bookmarks, compacted to %d, %d visitors too late",
 		writes, events, len(w.watchers), took.Seconds(), float64(writes)/took.Seconds(), float64(events)/took.Seconds(),
 		w.restarts, resumes, lists, bookmarks, w.floor, w.expired)
-	if lists <= len(w.watchers) || resumes == 0 || bookmarks == 0 {
+	if lists <= len(w.watchers) || resumes == 0 || bookmarks == 0 || w.floor == 0 || w.restarts == 0 {
 		t.Error("that was too quiet to prove anything")
 	}
 }

@@ -80,19 +80,26 @@ func (w *watcher) once(ctx context.Context) error {
 		if err != nil {
 			return w.ended(ctx, err)
 		}
-		if w.slow {
-			w.world.reading.RLock() // is held against us while there is writing
-			w.world.reading.RUnlock()
-		}
 		broken := w.random.IntN(60) == 0
 		if broken { // somewhere in the midst of it
 			batch = batch[:w.random.IntN(len(batch)+1)]
 		}
-		if err := w.hear(batch); err != nil || broken {
+		hear := w.hear
+		if w.slow {
+			hear = w.hearLate
+		}
+		if err := hear(batch); err != nil || broken {
 			return err
 		}
 	}
 	return nil
+}
+
+// hearLate waits until nobody writes.
+func (w *watcher) hearLate(batch []api.Event) error {
+	w.world.reading.RLock()
+	defer w.world.reading.RUnlock()
+	return w.hear(batch)
 }
 
 // ended judges the end of a watch: a server that stops, and having fallen behind, are all there is.

@@ -134,8 +134,10 @@ func (w *world) phase(ctx context.Context) error {
 	return err
 }
 
+// accident compacts in every second phase, and restarts in every third.
 func (w *world) accident(ctx context.Context) error {
-	if w.random.IntN(3) == 0 {
+	n := len(w.journal.phases) - 1
+	if n%2 == 1 {
 		now, err := w.svc.Now(ctx)
 		if err != nil {
 			return err
@@ -145,7 +147,7 @@ func (w *world) accident(ctx context.Context) error {
 			return err
 		}
 	}
-	if w.random.IntN(3) == 0 {
+	if n%3 == 0 {
 		return w.restart()
 	}
 	return nil
