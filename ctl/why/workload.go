@@ -175,7 +175,8 @@ func held(f *Facts, o api.Object) *Cause {
 	}
 	whose, _, _ := strings.Cut(finalizers[0], "/")
 	return &Cause{Text: fmt.Sprintf("%s is deleted, but its finalizer %s holds it: %s has to take it off, and has not", name(o), finalizers[0], whose),
-		Evidence: []string{"taking it off by hand means that what " + whose + " still wanted to do is not done"},
+		Evidence: []string{"taking it off by hand means that what " + whose + " still wanted to do is not done",
+			"who has put it there: ctl " + f.in(o.GetNamespace(), "history "+name(o))},
 		Try:      []string{f.in(o.GetNamespace(), fmt.Sprintf(`patch %s --type=json -p '[{"op":"remove","path":"/metadata/finalizers/0"}]'`, name(o)))}}
 }
 
