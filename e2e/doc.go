@@ -6,6 +6,8 @@
 //	stories/       what a cluster does, told in fake time: read them first
 //	leaders/       two schedulers and two controllers as processes, the leaders paused and woken later
 //	why/           broken on purpose, healed by what `ctl why` prints
+//	durability/    the real API server killed, its power cut, its disk full or read-only
+//	watch/         watches against a model of what was written
 //	real/          real containers, kill -9, the demo (needs root)
 //	bench/         measurements; they never fail
 //	vm/            the demo in a virtual machine
