@@ -1,9 +1,10 @@
 package ctl
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"net/url"
 	"text/tabwriter"
 	"time"
 
@@ -26,11 +27,19 @@ func labCommand(s *session) *cobra.Command {
 	l := &labs{session: s}
 	start := l.command("start", "Make a simulated cluster, if there is none for the labs yet, and what the lab begins with", l.start)
 	start.Flags().BoolVar(&l.here, "here", false, "In the current context's cluster, whatever that is, instead of one of its own")
-	check := l.command("check", "Look in the cluster which steps of the lab are done", l.connectedTo(l.check))
+	check := l.command("check", "Look in the cluster which steps of the lab are done", l.check)
 	check.Flags().StringVar(&l.answer, "answer", "", "Your answer to the lab's question")
-	reset := l.command("reset", "Remove the lab's namespace with all that is in it", l.connectedTo(l.reset))
+	reset := l.command("reset", "Remove the lab's namespace with all that is in it", l.reset)
 	reset.Flags().BoolVar(&l.all, "all", false, "Remove the labs' cluster too")
-	list := &cobra.Command{Use: "list", Short: "List the labs", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error { return l.list(c.OutOrStdout()) }}
+	list := &cobra.Command{Use: "list", Short: "List the labs", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
+		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 3, ' ', 0)
+		fmt.Fprintln(w, "LAB\tTITLE\tPAGE")
+		for _, one := range lab.All() {
+			fmt.Fprintf(w, "%d\t%s\t%s\n", one.Number, one.Title, one.Page)
+		}
+		return w.Flush()
+	}}
+	l.connected(check, reset)
 	return parent("lab", "Learn by doing, and by breaking: the labs of docs/labs", list, start, check, reset)
 }
 
@@ -42,24 +51,6 @@ func (l *labs) command(name, short string, do func(*cobra.Command, lab.Lab) erro
 		}
 		return do(c, one)
 	}}
-}
-
-func (l *labs) connectedTo(do func(*cobra.Command, lab.Lab) error) func(*cobra.Command, lab.Lab) error {
-	return func(c *cobra.Command, one lab.Lab) error {
-		if err := l.connect(); err != nil {
-			return err
-		}
-		return do(c, one)
-	}
-}
-
-func (l *labs) list(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(w, "LAB\tTITLE\tPAGE")
-	for _, one := range lab.All() {
-		fmt.Fprintf(w, "%d\t%s\t%s\n", one.Number, one.Title, one.Page)
-	}
-	return w.Flush()
 }
 
 func (l *labs) start(c *cobra.Command, one lab.Lab) error {
@@ -110,7 +101,11 @@ func sibling(c *cobra.Command, name string, flags map[string]string) error {
 }
 
 func (l *labs) check(c *cobra.Command, one lab.Lab) error {
-	results, err := one.Check(c.Context(), l, l.answer)
+	var log bytes.Buffer
+	if err := l.listen(c.Context(), api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: "apiserver"}, Sub: "log"}, url.Values{}, &log); err != nil {
+		return err
+	}
+	results, err := one.Check(c.Context(), l, log.Bytes(), l.answer)
 	if errors.Is(err, lab.ErrNotBegun) {
 		return fmt.Errorf("lab %d: %w (ctl lab start %d)", one.Number, err, one.Number)
 	}

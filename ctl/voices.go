@@ -78,42 +78,46 @@ func (l *logs) voices(c *cobra.Command, args []string) (all []voice, err error) 
 	if len(args) > 0 {
 		return nil, usage(c, "only --component or a POD name is allowed")
 	}
-	add := func(name string, k *api.Kind, object string) {
-		v := voice{name, api.Target{Kind: k, Key: api.Key{Name: object}, Sub: "log"}}
-		if !slices.Contains(all, v) {
-			all = append(all, v)
+	for _, word := range l.components {
+		names, err := l.meant(c.Context(), word)
+		if err != nil {
+			return nil, err
 		}
-	}
-	for _, name := range l.components {
-		node, isNode := strings.CutPrefix(name, "node/")
-		switch {
-		case slices.Contains(components, name):
-			add(name, api.ComponentStatusKind, name)
-		case isNode && node != "":
-			add(name, api.NodeKind, node)
-		case name == "agent" && l.node != "":
-			add("node/"+l.node, api.NodeKind, l.node)
-		case name == "agent" || name == "all":
-			if name == "all" {
-				for _, one := range components {
-					add(one, api.ComponentStatusKind, one)
-				}
+		for _, name := range names {
+			v := voice{name, api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: name}, Sub: "log"}}
+			node, isNode := strings.CutPrefix(name, "node/")
+			switch {
+			case isNode && node != "":
+				v.target.Kind, v.target.Key.Name = api.NodeKind, node
+			case !slices.Contains(components, name):
+				return nil, usage(c, "unknown component %q: there are %s, node/NAME, agent (those of all nodes) and all", name, strings.Join(components, ", "))
 			}
-			nodes, err := api.Nodes.List(c.Context(), l, "", api.ListOptions{})
-			if err != nil {
-				return nil, err
+			if !slices.Contains(all, v) {
+				all = append(all, v)
 			}
-			for _, n := range nodes {
-				add("node/"+n.Name, api.NodeKind, n.Name)
-			}
-		default:
-			return nil, usage(c, "unknown component %q: there are %s, node/NAME, agent (those of all nodes) and all", name, strings.Join(components, ", "))
 		}
 	}
 	if len(all) > maxFollowed {
 		return nil, fmt.Errorf("%d logs at once are too many (at most %d): name fewer nodes", len(all), maxFollowed)
 	}
 	return all, nil
+}
+
+// meant are the names that a word stands for.
+func (l *logs) meant(ctx context.Context, word string) (names []string, err error) {
+	switch {
+	case word == "agent" && l.node != "":
+		return []string{"node/" + l.node}, nil
+	case word == "all":
+		names = components
+	case word != "agent":
+		return []string{word}, nil
+	}
+	nodes, err := api.Nodes.List(ctx, l, "", api.ListOptions{})
+	for _, n := range nodes {
+		names = append(names[:len(names):len(names)], "node/"+n.Name)
+	}
+	return names, err
 }
 
 // hear passes on what a component has logged. Of one that dies while it is followed, or among others, it says so and asks again.

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"text/tabwriter"
@@ -46,51 +45,42 @@ func partCommand() *cobra.Command {
 }
 
 func (c Config) part(cmd *cobra.Command, r parts.Request) error {
-	pid := c.supervisor()
-	if pid == 0 {
+	pid, out := c.supervisor(), cmd.OutOrStdout()
+	switch {
+	case pid == 0:
 		return fmt.Errorf("cluster %q does not run (ctl start --name %s)", c.Name, c.Name)
-	}
-	if !c.Sim {
-		return c.process(cmd.OutOrStdout(), r)
-	}
-	all, err := parts.Ask(cmd.Context(), c.Control(), r)
-	if err != nil {
-		return fmt.Errorf("cluster %q: %w", c.Name, err)
-	}
-	if r.Part != "" {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", r.Part, map[string]string{parts.Stop: "stopped", parts.Start: "started"}[r.Verb])
-		return nil
-	}
-	pids := map[string]int{}
-	for _, p := range all {
-		if pids[p.Name] = 0; p.Runs {
-			pids[p.Name] = pid // they share one process
-		}
-	}
-	return listParts(cmd.OutOrStdout(), pids)
-}
-
-// process is the same for real containers: there how to end one part everybody knows.
-func (c Config) process(out io.Writer, r parts.Request) error {
-	if r.Part != "" {
+	case !c.Sim && r.Part != "":
 		return fmt.Errorf("the parts of cluster %q are processes: end one by kill -9 PID (ctl part list --name %s), and its supervisor starts it again", c.Name, c.Name)
 	}
-	pids := map[string]int{"supervisor": c.supervisor()}
-	for name, r := range c.recorded() {
-		pids[name] = r.PID
-	}
-	return listParts(out, pids)
-}
-
-func listParts(out io.Writer, pids map[string]int) error {
-	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(w, "PART\tSTATE\tPID")
-	for _, name := range slices.Sorted(maps.Keys(pids)) {
-		if pids[name] == 0 {
-			fmt.Fprintf(w, "%s\tstopped\t-\n", name)
-			continue
+	pids := map[string]int{}
+	if c.Sim {
+		runs, err := parts.Ask(cmd.Context(), c.Control(), r)
+		if err != nil {
+			return fmt.Errorf("cluster %q: %w", c.Name, err)
 		}
-		fmt.Fprintf(w, "%s\truns\t%d\n", name, pids[name])
+		for name := range runs {
+			if pids[name] = 0; runs[name] {
+				pids[name] = pid // they share one process
+			}
+		}
+	} else {
+		pids["supervisor"] = pid
+		for name, r := range c.recorded() {
+			pids[name] = r.PID
+		}
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
+	if r.Part == "" {
+		fmt.Fprintln(w, "PART\tSTATE\tPID")
+	}
+	for _, name := range slices.Sorted(maps.Keys(pids)) {
+		switch {
+		case r.Part != "" && r.Part != name:
+		case pids[name] == 0:
+			fmt.Fprintf(w, "%s\tstopped\t-\n", name)
+		default:
+			fmt.Fprintf(w, "%s\truns\t%d\n", name, pids[name])
+		}
 	}
 	return w.Flush()
 }

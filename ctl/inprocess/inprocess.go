@@ -66,8 +66,8 @@ type Cluster struct {
 
 // New binds the parts and starts none.
 func New(cfg Config) (*Cluster, error) {
-	server, err := newServers(cfg)
-	if err != nil {
+	server := &servers{cfg: cfg, callers: map[string]*caller{}}
+	if err := server.renew(); err != nil {
 		return nil, err
 	}
 	c := &Cluster{cfg: cfg, server: server, links: map[string]*link{}, parts: map[string]*part{}}
@@ -135,7 +135,7 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 	}
 	switch kind, _, _ := strings.Cut(name, "/"); kind {
 	case "apiserver":
-		return c.server.prepare()
+		return c.server.component()
 	case "scheduler":
 		s := scheduler.New(scheduler.Config{Service: as(api.UserScheduler), ID: name, Log: log, Console: ring})
 		return c.reachable(name, api.UserScheduler, s, s.Run), nil

@@ -61,11 +61,11 @@ func (s linked) reach() (svc api.Service, ends []context.Context, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	server, life, err := s.server.state()
+	server, err := s.server.state()
 	if err != nil {
 		return nil, nil, err
 	}
-	return server.Service(s.user), []context.Context{up, life}, nil
+	return server.Service(s.user), []context.Context{up, server.life}, nil
 }
 
 func (s linked) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {

@@ -61,13 +61,6 @@ func (p *part) runs() bool {
 	}
 }
 
-// Runs reports whether a part runs.
-func (c *Cluster) Runs(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.parts[name].runs()
-}
-
 // Stop ends a part at once, as a kill would, and returns when it has ended.
 func (c *Cluster) Stop(name string) error {
 	c.mu.Lock()

@@ -52,7 +52,8 @@ func (s Simulation) Run() error {
 }
 
 // obey does what somebody with access to the cluster's folder asks for. A part that is started again belongs to g as it did before.
-func (c *Cluster) obey(ctx context.Context, g *errgroup.Group, r parts.Request) (reply parts.Reply) {
+func (c *Cluster) obey(ctx context.Context, g *errgroup.Group, r parts.Request) parts.Reply {
+	reply := parts.Reply{Runs: map[string]bool{}}
 	var err error
 	switch r.Verb {
 	case parts.Stop:
@@ -66,8 +67,10 @@ func (c *Cluster) obey(ctx context.Context, g *errgroup.Group, r parts.Request) 
 	if err != nil {
 		reply.Error = err.Error()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, name := range c.Names() {
-		reply.Parts = append(reply.Parts, parts.Part{Name: name, Runs: c.Runs(name)})
+		reply.Runs[name] = c.parts[name].runs()
 	}
 	return reply
 }

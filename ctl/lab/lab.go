@@ -111,9 +111,9 @@ func (l Lab) End(ctx context.Context, svc api.Service) (types.UID, error) {
 // ErrNotBegun is wrapped when the lab's namespace is not there.
 var ErrNotBegun = errors.New("it has not been started in this cluster")
 
-// Check reads the cluster and judges each step, and the answer.
-func (l Lab) Check(ctx context.Context, svc api.Service, answer string) ([]Result, error) {
-	at, err := read(ctx, svc, l.Namespace())
+// Check reads the cluster and judges each step, and the answer. log is the API server's.
+func (l Lab) Check(ctx context.Context, svc api.Service, log []byte, answer string) ([]Result, error) {
+	at, err := read(ctx, svc, l.Namespace(), log)
 	if err != nil {
 		return nil, err
 	}

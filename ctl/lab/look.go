@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -50,7 +47,7 @@ func transitions(ctx context.Context, svc api.Service, lease api.Key) (int, erro
 	return int(*l.Spec.LeaseTransitions), nil
 }
 
-func read(ctx context.Context, svc api.Service, ns string) (at look, err error) {
+func read(ctx context.Context, svc api.Service, ns string, log []byte) (at look, err error) {
 	n, err := api.Namespaces.Get(ctx, svc, api.Key{Name: ns})
 	if apierrors.IsNotFound(err) {
 		return at, ErrNotBegun
@@ -58,7 +55,7 @@ func read(ctx context.Context, svc api.Service, ns string) (at look, err error) 
 	if err != nil {
 		return at, err
 	}
-	at.turns = map[string]int{}
+	at.turns, at.serving = map[string]int{}, servingSince(log, n.CreationTimestamp.Time)
 	for name, key := range leases {
 		now, err := transitions(ctx, svc, key)
 		then, _ := strconv.Atoi(n.Annotations[before(name)])
@@ -67,43 +64,22 @@ func read(ctx context.Context, svc api.Service, ns string) (at look, err error) 
 		}
 		at.turns[name] = now - then
 	}
-	var errs [5]error
+	var errs [4]error
 	at.pods, errs[0] = api.Pods.List(ctx, svc, ns, api.ListOptions{})
 	at.sets, errs[1] = api.ReplicaSets.List(ctx, svc, ns, api.ListOptions{})
 	at.deployments, errs[2] = api.Deployments.List(ctx, svc, ns, api.ListOptions{})
 	at.events, errs[3] = api.Events.List(ctx, svc, ns, api.ListOptions{})
-	at.serving, errs[4] = servingSince(ctx, svc, n.CreationTimestamp.Time)
 	return at, errors.Join(errs[:]...)
 }
 
-// servingSince asks the API server's own log.
-func servingSince(ctx context.Context, svc api.Service, began time.Time) (bool, error) {
-	stream, err := svc.Connect(ctx, api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: "apiserver"}, Sub: "log"}, url.Values{})
-	if err != nil {
-		return false, fmt.Errorf("read the API server's log: %w", err)
-	}
-	if err := stream.CloseSend(); err != nil {
-		return false, err
-	}
-	var log bytes.Buffer
-	for {
-		frame, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return false, err
-		}
-		if frame.Channel == api.ChannelStdout {
-			log.Write(frame.Data)
-		}
-	}
-	for line := range bytes.Lines(log.Bytes()) {
+// servingSince looks into the API server's own log.
+func servingSince(log []byte, began time.Time) bool {
+	for line := range bytes.Lines(log) {
 		if r, ok := console.Parse(string(line)); ok && r.Message == "serving" && r.Time.After(began) {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 func named[T api.Object](all []T, name string) (found T, ok bool) {

@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// Request says what to do with a part. Without a verb it only asks.
+// Request says what to do with a part: Stop, Start, or nothing.
 type Request struct{ Verb, Part string }
 
-// Stop and Start are the verbs.
+// The verbs of a request.
 const (
 	Stop  = "stop"
 	Start = "start"
@@ -28,21 +28,15 @@ const (
 
 // Reply is how the parts are afterwards.
 type Reply struct {
-	Parts []Part
+	Runs  map[string]bool
 	Error string `json:",omitempty"`
-}
-
-// Part is one of them.
-type Part struct {
-	Name string
-	Runs bool
 }
 
 // patience is how long a part may take to end.
 const patience = 15 * time.Second
 
-// Ask sends a request to the cluster whose socket it is.
-func Ask(ctx context.Context, socket string, r Request) ([]Part, error) {
+// Ask sends a request to the cluster whose socket it is, and returns which parts run.
+func Ask(ctx context.Context, socket string, r Request) (map[string]bool, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil, err
@@ -58,20 +52,17 @@ func Ask(ctx context.Context, socket string, r Request) ([]Part, error) {
 	if reply.Error != "" {
 		return nil, errors.New(reply.Error)
 	}
-	return reply.Parts, nil
+	return reply.Runs, nil
 }
 
-// Serve answers, one request after the other, until ctx ends.
+// Serve answers, one request after the other, until ctx ends. What is wrong with an asker is the asker's business.
 func Serve(ctx context.Context, socket string, answer func(Request) Reply) error {
-	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) { // of one that was killed
-		return err
-	}
+	_ = os.Remove(socket) // of one that was killed; if it cannot be removed, listening fails
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	defer l.Close()
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
@@ -80,15 +71,10 @@ func Serve(ctx context.Context, socket string, answer func(Request) Reply) error
 		if err != nil {
 			return err
 		}
-		one(conn, answer)
-	}
-}
-
-// one answers one request. What is wrong with the asker is the asker's business.
-func one(conn net.Conn, answer func(Request) Reply) {
-	defer conn.Close()
-	var r Request
-	if conn.SetDeadline(time.Now().Add(patience)) == nil && json.NewDecoder(conn).Decode(&r) == nil {
-		_ = json.NewEncoder(conn).Encode(answer(r))
+		var r Request
+		if conn.SetDeadline(time.Now().Add(patience)) == nil && json.NewDecoder(conn).Decode(&r) == nil {
+			_ = json.NewEncoder(conn).Encode(answer(r))
+		}
+		conn.Close()
 	}
 }
