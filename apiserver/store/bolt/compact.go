@@ -52,7 +52,7 @@ func (db *DB) compactSlice(floor store.Revision) (more bool, err error) {
 		more, err = g.collect(tx, floor)
 		return err
 	})
-	if err != nil || len(g.data)+len(g.log) == 0 {
+	if err != nil || len(g) == 0 {
 		return more, err
 	}
 	if err := db.update(g.remove); err != nil {
@@ -62,8 +62,10 @@ func (db *DB) compactSlice(floor store.Revision) (more bool, err error) {
 }
 
 // garbage is what only revisions below the floor need.
-type garbage struct {
-	data, log [][]byte
+type garbage []struct{ bucket, key []byte }
+
+func (g *garbage) add(bucket, key []byte) {
+	*g = append(*g, struct{ bucket, key []byte }{bucket, bytes.Clone(key)})
 }
 
 // collect takes the oldest slice of the log: what its revisions superseded, the deletions among them, and the slice itself.
@@ -85,7 +87,7 @@ func (g *garbage) collect(tx *bbolt.Tx, floor store.Revision) (more bool, err er
 			g.below(data, key, rev)
 		}
 		if rev < floor {
-			g.log = append(g.log, bytes.Clone(k))
+			g.add(logBucket, k)
 		}
 	}
 	return false, nil
@@ -99,19 +101,14 @@ func (g *garbage) below(data *bbolt.Cursor, key string, rev store.Revision) {
 			return
 		}
 		if mod < rev || len(v) > 0 && v[0] == deletion {
-			g.data = append(g.data, bytes.Clone(k))
+			g.add(dataBucket, k)
 		}
 	}
 }
 
 func (g *garbage) remove(tx *bbolt.Tx) error {
-	for _, k := range g.data {
-		if err := tx.Bucket(dataBucket).Delete(k); err != nil {
-			return err
-		}
-	}
-	for _, k := range g.log {
-		if err := tx.Bucket(logBucket).Delete(k); err != nil {
+	for _, x := range *g {
+		if err := tx.Bucket(x.bucket).Delete(x.key); err != nil {
 			return err
 		}
 	}

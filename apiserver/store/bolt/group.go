@@ -18,36 +18,23 @@ type group struct {
 	over      map[string]store.Entry // what the group has written over it; zero for deletions
 	now       store.Revision         // the newest revision, with the group's
 	batches   []store.Batch
-	answers   []answer // one for each that waits
 	published bool
-}
-
-type answer struct {
-	rev store.Revision
-	err error
 }
 
 func newGroup(index map[string]store.Entry, now store.Revision) *group {
 	return &group{index: index, now: now, over: map[string]store.Entry{}}
 }
 
-func (g *group) answer(waiting []*pending) {
-	for i, p := range waiting {
-		p.answer(g.answers[i].rev, g.answers[i].err)
-	}
-}
-
 // plan decides every transaction in order, each as if those before it had happened.
 func (g *group) plan(waiting []*pending, data *bbolt.Cursor) error {
 	for _, p := range waiting {
-		a := answer{err: g.refuse(p)}
-		if a.err == nil {
-			if err := g.apply(p.txn, data); err != nil {
-				return err
-			}
-			a.rev = g.now
+		if p.err = g.refuse(p); p.err != nil {
+			continue
 		}
-		g.answers = append(g.answers, a)
+		if err := g.apply(p.txn, data); err != nil {
+			return err
+		}
+		p.rev = g.now
 	}
 	if len(g.batches) == 0 {
 		return errNothing

@@ -21,21 +21,16 @@ const (
 type pending struct {
 	ctx  context.Context
 	txn  store.Txn
-	done chan struct{} // closed when rev and err are set
-	rev  store.Revision
+	done chan struct{}  // closed when rev and err are the answer
+	rev  store.Revision // these two are the writer's until then, or until it has ended
 	err  error
-}
-
-func (p *pending) answer(rev store.Revision, err error) {
-	p.rev, p.err = rev, err
-	close(p.done)
 }
 
 func (db *DB) Commit(ctx context.Context, txn store.Txn) (store.Revision, error) {
 	if err := errors.Join(txn.Check(), ctx.Err()); err != nil {
 		return 0, err
 	}
-	p := &pending{ctx: ctx, txn: txn, done: make(chan struct{})}
+	p := &pending{ctx: ctx, txn: txn, done: make(chan struct{}), err: store.ErrClosed}
 	select {
 	case db.queue <- p:
 	case <-ctx.Done():
@@ -45,22 +40,11 @@ func (db *DB) Commit(ctx context.Context, txn store.Txn) (store.Revision, error)
 	}
 	select {
 	case <-p.done:
-		return p.rev, p.err
+	case <-db.stopped: // with or without an answer
 	case <-ctx.Done():
 		return 0, fmt.Errorf("%w: %w", store.ErrUnknown, ctx.Err())
-	case <-db.stopped:
-		return p.late()
 	}
-}
-
-// late is the answer of a writer that has ended.
-func (p *pending) late() (store.Revision, error) {
-	select {
-	case <-p.done:
-		return p.rev, p.err
-	default:
-		return 0, store.ErrClosed
-	}
+	return p.rev, p.err
 }
 
 // write is the only goroutine that changes data, log and index.
@@ -102,29 +86,33 @@ func (db *DB) gather(first *pending, expected int) []*pending {
 // commit writes one group, moves memory on, and answers.
 func (db *DB) commit(waiting []*pending) {
 	if err := db.settle(); err != nil {
-		answerAll(waiting, db.unwritable(err))
+		answer(waiting, db.unwritable(err))
 		return
 	}
 	g, cause := db.writeGroup(waiting)
 	if cause == nil {
 		db.publish(g)
-		g.answer(waiting)
+		answer(waiting, nil)
 		return
 	}
 	db.doubt = g
 	switch err := db.settle(); {
 	case err != nil:
-		answerAll(waiting, fmt.Errorf("%w: %s: %w", store.ErrUnknown, db.path, cause))
+		answer(waiting, fmt.Errorf("%w: %s: %w", store.ErrUnknown, db.path, cause))
 	case g.published:
-		g.answer(waiting)
+		answer(waiting, nil)
 	default:
-		answerAll(waiting, db.unwritable(cause))
+		answer(waiting, db.unwritable(cause))
 	}
 }
 
-func answerAll(waiting []*pending, err error) {
+// answer tells all what the group's plan has decided for each; or else, with an error, that.
+func answer(waiting []*pending, err error) {
 	for _, p := range waiting {
-		p.answer(0, err)
+		if err != nil {
+			p.rev, p.err = 0, err
+		}
+		close(p.done)
 	}
 }
 
