@@ -20,10 +20,8 @@ func (db *DB) Get(ctx context.Context, key string, at store.Revision) (store.Ent
 			return e, err
 		}
 	}
-	var e store.Entry
-	_, err := db.read(at, func(tx *bbolt.Tx, at store.Revision) (err error) {
-		e, err = asOf(tx.Bucket(dataBucket).Cursor(), key, at)
-		return err
+	e, _, err := read(db, at, func(tx *bbolt.Tx, at store.Revision) (store.Entry, error) {
+		return asOf(tx.Bucket(dataBucket).Cursor(), key, at)
 	})
 	return e, err
 }
@@ -40,32 +38,26 @@ func (db *DB) newest(key string) (e store.Entry, known bool, err error) {
 }
 
 func (db *DB) List(ctx context.Context, r store.Range, at store.Revision) ([]store.Entry, store.Revision, error) {
-	var entries []store.Entry
-	at, err := db.read(at, func(tx *bbolt.Tx, at store.Revision) (err error) {
-		entries, err = list(tx.Bucket(dataBucket).Cursor(), r, at)
-		return err
+	return read(db, at, func(tx *bbolt.Tx, at store.Revision) ([]store.Entry, error) {
+		return list(tx.Bucket(dataBucket).Cursor(), r, at)
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return entries, at, nil
 }
 
 // read runs f on a snapshot of the file from which nothing that the revision needs has been deleted.
-func (db *DB) read(at store.Revision, f func(*bbolt.Tx, store.Revision) error) (store.Revision, error) {
+func read[T any](db *DB, at store.Revision, f func(*bbolt.Tx, store.Revision) (T, error)) (found T, _ store.Revision, err error) {
 	for {
 		definite, err := db.timeline.Resolve(at)
 		if err != nil {
-			return 0, err
+			return found, 0, err
 		}
-		err = db.view(func(tx *bbolt.Tx) error {
-			if _, err := db.timeline.Resolve(definite); err != nil {
-				return err // compacted or closed since
+		err = db.view(func(tx *bbolt.Tx) (err error) {
+			if _, err = db.timeline.Resolve(definite); err == nil { // neither compacted nor closed since
+				found, err = f(tx, definite)
 			}
-			return f(tx, definite)
+			return err
 		})
 		if at != 0 || !errors.Is(err, store.ErrCompacted) {
-			return definite, err
+			return found, definite, err
 		}
 	}
 }
@@ -144,18 +136,17 @@ const (
 
 // older rebuilds batches from the log, for watches that start in the past.
 func (db *DB) older(after, upTo store.Revision) ([]store.Batch, error) {
-	var batches []store.Batch
-	_, err := db.read(after, func(tx *bbolt.Tx, _ store.Revision) error {
+	batches, _, err := read(db, after, func(tx *bbolt.Tx, _ store.Revision) (batches []store.Batch, _ error) {
 		data, log := tx.Bucket(dataBucket).Cursor(), tx.Bucket(logBucket).Cursor()
 		size := 0
 		k, v := log.Seek(revisionBytes(after + 1))
 		for rev := after + 1; rev <= upTo && len(batches) < olderBatches && size < olderBytes; rev++ {
 			if !bytes.Equal(k, revisionBytes(rev)) {
-				return fmt.Errorf("the log misses revision %d", rev)
+				return nil, fmt.Errorf("the log misses revision %d", rev)
 			}
 			b, err := replay(data, rev, v)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for _, c := range b.Changes {
 				size += len(c.Value) + len(c.Prev)
@@ -163,7 +154,7 @@ func (db *DB) older(after, upTo store.Revision) ([]store.Batch, error) {
 			batches = append(batches, b)
 			k, v = log.Next()
 		}
-		return nil
+		return batches, nil
 	})
 	return batches, err
 }
