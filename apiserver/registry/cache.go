@@ -22,7 +22,7 @@ const (
 //
 //	store.Watch ─▶ states (all, as bytes) + index ─▶ recent changes ─▶ watchers, each with a bounded queue
 //
-// Watchers that want one value of an indexed field (spec.nodeName=n1) stand in `byValue` and are not even looked at when a change has
+// Watchers that want one value of an indexed field (spec.nodeName=n1) stand under it and are not even looked at when a change has
 // another; with a thousand agents that is what makes a pod's change cost two deliveries instead of a thousand.
 type cache struct {
 	kind *resource
@@ -35,15 +35,13 @@ type cache struct {
 	states   map[string]*state              // by store key
 	index    map[equality]map[string]*state // of the kind's own fields
 	recent   []*change
-	bytes    int            // of recent
-	floor    store.Revision // all changes after it are in recent
-	all      map[*watcher]bool
-	byValue  map[equality]map[*watcher]bool
+	bytes    int                            // of recent
+	floor    store.Revision                 // all changes after it are in recent
+	watchers map[equality]map[*watcher]bool // by the value that they want; below the zero equality those that want any
 }
 
 func newCache(k *resource) *cache {
-	return &cache{kind: k, states: map[string]*state{}, index: map[equality]map[string]*state{},
-		all: map[*watcher]bool{}, byValue: map[equality]map[*watcher]bool{}}
+	return &cache{kind: k, states: map[string]*state{}, index: map[equality]map[string]*state{}, watchers: map[equality]map[*watcher]bool{}}
 }
 
 // run keeps the cache filled until ctx ends. Whenever it loses the thread it begins anew, and its watchers must, too.
@@ -121,9 +119,7 @@ func (c *cache) apply(b store.Batch) {
 	c.dispatch(all)
 	c.advance(b.Revision)
 	if len(b.Changes) == 0 {
-		for w := range c.watchers() {
-			w.reach(b.Revision)
-		}
+		c.each(func(w *watcher) { w.reach(b.Revision) })
 	}
 }
 
@@ -165,11 +161,8 @@ func (c *cache) drop(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.filled = false
-	for w := range c.watchers() {
-		w.fail(why)
-	}
-	clear(c.all)
-	clear(c.byValue)
+	c.each(func(w *watcher) { w.fail(why) })
+	clear(c.watchers)
 }
 
 func (c *cache) stop() {

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -73,16 +72,17 @@ func (c *cache) pick(p picked) []*state {
 
 // dispatch hands the changes of a revision to the watchers that they may concern: to each at once, and each change once.
 func (c *cache) dispatch(next []*change) {
-	for w := range c.all {
+	all := c.watchers[equality{}]
+	for w := range all {
 		w.offer(next)
 	}
-	if len(c.byValue) == 0 {
-		return
+	if len(c.watchers) == min(len(all), 1) {
+		return // nobody wants one value
 	}
 	chosen := map[*watcher][]*change{}
 	for _, ch := range next {
 		for _, e := range c.concerned(ch) {
-			for w := range c.byValue[e] {
+			for w := range c.watchers[e] {
 				chosen[w] = append(chosen[w], ch)
 			}
 		}
@@ -107,10 +107,10 @@ func (c *cache) concerned(ch *change) (all []equality) {
 	return all
 }
 
-func (c *cache) watchers() map[*watcher]bool {
-	all := maps.Clone(c.all)
-	for _, some := range c.byValue {
-		maps.Copy(all, some)
+func (c *cache) each(f func(*watcher)) {
+	for _, some := range c.watchers {
+		for w := range some {
+			f(w)
+		}
 	}
-	return all
 }

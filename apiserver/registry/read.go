@@ -11,7 +11,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/duration"
 
 	"optimist/apiserver/store"
 	"optimist/internal/api"
@@ -210,18 +209,6 @@ func listError(err error, from position) error {
 		"results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.")
 	expired.ErrStatus.ListMeta.Continue = position{Key: from.Key}.token()
 	return expired
-}
-
-// plainColumns print kinds whose Rules have none.
-var plainColumns = []Column{
-	{Name: "Name", Type: "string", Cell: func(o api.Object, _ time.Time) any { return o.GetName() }},
-	{Name: "Age", Type: "string", Cell: func(o api.Object, now time.Time) any {
-		born := o.GetCreationTimestamp()
-		if born.IsZero() {
-			return "<unknown>"
-		}
-		return duration.HumanDuration(now.Sub(born.Time))
-	}},
 }
 
 // tabulate adds the columns and the rows of a table to a list.

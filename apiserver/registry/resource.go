@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"reflect"
@@ -30,7 +31,7 @@ func newResource(k *api.Kind, rules Rules) *resource {
 		rules.Name = apivalidation.NameIsDNSSubdomain
 	}
 	if len(rules.Columns) == 0 {
-		rules.Columns = plainColumns
+		rules.Columns = []Column{NameColumn, AgeColumn}
 	}
 	res := &resource{Kind: k, rules: rules, prefix: StoreKey(k, api.Key{})}
 	res.fields = []string{"metadata.name", "metadata.namespace"}
@@ -104,14 +105,10 @@ func (k *resource) sameSpec(a, b api.Object) bool {
 	if k.spec.Name == "" {
 		return true
 	}
-	x, okA := of(a, k.spec).Addr().Interface().(interface{ Marshal() ([]byte, error) })
-	y, okB := of(b, k.spec).Addr().Interface().(interface{ Marshal() ([]byte, error) })
-	if !okA || !okB {
-		return reflect.DeepEqual(of(a, k.spec).Interface(), of(b, k.spec).Interface())
-	}
-	left, errA := x.Marshal()
-	right, errB := y.Marshal()
-	return errA == nil && errB == nil && string(left) == string(right)
+	type marshaler interface{ Marshal() ([]byte, error) }
+	left, errA := of(a, k.spec).Addr().Interface().(marshaler).Marshal()
+	right, errB := of(b, k.spec).Addr().Interface().(marshaler).Marshal()
+	return errA == nil && errB == nil && bytes.Equal(left, right)
 }
 
 // counted reports whether the kind counts changes of its spec in metadata.generation.

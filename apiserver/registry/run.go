@@ -64,7 +64,7 @@ func (r *Registry) Bootstrap(ctx context.Context) error {
 			return fmt.Errorf("make namespace %s: %w", name, err)
 		}
 	}
-	for _, c := range systemClasses {
+	for _, c := range SystemClasses {
 		_, err := api.PriorityClasses.Create(ctx, r, c.DeepCopy())
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("make priority class %s: %w", c.Name, err)
@@ -73,7 +73,8 @@ func (r *Registry) Bootstrap(ctx context.Context) error {
 	return nil
 }
 
-var systemClasses = []*schedulingv1.PriorityClass{
+// SystemClasses are made at the first start; nobody may make others of their prefix, or give these another value.
+var SystemClasses = []*schedulingv1.PriorityClass{
 	{
 		ObjectMeta:  metav1.ObjectMeta{Name: "system-cluster-critical"},
 		Value:       2_000_000_000,

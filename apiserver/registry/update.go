@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"reflect"
 
@@ -37,13 +38,7 @@ func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result,
 	} else if body, err = w.patched(p, old); err != nil {
 		return api.Result{}, err
 	}
-	if err := w.checkBody(body, p.New(), w.Key); err != nil {
-		return api.Result{}, err
-	}
-	if err := unmet(w.Kind, old, w.Pre); err != nil {
-		return api.Result{}, err
-	}
-	if err := outdated(w.Kind, body, old); err != nil {
+	if err := cmp.Or(w.checkBody(body, p.New(), w.Key), unmet(w.Kind, old, w.Pre), outdated(w.Kind, body, old)); err != nil {
 		return api.Result{}, err
 	}
 	o := clone(old)

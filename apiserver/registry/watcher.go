@@ -114,14 +114,10 @@ func (c *cache) open(p picked, after store.Revision, initial bool) (opening, boo
 			}
 		}
 	}
-	if !p.index.on {
-		c.all[o.watcher] = true
-		return o, true
+	if c.watchers[p.index] == nil {
+		c.watchers[p.index] = map[*watcher]bool{}
 	}
-	if c.byValue[p.index] == nil {
-		c.byValue[p.index] = map[*watcher]bool{}
-	}
-	c.byValue[p.index][o.watcher] = true
+	c.watchers[p.index][o.watcher] = true
 	return o, true
 }
 
@@ -129,8 +125,7 @@ func (c *cache) open(p picked, after store.Revision, initial bool) (opening, boo
 func (c *cache) close(w *watcher) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.all, w)
-	if delete(c.byValue[w.index], w); len(c.byValue[w.index]) == 0 {
-		delete(c.byValue, w.index)
+	if delete(c.watchers[w.index], w); len(c.watchers[w.index]) == 0 {
+		delete(c.watchers, w.index)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/duration"
-
 	"optimist/apiserver/registry"
 	"optimist/internal/api"
 )
@@ -35,13 +33,6 @@ func wide(columns ...registry.Column) []registry.Column {
 	}
 	return columns
 }
-
-var (
-	nameColumn = column("Name", "string", "Name is unique among the objects of the kind in a namespace.", func(o api.Object) any { return o.GetName() })
-	ageColumn  = timed("Age", "string", "Time since the object was created.", func(o api.Object, now time.Time) any {
-		return since(o.GetCreationTimestamp().Time, now)
-	})
-)
 
 // shown is a column of what lies at a path of a T, or else of something instead.
 func shown[T api.Object](name, path, instead, description string) registry.Column {
@@ -78,14 +69,6 @@ func wordAt(v reflect.Value) string {
 		return v.String()
 	}
 	return fmt.Sprint(v.Interface())
-}
-
-// since is a point in time as a person reads it: 5s, 3m20s, 4d.
-func since(t, now time.Time) string {
-	if t.IsZero() {
-		return unknown
-	}
-	return duration.HumanDuration(now.Sub(t))
 }
 
 func orElse(s, instead string) string {

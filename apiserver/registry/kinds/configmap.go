@@ -18,9 +18,9 @@ func configMapRules() registry.Rules {
 			return frozen(old.Immutable, c.Immutable, map[string][2]any{"data": {c.Data, old.Data}, "binaryData": {c.BinaryData, old.BinaryData}})
 		}),
 		Columns: []registry.Column{
-			nameColumn,
+			registry.NameColumn,
 			column("Data", "integer", "The number of keys.", func(c *corev1.ConfigMap) any { return int64(len(c.Data) + len(c.BinaryData)) }),
-			ageColumn,
+			registry.AgeColumn,
 		},
 	}
 }

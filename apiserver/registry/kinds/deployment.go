@@ -20,13 +20,13 @@ func deploymentRules() registry.Rules {
 		Warnings: warnings,
 		Subs:     map[string]registry.Sub{"scale": scaleOf(deploymentParts)},
 		Columns: workloadColumns(deploymentParts,
-			nameColumn,
+			registry.NameColumn,
 			column("Ready", "string", "Number of pods that are ready, of those desired.", func(d *appsv1.Deployment) any {
 				return fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, deref(d.Spec.Replicas))
 			}),
 			counted[*appsv1.Deployment]("Up-to-date", "status.updatedReplicas", "Number of pods made from the newest template."),
 			counted[*appsv1.Deployment]("Available", "status.availableReplicas", "Number of pods ready for at least minReadySeconds."),
-			ageColumn),
+			registry.AgeColumn),
 	}
 }
 

@@ -28,7 +28,7 @@ func endpointSliceRules() registry.Rules {
 		}),
 		Warnings: warnings,
 		Columns: []registry.Column{
-			nameColumn,
+			registry.NameColumn,
 			shown[*discoveryv1.EndpointSlice]("AddressType", "addressType", "", "What the addresses are."),
 			column("Ports", "string", "Ports at which the endpoints listen.", endpointPorts),
 			column("Endpoints", "string", "Addresses of the endpoints.", func(s *discoveryv1.EndpointSlice) any {
@@ -38,7 +38,7 @@ func endpointSliceRules() registry.Rules {
 				}
 				return firstThree(all)
 			}),
-			ageColumn,
+			registry.AgeColumn,
 		},
 	}
 }

@@ -21,7 +21,7 @@ func eventRules() registry.Rules {
 		return orElse(e.Source.Component, e.ReportingController)
 	}
 	columns := []registry.Column{
-		timed("Last Seen", "string", "Time at which the event was last seen.", func(e *corev1.Event, now time.Time) any { return since(lastSeen(e), now) }),
+		timed("Last Seen", "string", "Time at which the event was last seen.", func(e *corev1.Event, now time.Time) any { return registry.Since(lastSeen(e), now) }),
 		shown[*corev1.Event]("Type", "type", "", "Normal or Warning."),
 		shown[*corev1.Event]("Reason", "reason", "", "A short word for why it happened."),
 		column("Object", "string", "What the event is about.", eventObject),
@@ -35,9 +35,9 @@ func eventRules() registry.Rules {
 		Columns: append(columns, wide(
 			shown[*corev1.Event]("Subobject", "involvedObject.fieldPath", "", "The part of the object that the event is about."),
 			column("Source", "string", "Who reported it.", eventSource),
-			timed("First Seen", "string", "Time at which the event was first seen.", func(e *corev1.Event, now time.Time) any { return since(firstSeen(e), now) }),
+			timed("First Seen", "string", "Time at which the event was first seen.", func(e *corev1.Event, now time.Time) any { return registry.Since(firstSeen(e), now) }),
 			column("Count", "string", "How often it happened.", eventCount),
-			nameColumn)...),
+			registry.NameColumn)...),
 	}
 }
 

@@ -13,7 +13,7 @@ func leaseRules() registry.Rules {
 		Kind:     api.LeaseKind,
 		Validate: validate[*coordinationv1.Lease](nil),
 		Warnings: warnings,
-		Columns:  []registry.Column{nameColumn, shown[*coordinationv1.Lease]("Holder", "spec.holderIdentity", "", "The identity of the holder of the lease."), ageColumn},
+		Columns:  []registry.Column{registry.NameColumn, shown[*coordinationv1.Lease]("Holder", "spec.holderIdentity", "", "The identity of the holder of the lease."), registry.AgeColumn},
 	}
 }
 

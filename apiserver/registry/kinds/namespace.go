@@ -19,7 +19,7 @@ func namespaceRules() registry.Rules {
 		Prepare:  prepareNamespace,
 		Validate: validate[*corev1.Namespace](nil),
 		Fields:   selectable[*corev1.Namespace]("status.phase"),
-		Columns:  []registry.Column{nameColumn, shown[*corev1.Namespace]("Status", "status.phase", "", "The status of the namespace"), ageColumn},
+		Columns:  []registry.Column{registry.NameColumn, shown[*corev1.Namespace]("Status", "status.phase", "", "The status of the namespace"), registry.AgeColumn},
 	}
 }
 

@@ -24,10 +24,10 @@ func nodeRules() registry.Rules {
 		Claims:   claimNode,
 		Fields:   selectable[*corev1.Node]("spec.unschedulable"),
 		Columns: append([]registry.Column{
-			nameColumn,
+			registry.NameColumn,
 			column("Status", "string", "Whether the node is ready, and takes new pods.", nodeStatus),
 			column("Roles", "string", "The roles of the node.", nodeRoles),
-			ageColumn,
+			registry.AgeColumn,
 			shown[*corev1.Node]("Version", "status.nodeInfo.kubeletVersion", "", "The version of the node's agent."),
 		}, wide(
 			column("Internal-IP", "string", "The node's address inside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeInternalIP) }),

@@ -22,11 +22,7 @@ func newBinding() api.Object {
 }
 
 func bind(body, o api.Object) error {
-	b, ok := body.(*corev1.Binding)
-	if !ok {
-		return apierrors.NewBadRequest(fmt.Sprintf("the body must be a Binding of v1, not %T", body))
-	}
-	p := o.(*corev1.Pod)
+	b, p := body.(*corev1.Binding), o.(*corev1.Pod)
 	if faults := validateBinding(b); len(faults) > 0 {
 		return apierrors.NewInvalid(schema.GroupKind{Kind: "Binding"}, b.Name, faults)
 	}

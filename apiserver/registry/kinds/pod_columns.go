@@ -15,11 +15,11 @@ func podColumns() []registry.Column {
 		return func(p *corev1.Pod, now time.Time) any { return part(lookAt(p), now) }
 	}
 	return append([]registry.Column{
-		nameColumn,
+		registry.NameColumn,
 		timed("Ready", "string", "Number of containers that are ready, of those that should run.", look(func(l podLook, _ time.Time) any { return fmt.Sprintf("%d/%d", l.ready, l.total) })),
 		timed("Status", "string", "What the pod is doing, or what keeps it.", look(func(l podLook, _ time.Time) any { return l.reason })),
 		timed("Restarts", "string", "Number of times that containers were started again, and when last.", look(func(l podLook, now time.Time) any { return l.restarted(now) })),
-		ageColumn,
+		registry.AgeColumn,
 	}, wide(
 		column("IP", "string", "The pod's address.", func(p *corev1.Pod) any { return orElse(firstIP(p), none) }),
 		shown[*corev1.Pod]("Node", "spec.nodeName", none, "The node that runs the pod."),
@@ -145,7 +145,7 @@ func (l podLook) restarted(now time.Time) string {
 	if l.restarts == 0 || l.lastRestart.IsZero() {
 		return fmt.Sprint(l.restarts)
 	}
-	return fmt.Sprintf("%d (%s ago)", l.restarts, since(l.lastRestart, now))
+	return fmt.Sprintf("%d (%s ago)", l.restarts, registry.Since(l.lastRestart, now))
 }
 
 func conditionTrue(p *corev1.Pod, t corev1.PodConditionType) bool {

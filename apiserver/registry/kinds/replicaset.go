@@ -24,11 +24,11 @@ func replicaSetRules() registry.Rules {
 		Subs:     map[string]registry.Sub{"scale": scaleOf(replicaSetParts)},
 		Fields:   selectable[*appsv1.ReplicaSet]("status.replicas"),
 		Columns: workloadColumns(replicaSetParts,
-			nameColumn,
+			registry.NameColumn,
 			counted[*appsv1.ReplicaSet]("Desired", "spec.replicas", "Number of desired pods."),
 			counted[*appsv1.ReplicaSet]("Current", "status.replicas", "Number of pods that exist."),
 			counted[*appsv1.ReplicaSet]("Ready", "status.readyReplicas", "Number of pods that are ready."),
-			ageColumn),
+			registry.AgeColumn),
 	}
 }
 

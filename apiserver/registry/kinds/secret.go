@@ -17,10 +17,10 @@ func secretRules() registry.Rules {
 		Validate: validate(secretStays),
 		Fields:   selectable[*corev1.Secret]("type"),
 		Columns: []registry.Column{
-			nameColumn,
+			registry.NameColumn,
 			shown[*corev1.Secret]("Type", "type", "", "Which keys the secret must have."),
 			column("Data", "integer", "The number of keys.", func(s *corev1.Secret) any { return int64(len(s.Data)) }),
-			ageColumn,
+			registry.AgeColumn,
 		},
 	}
 }

@@ -26,12 +26,12 @@ func serviceRules() registry.Rules {
 		Claims:   claimService,
 		Fields:   selectable[*corev1.Service]("spec.clusterIP spec.type"),
 		Columns: []registry.Column{
-			nameColumn,
+			registry.NameColumn,
 			shown[*corev1.Service]("Type", "spec.type", "", "How the service is reached."),
 			shown[*corev1.Service]("Cluster-IP", "spec.clusterIP", none, "The address inside the cluster."),
 			column("External-IP", "string", "The addresses outside the cluster.", externalAddresses),
 			column("Port(s)", "string", "The ports, and after a colon those on every node.", servicePorts),
-			ageColumn,
+			registry.AgeColumn,
 			wide(column("Selector", "string", "Which pods serve it.", func(s *corev1.Service) any {
 				return orElse(labels.Set(s.Spec.Selector).String(), none)
 			}))[0],

@@ -3,6 +3,7 @@ package kinds
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,25 +43,20 @@ func serviceFits(_ *field.Path, svc *corev1.Service) (faults field.ErrorList) {
 	balanced, external, outside := s.Type == corev1.ServiceTypeLoadBalancer, s.Type == corev1.ServiceTypeExternalName, reachableFromOutside(s)
 	sticky, config := s.SessionAffinity == corev1.ServiceAffinityClientIP, s.SessionAffinityConfig
 	const onlyBalanced = "may only be used when `type` is 'LoadBalancer'"
-	for _, r := range []struct {
-		bad   bool
-		fault *field.Error
-	}{
-		{isHeadless(s) && (balanced || s.Type == corev1.ServiceTypeNodePort), field.Invalid(at("clusterIPs").Index(0), s.ClusterIP, "may not be set to 'None' for "+string(s.Type)+" services")},
-		{external && len(s.ClusterIPs) > 0, field.Forbidden(at("clusterIPs"), "may not be set for ExternalName services")},
-		{external && s.ExternalName == "", field.Required(at("externalName"), "")},
-		{len(s.Ports) == 0 && !isHeadless(s) && !external, field.Required(at("ports"), "")},
-		{!sticky && config != nil, field.Forbidden(at("sessionAffinityConfig"), "must not be set when session affinity is None")},
-		{sticky && deref(config).ClientIP == nil, field.Required(at("sessionAffinityConfig"), "when session affinity type is ClientIP")},
-		{outside && s.ExternalTrafficPolicy == "", field.Required(at("externalTrafficPolicy"), "")},
-		{!outside && s.ExternalTrafficPolicy != "", field.Invalid(at("externalTrafficPolicy"), s.ExternalTrafficPolicy, "may only be set for externally-accessible services")},
-		{s.HealthCheckNodePort != 0 && !needsHealthPort(svc), field.Invalid(at("healthCheckNodePort"), s.HealthCheckNodePort, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")},
-		{!balanced && s.AllocateLoadBalancerNodePorts != nil, field.Forbidden(at("allocateLoadBalancerNodePorts"), onlyBalanced)},
-		{!balanced && s.LoadBalancerClass != nil, field.Forbidden(at("loadBalancerClass"), onlyBalanced)},
-		{!balanced && len(s.LoadBalancerSourceRanges) > 0, field.Forbidden(at("loadBalancerSourceRanges"), onlyBalanced)},
-	} {
-		faults = append(faults, when(r.bad, r.fault)...)
-	}
+	faults = slices.Concat(
+		when(isHeadless(s) && (balanced || s.Type == corev1.ServiceTypeNodePort), field.Invalid(at("clusterIPs").Index(0), s.ClusterIP, "may not be set to 'None' for "+string(s.Type)+" services")),
+		when(external && len(s.ClusterIPs) > 0, field.Forbidden(at("clusterIPs"), "may not be set for ExternalName services")),
+		when(external && s.ExternalName == "", field.Required(at("externalName"), "")),
+		when(len(s.Ports) == 0 && !isHeadless(s) && !external, field.Required(at("ports"), "")),
+		when(!sticky && config != nil, field.Forbidden(at("sessionAffinityConfig"), "must not be set when session affinity is None")),
+		when(sticky && deref(config).ClientIP == nil, field.Required(at("sessionAffinityConfig"), "when session affinity type is ClientIP")),
+		when(outside && s.ExternalTrafficPolicy == "", field.Required(at("externalTrafficPolicy"), "")),
+		when(!outside && s.ExternalTrafficPolicy != "", field.Invalid(at("externalTrafficPolicy"), s.ExternalTrafficPolicy, "may only be set for externally-accessible services")),
+		when(s.HealthCheckNodePort != 0 && !needsHealthPort(svc), field.Invalid(at("healthCheckNodePort"), s.HealthCheckNodePort, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")),
+		when(!balanced && s.AllocateLoadBalancerNodePorts != nil, field.Forbidden(at("allocateLoadBalancerNodePorts"), onlyBalanced)),
+		when(!balanced && s.LoadBalancerClass != nil, field.Forbidden(at("loadBalancerClass"), onlyBalanced)),
+		when(!balanced && len(s.LoadBalancerSourceRanges) > 0, field.Forbidden(at("loadBalancerSourceRanges"), onlyBalanced)),
+	)
 	if name := strings.TrimSuffix(s.ExternalName, "."); external && name != "" {
 		faults = append(faults, subdomain(at("externalName"), reflect.ValueOf(name))...)
 	}

@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -140,15 +139,11 @@ func scaleOf[T api.Object](of func(T) workload) registry.Sub {
 		New: func() api.Object { return newScale() },
 		Get: func(o api.Object) api.Object { return readScale(o, of(o.(T))) },
 		Into: func(body, o api.Object) error {
-			scale, ok := body.(*autoscalingv1.Scale)
-			if !ok {
-				return apierrors.NewBadRequest(fmt.Sprintf("the body must be a Scale of autoscaling/v1, not %T", body))
-			}
+			scale := body.(*autoscalingv1.Scale)
 			if faults := notNegative(field.NewPath("spec", "replicas"), reflect.ValueOf(scale.Spec.Replicas)); len(faults) > 0 {
 				return apierrors.NewInvalid(scaleKind, o.GetName(), faults)
 			}
-			replicas := scale.Spec.Replicas
-			*of(o.(T)).wanted = &replicas
+			*of(o.(T)).wanted = &scale.Spec.Replicas
 			return nil
 		},
 	}
