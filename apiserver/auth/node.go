@@ -43,7 +43,6 @@ var nodeRules = []struct {
 	{api.EventKind, "", []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbPatch}, every},
 }
 
-// nodeLeases is the namespace of the nodes' heartbeats.
 const nodeLeases = "kube-node-lease"
 
 // node decides for one node. It reads pods from the registry itself, as they are now: a pod that the node has heard of is there.

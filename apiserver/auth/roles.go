@@ -11,7 +11,6 @@ import (
 	"optimist/internal/api"
 )
 
-// Role is all that one user may do.
 type Role struct {
 	User  string `json:"user"`
 	Rules []Rule `json:"rules"`
@@ -27,7 +26,6 @@ type Rule struct {
 	Name      string     `json:"name,omitempty"`      // "" = all
 }
 
-// allows reports whether the rule covers a verb on a target.
 func (r Rule) allows(v api.Verb, t api.Target) bool {
 	return (r.Kind == "*" || r.Kind == t.Kind.Name && r.Group == t.Kind.Group) && r.Sub == t.Sub && slices.Contains(r.Verbs, v) &&
 		(r.Namespace == "" || r.Namespace == t.Key.Namespace) && (r.Name == "" || r.Name == t.Key.Name)
@@ -66,7 +64,6 @@ func (r Roles) read(data []byte) error {
 	return nil
 }
 
-// allow reports whether a user's rules cover a verb on a target.
 func (r Roles) allow(user string, v api.Verb, t api.Target) bool {
 	return slices.ContainsFunc(r[user], func(rule Rule) bool { return rule.allows(v, t) })
 }

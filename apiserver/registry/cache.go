@@ -102,7 +102,6 @@ func (c *cache) fill(entries []store.Entry, at store.Revision) {
 	c.advance(at)
 }
 
-// apply takes a batch in and tells the watchers.
 func (c *cache) apply(b store.Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,7 +155,6 @@ func (c *cache) advance(to store.Revision) {
 	}
 }
 
-// drop ends all watches.
 func (c *cache) drop(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

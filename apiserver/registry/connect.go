@@ -113,7 +113,6 @@ func podRoute(pod *corev1.Pod, sub string, params url.Values) (string, url.Value
 	return api.NodePrefix + pod.Spec.NodeName, params, nil
 }
 
-// chooseContainer finds the container that is meant.
 func chooseContainer(pod *corev1.Pod, asked string) (string, error) {
 	main, start := names(pod.Spec.Containers), names(pod.Spec.InitContainers)
 	choice := fmt.Sprintf("choose one of: [%s]", strings.Join(main, " "))

@@ -11,7 +11,7 @@
 //
 //	store.Watch ─▶ cache of the kind (bytes, labels, indexed fields) ─▶ recent changes ─▶ watcher's bounded queue ─▶ reader
 //
-// Start reading at write.go, create.go and update.go, then delete.go; for the other half read.go, cache.go and watch.go. rules.go is the
+// Start reading at write.go and update.go, then delete.go; for the other half read.go, cache.go and watch.go. rules.go is the
 // contract with package kinds, fence.go the leaders' safety, facts.go how a write may rely on memory without being wrong.
 //
 // Invariants: all or nothing, in one transaction of the store; whatever a decision rests on (the namespace's existence, a leader's epoch,

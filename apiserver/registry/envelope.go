@@ -68,7 +68,6 @@ func (k *resource) encode(o api.Object) ([]byte, error) {
 	return api.Marshal(o)
 }
 
-// seal puts encoded bytes into an envelope.
 func (k *resource) seal(payload []byte) []byte {
 	return envelope{written: time.Now(), version: k.Versions[0].Name, payload: payload}.bytes()
 }

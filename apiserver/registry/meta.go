@@ -87,7 +87,6 @@ func keepSystemMeta(o, old api.Object) {
 	o.SetManagedFields(nil)
 }
 
-// checkMeta returns the faults in the metadata of an object; old is nil on create.
 func (k *resource) checkMeta(o, old api.Object) field.ErrorList {
 	at := field.NewPath("metadata")
 	faults := apivalidation.ValidateObjectMetaAccessor(o, k.Namespaced, k.rules.Name, at)

@@ -86,7 +86,6 @@ var finalizeNamespace = Sub{
 	},
 }
 
-// terminate marks a namespace as ending.
 func terminate(o api.Object) {
 	if ns, ok := o.(*corev1.Namespace); ok {
 		ns.Status.Phase = corev1.NamespaceTerminating

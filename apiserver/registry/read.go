@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"optimist/apiserver/store"
 	"optimist/internal/api"
@@ -176,7 +177,6 @@ func (p position) token() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// start finds where a list begins.
 func (k *resource) start(pick picked, o api.ListOptions) (position, error) {
 	if o.Limit < 0 {
 		return position{}, apierrors.NewBadRequest("limit must not be negative")
@@ -211,7 +211,22 @@ func listError(err error, from position) error {
 	return expired
 }
 
-// tabulate adds the columns and the rows of a table to a list.
+// NameColumn and AgeColumn are those of every kind, and all that a kind has without columns of its own.
+var (
+	NameColumn = Column{Name: "Name", Type: "string", Description: "Name is unique among the objects of the kind in a namespace.",
+		Cell: func(o api.Object, _ time.Time) any { return o.GetName() }}
+	AgeColumn = Column{Name: "Age", Type: "string", Description: "Time since the object was created.",
+		Cell: func(o api.Object, now time.Time) any { return Since(o.GetCreationTimestamp().Time, now) }}
+)
+
+// Since is a point in time as a person reads it: 5s, 3m20s, 4d.
+func Since(t, now time.Time) string {
+	if t.IsZero() {
+		return "<unknown>"
+	}
+	return duration.HumanDuration(now.Sub(t))
+}
+
 func (k *resource) tabulate(l *api.List) {
 	now := time.Now()
 	l.Columns = make([]metav1.TableColumnDefinition, len(k.rules.Columns))

@@ -49,7 +49,6 @@ func New(s store.Store, o Options) (*Registry, error) {
 	return r, nil
 }
 
-// resource finds what a target speaks of.
 func (r *Registry) resource(t api.Target) (*resource, error) {
 	if t.Kind == nil {
 		return nil, apierrors.NewBadRequest("the request names no kind")

@@ -114,7 +114,6 @@ func (k *resource) sameSpec(a, b api.Object) bool {
 // counted reports whether the kind counts changes of its spec in metadata.generation.
 func (k *resource) counted() bool { return k.spec.Name != "" && k.status.Name != "" }
 
-// defaults fills in an object.
 func (k *resource) defaults(o api.Object) {
 	if k.rules.Default != nil {
 		k.rules.Default(o)

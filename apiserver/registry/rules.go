@@ -5,7 +5,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/store"
@@ -63,22 +62,6 @@ type Column struct {
 	Wide        bool   // only with -o wide
 	Description string
 	Cell        func(o api.Object, now time.Time) any // string, int64, bool
-}
-
-// NameColumn and AgeColumn are those of every kind, and all that a kind has without columns of its own.
-var (
-	NameColumn = Column{Name: "Name", Type: "string", Description: "Name is unique among the objects of the kind in a namespace.",
-		Cell: func(o api.Object, _ time.Time) any { return o.GetName() }}
-	AgeColumn = Column{Name: "Age", Type: "string", Description: "Time since the object was created.",
-		Cell: func(o api.Object, now time.Time) any { return Since(o.GetCreationTimestamp().Time, now) }}
-)
-
-// Since is a point in time as a person reads it: 5s, 3m20s, 4d.
-func Since(t, now time.Time) string {
-	if t.IsZero() {
-		return "<unknown>"
-	}
-	return duration.HumanDuration(now.Sub(t))
 }
 
 // Definition is the column as metav1.Table describes it.

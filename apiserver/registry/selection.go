@@ -35,7 +35,6 @@ const (
 	commonFields
 )
 
-// selection checks and prepares selectors.
 func (k *resource) selection(namespace string, l labels.Selector, f fields.Selector) (picked, error) {
 	s := picked{namespace: namespace}
 	if !k.Namespaced && namespace != "" {
@@ -61,7 +60,6 @@ func (k *resource) selection(namespace string, l labels.Selector, f fields.Selec
 	return s, nil
 }
 
-// matches reports whether the selection picks a state.
 func (s picked) matches(st *state) bool {
 	if s.namespace != "" && s.namespace != st.key.Namespace {
 		return false

@@ -60,7 +60,6 @@ func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result,
 	return res, err
 }
 
-// current reads the object as it is.
 func (w *write) current(ctx context.Context) (api.Object, store.Entry, error) {
 	e, err := w.registry.store.Get(ctx, StoreKey(w.Kind, w.Key), 0)
 	if err != nil {

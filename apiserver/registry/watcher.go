@@ -54,7 +54,6 @@ func (w *watcher) reach(r store.Revision) {
 	w.signal()
 }
 
-// fail drops the watcher.
 func (w *watcher) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,7 +120,6 @@ func (c *cache) open(p picked, after store.Revision, initial bool) (opening, boo
 	return o, true
 }
 
-// close forgets a watcher.
 func (c *cache) close(w *watcher) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,6 +3,7 @@ package grpc
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,10 +11,12 @@ import (
 	"time"
 
 	rpc "google.golang.org/grpc"
+	creds "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"optimist/apiserver/door"
 	"optimist/internal/api"
 	"optimist/internal/wire"
 	"optimist/proto"
@@ -40,7 +43,6 @@ func New(svc api.Service, catalogue *api.Catalogue, addr net.Addr, log *slog.Log
 	return &Server{objects: &objects{svc: svc, catalogue: catalogue}, log: log, conns: wire.NewQueue(addr)}
 }
 
-// Enter takes a connection.
 func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 
 // Run serves until ctx ends.
@@ -118,7 +120,6 @@ func (g guard) outcome(method string, err error, panicked any) error {
 	return told
 }
 
-// stream is a server stream under a context of ours.
 type stream struct {
 	rpc.ServerStream
 	ctx context.Context
@@ -126,7 +127,6 @@ type stream struct {
 
 func (s stream) Context() context.Context { return s.ctx }
 
-// identify puts the caller into the context.
 func identify(ctx context.Context) (context.Context, error) {
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(identity); ok && info.user.Name != "" {
@@ -135,3 +135,33 @@ func identify(ctx context.Context) (context.Context, error) {
 	}
 	return ctx, apierrors.NewUnauthorized("no client certificate: use a kubeconfig of this cluster")
 }
+
+// credentials tell gRPC who is at the other end of a connection whose handshake the door has done.
+type credentials struct{}
+
+// identity is what a call can learn of its connection. Its user is found out once per connection.
+type identity struct {
+	creds.CommonAuthInfo
+	user api.User // without a name: no client certificate
+}
+
+func (identity) AuthType() string { return "tls" }
+
+func (credentials) ServerHandshake(c net.Conn) (net.Conn, creds.AuthInfo, error) {
+	conn, ok := c.(*tls.Conn)
+	if !ok {
+		return nil, nil, errors.New("the connection did not come through the door")
+	}
+	user, _ := door.User(conn.ConnectionState())
+	return c, identity{creds.CommonAuthInfo{SecurityLevel: creds.PrivacyAndIntegrity}, user}, nil
+}
+
+// ClientHandshake implements gRPC's TransportCredentials; a server does not need it.
+func (credentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, creds.AuthInfo, error) {
+	return nil, nil, errors.New("these credentials are a server's")
+}
+
+// Info, Clone and OverrideServerName implement gRPC's TransportCredentials.
+func (credentials) Info() creds.ProtocolInfo            { return creds.ProtocolInfo{SecurityProtocol: "tls"} }
+func (c credentials) Clone() creds.TransportCredentials { return c }
+func (credentials) OverrideServerName(string) error     { return nil }

@@ -100,7 +100,6 @@ func unlessEmpty(fault func(*field.Path, string) *field.Error, cs []check) check
 	}
 }
 
-// every checks the elements of a list.
 func every(c check) check {
 	return func(at *field.Path, v reflect.Value) (faults field.ErrorList) {
 		for i := range v.Len() {
@@ -133,7 +132,6 @@ func distinct[E any, K comparable](sub string, key func(E) K) check {
 	}
 }
 
-// oneOf demands one of some words.
 func oneOf[T ~string](allowed ...T) check {
 	return func(at *field.Path, v reflect.Value) field.ErrorList {
 		switch word := T(v.String()); {
@@ -175,7 +173,6 @@ func choices(x any) (set []string) {
 	return set
 }
 
-// when is a fault under a condition.
 func when(bad bool, fault *field.Error) field.ErrorList {
 	if !bad {
 		return nil
@@ -191,7 +188,6 @@ func invalid(at *field.Path, value any, messages []string) (faults field.ErrorLi
 	return faults
 }
 
-// immutable demands that a field stays what it was.
 func immutable(at *field.Path, now, before any) field.ErrorList {
 	return apivalidation.ValidateImmutableField(now, before, at)
 }

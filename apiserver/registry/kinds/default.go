@@ -222,7 +222,6 @@ func podLevel(name corev1.ResourceName) bool {
 	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || isHugePage(name)
 }
 
-// resourceAmounts checks names and numbers of what containers ask for.
 func resourceAmounts(at *field.Path, l corev1.ResourceList) (faults field.ErrorList) {
 	for name, q := range l {
 		p := at.Key(string(name))
@@ -263,7 +262,6 @@ func requestsWithinLimits(at *field.Path, r *corev1.ResourceRequirements) (fault
 	return append(faults, when(huge && !ordinary, field.Forbidden(at, "HugePages require cpu or memory"))...)
 }
 
-// podResources checks amounts that are asked for a pod as a whole.
 func podResources(at *field.Path, s *corev1.PodSpec) (faults field.ErrorList) {
 	for list, l := range map[string]corev1.ResourceList{"limits": deref(s.Resources).Limits, "requests": deref(s.Resources).Requests} {
 		for name := range l {

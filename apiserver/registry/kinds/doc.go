@@ -5,7 +5,7 @@
 //	podchecks.go, containerchecks.go, scheduling.go, workload.go
 //	                                       the tables of the faults that pods and templates of pods can have
 //	default.go, acted_table.go             the tables of what an author may leave out, and of what is stored though nothing acts on it yet
-//	claims.go → ledger.go, service_claims.go, priorityclass.go
+//	claims.go, service_claims.go, priorityclass.go
 //	                                       what must be unique in the cluster: addresses, ports, ranges
 //	columns.go, pod_columns.go             what a table shows
 //

@@ -25,7 +25,6 @@ import (
 
 var _ store.Store = (*Store)(nil)
 
-// Store implements store.Store.
 type Store struct {
 	timeline *timeline.Timeline
 
@@ -35,7 +34,6 @@ type Store struct {
 	log      []store.Batch            // consecutive, the last one is now
 }
 
-// New returns an empty store.
 func New() *Store {
 	return &Store{timeline: timeline.New(0, 0), versions: map[string][]store.Entry{}}
 }
