@@ -50,7 +50,7 @@ func Gather(ctx context.Context, c Cluster, t api.Target) (*Facts, api.Object, e
 	g := &gathering{c, &Facts{Now: time.Now(), Home: c.Home, Start: c.Start, Parts: c.Parts, Logs: map[string][]string{}, Matrix: map[string]*Matrix{}}, map[types.UID]bool{}, map[string]bool{}}
 	g.add(found.Object)
 	for _, component := range []string{"scheduler", "controllers"} {
-		g.ask(ctx, component, api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: component}, Sub: "decisions"}, url.Values{"object": {"none"}})
+		_, _ = g.ask(ctx, component, api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: component}, Sub: "decisions"}, url.Values{"object": {"none"}})
 	}
 	g.around(ctx, found.Object)
 	pods := every(g.Facts, func(*corev1.Pod) bool { return true })

@@ -11,9 +11,6 @@ import (
 	"optimist/internal/api"
 )
 
-// late is how long after its time a deletion is allowed to take before something must be the matter.
-const late = 5 * time.Second
-
 func podFinished(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }

@@ -177,7 +177,7 @@ func held(f *Facts, o api.Object) *Cause {
 	return &Cause{Text: fmt.Sprintf("%s is deleted, but its finalizer %s holds it: %s has to take it off, and has not", name(o), finalizers[0], whose),
 		Evidence: []string{"taking it off by hand means that what " + whose + " still wanted to do is not done",
 			"who has put it there: ctl " + f.in(o.GetNamespace(), "history "+name(o))},
-		Try:      []string{f.in(o.GetNamespace(), fmt.Sprintf(`patch %s --type=json -p '[{"op":"remove","path":"/metadata/finalizers/0"}]'`, name(o)))}}
+		Try: []string{f.in(o.GetNamespace(), fmt.Sprintf(`patch %s --type=json -p '[{"op":"remove","path":"/metadata/finalizers/0"}]'`, name(o)))}}
 }
 
 // dependents leads from an object that goes last to what has to go before it.
