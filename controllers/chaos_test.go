@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
@@ -148,4 +149,44 @@ func (c cluster) notTooMany() {
 			c.Fatalf("%s has %d pods, though at most %d were ever asked for", name, n, want)
 		}
 	}
+}
+
+// late is a connection on which the watch of one kind is behind all others.
+type late struct {
+	api.Service
+	kind *api.Kind
+}
+
+func (l late) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
+	batches, err := l.Service.Watch(ctx, t, o)
+	if err != nil || !t.Kind.Is(l.kind) {
+		return batches, err
+	}
+	return func(yield func([]api.Event, error) bool) {
+		for events, err := range batches {
+			if time.Sleep(5 * time.Second); !yield(events, err) {
+				return
+			}
+		}
+	}, nil
+}
+
+// What was made in a namespace just before its end goes with it, also if the watch of its kind is late. (Seed 1059 of the simulation.)
+func TestANamespaceDoesNotGoBeforeAllWatchesHaveTold(t *testing.T) {
+	withoutControllers(t, func(c cluster) {
+		c.controllers(func(s api.Service) api.Service { return late{s, api.ConfigMapKind} })
+		c.advance(time.Minute)
+		c.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}")
+		c.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: last, namespace: shop}")
+		if err := api.Namespaces.Delete(c.Context(), c.svc, api.Key{Name: "shop"}, api.Options{}); err != nil {
+			c.Fatal(err)
+		}
+		c.advance(time.Minute)
+		if left := list(c, api.ConfigMaps, "shop"); len(left) > 0 {
+			c.Fatal("the namespace is gone, but not what was in it:", left[0].Name)
+		}
+		if _, err := api.Namespaces.Get(c.Context(), c.svc, api.Key{Name: "shop"}); !apierrors.IsNotFound(err) {
+			c.Fatal("the namespace should be gone:", err)
+		}
+	})
 }
