@@ -166,6 +166,10 @@ func (s *Scheduler) decideNext() (*item, *corev1.Pod, decision) {
 			s.queue.remove(it.key)
 			continue
 		}
+		if s.cache.placed[pod.UID] != nil { // an earlier decision on it is under way: two at a time would share one place in the account
+			s.queue.failed(it, nil, time.Now())
+			continue
+		}
 		d := s.rules.decide(pod, s.cache.snapshot())
 		if d.node != "" {
 			assumed := *pod
@@ -233,6 +237,9 @@ func (s *Scheduler) settle(ctx context.Context, it *item, pod *corev1.Pod, d dec
 	}
 	s.mu.Lock()
 	s.cache.remove(pod.UID)
+	if now, ok := s.pods.Get(it.key); ok && now.UID == pod.UID && now.Spec.NodeName != "" {
+		s.cache.place(now) // it is bound all the same, and the watch has told so already
+	}
 	s.mu.Unlock()
 	if !reconcile.Stale(err) && ctx.Err() == nil {
 		s.cfg.Log.Warn("binding failed, will retry", "pod", it.key, "node", d.node, "err", err)

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -101,4 +102,94 @@ func background(t *testing.T, run func(context.Context) error) {
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
+}
+
+// stepped is a scheduler that is driven by hand, and what happens around each of its bindings.
+type stepped struct {
+	*testing.T
+	api.Service
+	scheduler *Scheduler
+	bindings  int
+	before    func()
+	after     func(error) error
+}
+
+func (s *stepped) Write(ctx context.Context, r api.Request) (api.Result, error) {
+	if r.Sub != "binding" {
+		return s.Service.Write(ctx, r)
+	}
+	s.bindings++
+	if s.before != nil {
+		s.before()
+	}
+	result, err := s.Service.Write(ctx, r)
+	return result, s.after(err)
+}
+
+// tell delivers all there is.
+func (s *stepped) tell() {
+	for _, k := range s.scheduler.Set().Kinds() {
+		o := s.scheduler.Set().Open(k)
+		l, err := s.List(s.Context(), api.Target{Kind: k}, api.ListOptions{})
+		if err != nil {
+			s.Fatal(err)
+		}
+		var events []api.Event
+		for _, item := range l.Items {
+			events = append(events, api.Event{Type: api.Modified, Object: item, Revision: api.RevisionOf(item)})
+		}
+		s.scheduler.Set().Deliver(k, append(events, api.Event{Type: api.Bookmark, Revision: l.Revision, InitialEnd: o.Initial}))
+	}
+}
+
+func inSteps(t *testing.T) *stepped {
+	reg, err := registry.New(memory.New(), registry.Options{Rules: kinds.All()})
+	if err == nil {
+		err = reg.Bootstrap(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stepped{T: t, Service: reg, after: func(err error) error { return err }}
+	s.scheduler = New(Config{Service: s, ID: "one", Log: slog.New(slog.DiscardHandler)})
+	create(t, s, `{apiVersion: v1, kind: Node, metadata: {name: n1}}`)
+	if _, err := api.Nodes.Patch(t.Context(), s, api.Key{Name: "n1"}, "status", "application/merge-patch+json", []byte(`{"status":{"allocatable":{"cpu":"4","memory":"8Gi","pods":"10"}}}`)); err != nil {
+		t.Fatal(err)
+	}
+	create(t, s, `{apiVersion: v1, kind: Pod, metadata: {namespace: default, name: web}, spec: {tolerations: [{operator: Exists}], containers: [{name: c, image: web}]}}`)
+	s.tell()
+	return s
+}
+
+// The answer to a binding is lost after the watch has told of it: the pod keeps its place in the account. (Seeds 5005, 5021 and 5190 of the simulation.)
+func TestALostAnswerTakesNoBoundPodOutOfTheAccount(t *testing.T) {
+	s := inSteps(t)
+	s.after = func(error) error {
+		s.tell()
+		return errors.New("connection reset by peer")
+	}
+	s.scheduler.One(t.Context())
+	if n := len(s.scheduler.cache.snapshot()[0].Pods); n != 1 {
+		t.Errorf("%d pods are on the node's account, one is bound to it", n)
+	}
+}
+
+// A pod that changes while its binding is under way is not decided on a second time.
+func TestOneDecisionAtATime(t *testing.T) {
+	s := inSteps(t)
+	s.before = func() {
+		if s.bindings > 1 {
+			return
+		}
+		patch := []byte(`{"spec":{"containers":[{"name":"c","image":"web:2"}]}}`)
+		if _, err := api.Pods.Patch(t.Context(), s, api.Key{Namespace: "default", Name: "web"}, "", "application/strategic-merge-patch+json", patch); err != nil {
+			t.Fatal(err)
+		}
+		s.tell()
+		s.scheduler.One(t.Context())
+	}
+	s.scheduler.One(t.Context())
+	if s.bindings != 1 {
+		t.Errorf("%d bindings of one pod", s.bindings)
+	}
 }
