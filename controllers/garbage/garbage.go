@@ -68,14 +68,17 @@ func (c *controller) reconcile(ctx context.Context, key api.Key) (time.Duration,
 	if !ok {
 		return 0, nil
 	}
+	again := time.Duration(0)
 	for _, ref := range v.object.GetOwnerReferences() {
-		o, err := c.owner(ctx, ref, v.object.GetNamespace())
+		o, watched, err := c.owner(ctx, ref, v.object.GetNamespace())
 		if err != nil {
 			return 0, err
 		}
-		v.owners[ref.UID] = o
+		if v.owners[ref.UID] = o; !watched {
+			again = soon
+		}
 	}
-	steps, again := plan(v, time.Now())
+	steps, _ := plan(v, time.Now())
 	return again, reconcile.Act(ctx, c.Deps, v.object, steps)
 }
 
@@ -89,11 +92,14 @@ func (c *controller) view(key api.Key) (view, bool) {
 	return view{kind: k, object: o, owners: map[types.UID]owner{}, dependents: c.dependents(o.GetUID())}, true
 }
 
-// owner finds out what became of an owner. Only the server's word counts for its absence.
-func (c *controller) owner(ctx context.Context, ref metav1.OwnerReference, namespace string) (owner, error) {
+// soon is when an owner that only the server knows is asked for again: if it goes before a watch has told that it came, no change will call us.
+const soon = time.Second
+
+// owner finds out what became of an owner, and whether a change of that will call us. Only the server's word counts for its absence.
+func (c *controller) owner(ctx context.Context, ref metav1.OwnerReference, namespace string) (o owner, watched bool, err error) {
 	k := api.Builtin.Kind(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).GroupKind())
 	if k == nil || k.Virtual || k.Namespaced && namespace == "" {
-		return unknown, nil // nobody can say that it is gone
+		return unknown, true, nil // nobody can say that it is gone
 	}
 	key := api.Key{Name: ref.Name}
 	if k.Namespaced {
@@ -101,17 +107,17 @@ func (c *controller) owner(ctx context.Context, ref metav1.OwnerReference, names
 	}
 	if reader := c.readers[k.GroupKind()]; reader != nil {
 		if o, ok := reader.Get(key); ok && o.GetUID() == ref.UID {
-			return stateOf(o), nil
+			return stateOf(o), true, nil
 		}
 	}
 	live, err := c.Service.Get(ctx, api.Target{Kind: k, Key: key}, api.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err) || err == nil && live.Object.GetUID() != ref.UID:
-		return absent, nil
+		return absent, true, nil
 	case err != nil:
-		return unknown, err
+		return unknown, false, err
 	}
-	return stateOf(live.Object), nil
+	return stateOf(live.Object), c.readers[k.GroupKind()] == nil, nil
 }
 
 func (c *controller) dependents(uid types.UID) []dependent {
