@@ -10,17 +10,17 @@ const (
 	after  when = true
 )
 
-// fate kills one component at its k-th write (or, for a node, its k-th change of any sort).
+// fate kills one component at its k-th write; a node's agent at its k-th change of anything, Pod or container.
 type fate struct {
-	who, role string // of the process or node; of a controller
-	left      int
-	when      when
-	struck    bool
+	role   string
+	left   int
+	when   when
+	struck bool
 }
 
 func (w *World) fated(l *link, r api.Request, t when) bool {
 	f := w.fate
-	if f == nil || f.who != l.name || f.role != l.role || r.Kind.Is(api.LeaseKind) {
+	if f == nil || f.role != l.role || l.role == "node" && (l.name != "n1" || !r.Kind.Is(api.PodKind)) {
 		return false
 	}
 	return f.strikes(t)
@@ -28,7 +28,7 @@ func (w *World) fated(l *link, r api.Request, t when) bool {
 
 func (w *World) fatedCall(who string, t when) bool {
 	f := w.fate
-	return f != nil && f.who == who && f.role == "node" && f.strikes(t)
+	return f != nil && f.role == "node" && who == "n1" && f.strikes(t)
 }
 
 func (f *fate) strikes(t when) bool {

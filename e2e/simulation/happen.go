@@ -19,18 +19,19 @@ type Odds struct {
 	Refused     float64 // the server says that it is not available
 	Kill        float64 // the component dies at this call of its
 	Meanwhile   float64 // others do something between two of its calls
+	Slow        float64 // the same, but for long: the call waits in some queue
 	Pause       float64 // it stands still between two of its calls, for long
 	StaleList   float64 // a list is as old as is allowed
 	Trouble     float64 // of everything that happens, how much is a misfortune of its own (see troubles)
 }
 
 // Usual are the odds of an ordinary run.
-var Usual = Odds{RequestLost: 0.01, AnswerLost: 0.02, Refused: 0.005, Kill: 0.003, Meanwhile: 0.12, Pause: 0.005, StaleList: 0.5, Trouble: 0.04}
+var Usual = Odds{RequestLost: 0.01, AnswerLost: 0.02, Refused: 0.005, Kill: 0.003, Meanwhile: 0.12, Slow: 0.015, Pause: 0.005, StaleList: 0.5, Trouble: 0.04}
 
 // vary makes some misfortunes frequent and others rare or unheard of, so that not every seed dies of the same.
 func (w *World) vary() {
 	o := &w.Odds
-	for _, odds := range []*float64{&o.RequestLost, &o.AnswerLost, &o.Refused, &o.Kill, &o.Meanwhile, &o.Pause, &o.StaleList, &o.Trouble} {
+	for _, odds := range []*float64{&o.RequestLost, &o.AnswerLost, &o.Refused, &o.Kill, &o.Meanwhile, &o.Slow, &o.Pause, &o.StaleList, &o.Trouble} {
 		*odds *= pick(w, []float64{0, 0.5, 1, 1, 2})
 	}
 }
@@ -95,6 +96,8 @@ func (w *World) meanwhile(l *life) {
 			l.paused--
 			w.say(l.name, "goes on")
 		}()
+	case w.strikes(w.Odds.Slow):
+		n = 10 + w.dice.IntN(50)
 	case w.strikes(w.Odds.Meanwhile):
 		n = 1 + w.dice.IntN(8)
 	}

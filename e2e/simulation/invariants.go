@@ -14,9 +14,10 @@ import (
 
 // checks is what the invariants remember.
 type checks struct {
-	ran  map[runtime.ContainerID]string // where each attempt was started
-	born map[types.UID]birth
-	odd  map[types.UID]bool // Pods that a user has made or relabelled: who has too many of them is not to blame
+	ran    map[runtime.ContainerID]string // where each attempt was started
+	born   map[types.UID]birth
+	byHand map[types.UID]api.Revision // when a user has bound it
+	odd    map[types.UID]bool         // Pods that a user has made or relabelled: who has too many of them is not to blame
 }
 
 type birth struct {
@@ -25,7 +26,7 @@ type birth struct {
 }
 
 func newChecks() checks {
-	return checks{ran: map[runtime.ContainerID]string{}, born: map[types.UID]birth{}, odd: map[types.UID]bool{}}
+	return checks{ran: map[runtime.ContainerID]string{}, born: map[types.UID]birth{}, odd: map[types.UID]bool{}, byHand: map[types.UID]api.Revision{}}
 }
 
 // judge looks at one change, at the very moment of its commit.
@@ -90,21 +91,35 @@ func (w *World) judgeBinding(c change) {
 	if is.Spec.NodeName == "" || was != nil && was.Spec.NodeName != "" {
 		return
 	}
-	var cpu, n int64
-	for _, p := range w.history.tracks[api.PodKind].now {
-		if p := p.(*corev1.Pod); p.Spec.NodeName == is.Spec.NodeName && !ended(p) {
-			for _, container := range p.Spec.Containers {
-				cpu += container.Resources.Requests.Cpu().MilliValue()
-			}
-			n++
-		}
+	if c.by.role == "user" {
+		w.checks.byHand[is.UID] = c.revision
+		return
 	}
+	cpu, n := w.load(is.Spec.NodeName, c.by.began[api.PodKind])
 	if have := capacity.Cpu().MilliValue(); cpu > have {
 		w.violated("node %s is overcommitted by pod %s: %dm of %dm CPU", is.Spec.NodeName, c.key, cpu, have)
 	}
 	if have := capacity.Pods().Value(); n > have {
 		w.violated("node %s is overcommitted by pod %s: %d of %d pods", is.Spec.NodeName, c.key, n, have)
 	}
+}
+
+// load is what the Pods on a node ask for, and how many they are; without those that a user has bound there after a revision (0 = all).
+func (w *World) load(node string, known api.Revision) (cpu, n int64) {
+	for _, o := range w.history.tracks[api.PodKind].now {
+		if p := o.(*corev1.Pod); p.Spec.NodeName == node && !ended(p) && (known == 0 || w.checks.byHand[p.UID] <= known) {
+			cpu += requests(p)
+			n++
+		}
+	}
+	return cpu, n
+}
+
+func requests(p *corev1.Pod) (cpu int64) {
+	for _, c := range p.Spec.Containers {
+		cpu += c.Resources.Requests.Cpu().MilliValue()
+	}
+	return cpu
 }
 
 // judgeDelete: what a component deletes it has known, by its uid; the garbage collector deletes nothing whose owner lives; a Pod goes after its

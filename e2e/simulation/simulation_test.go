@@ -14,6 +14,7 @@ import (
 var (
 	seed  = flag.Uint64("seed", 1, "the seed of TestSeed")
 	first = flag.Uint64("first", 1, "the first seed of TestSeeds")
+	most  = flag.Uint64("failures", 5, "after how many failures TestSeeds ends")
 	seeds = flag.Uint64("seeds", 0, "how many seeds TestSeeds lives through; 0 = 300, or 10,000 with OPTIMIST_LONG=1")
 )
 
@@ -55,7 +56,7 @@ func TestSeeds(t *testing.T) {
 		for worker := range runtime.GOMAXPROCS(0) {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
-				for i := next.Add(1); i <= n && failed.Load() < 5; i = next.Add(1) {
+				for i := next.Add(1); i <= n && failed.Load() < *most; i = next.Add(1) {
 					if w := Run(t, Options{Seed: *first + i - 1, Odds: Usual}); w.Failed != "" {
 						failed.Add(1)
 						t.Errorf("%s", w.Report())

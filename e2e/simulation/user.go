@@ -35,6 +35,7 @@ var deeds = []share{
 	{8, (*World).createsBarePod},
 	{8, (*World).changesPodsImage},
 	{4, (*World).relabelsPod},
+	{5, (*World).bindsPod},
 	{6, (*World).createsOwnedPod},
 	{3, (*World).deletesOwner},
 	{3, (*World).togglesNamespace},
@@ -242,6 +243,21 @@ func (w *World) changesPodsImage() {
 	}
 	w.ask(api.Request{Target: api.Target{Kind: api.PodKind, Key: api.KeyOf(p)}, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.StrategicMergePatchType,
 		Data: fmt.Appendf(nil, `{"spec":{"containers":[{"name":"main","image":"app:%d"}]}}`, 1+w.dice.IntN(5))}})
+}
+
+// bindsPod does the scheduler's work by hand, as a scheduler of one's own would, on a node that has room.
+func (w *World) bindsPod() {
+	p, ok := w.somePod(func(p *corev1.Pod) bool { return p.Spec.NodeName == "" && p.DeletionTimestamp == nil })
+	if !ok {
+		return
+	}
+	m := pick(w, w.machines)
+	cpu, n := w.load(m.name, 0)
+	if cpu+requests(p) > capacity.Cpu().MilliValue() || n >= capacity.Pods().Value() {
+		return
+	}
+	w.ask(api.Request{Target: api.Target{Kind: api.PodKind, Key: api.KeyOf(p), Sub: "binding"}, Verb: api.VerbCreate,
+		Body: &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: m.name}}})
 }
 
 // relabelsPod takes a Pod out of its ReplicaSet's hands, or back.
