@@ -65,7 +65,7 @@ type slowWire struct {
 }
 
 // delay is chosen so that of each part some write is under way at any time of a burst.
-var delay = map[string]time.Duration{"scheduler": 50 * time.Millisecond, "controllers": 5 * time.Millisecond}
+var delay = map[string]time.Duration{"scheduler": 100 * time.Millisecond, "controllers": 5 * time.Millisecond}
 
 const refusal = "refused: "
 
