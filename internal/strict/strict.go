@@ -11,6 +11,7 @@ package strict
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,148 +36,128 @@ type Faults struct {
 // Inspect walks a JSON document along the type of `into` and names every fault by its full path. The error is that of a document
 // which is not JSON.
 func Inspect(data []byte, into any) (Faults, error) {
-	i := inspector{dec: json.NewDecoder(bytes.NewReader(data)), root: reflect.TypeOf(into)}
-	err := i.value(i.root, "")
-	if _, more := i.dec.Token(); err == nil && more != io.EOF {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	var whole json.RawMessage
+	err := dec.Decode(&whole)
+	at := dec.InputOffset()
+	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
+		at = bad.Offset
+	} else if _, more := dec.Token(); err == nil && more != io.EOF {
 		err = errors.New("there is something after the end of the JSON object")
 	}
 	if err != nil {
-		return Faults{}, fmt.Errorf("not a JSON object (byte %d): %w", i.dec.InputOffset(), err)
+		return Faults{}, fmt.Errorf("not a JSON object (byte %d): %w", at, err)
 	}
+	i := inspector{dec: json.NewDecoder(bytes.NewReader(data)), root: reflect.TypeOf(into)}
+	i.dec.UseNumber() // or numbers beyond all bounds would fail
+	i.value(i.root, "")
 	return i.Faults, nil
 }
 
+// inspector walks what is known to be JSON, so that its decoder cannot fail.
 type inspector struct {
 	dec  *json.Decoder
 	root reflect.Type
 	Faults
 }
 
-func (i *inspector) value(t reflect.Type, path string) error {
+func (i *inspector) value(t reflect.Type, path string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	switch {
 	case reflect.PointerTo(t).Implements(unmarshaler):
-		return i.leaf(t, path)
-	case t.Kind() == reflect.Struct:
-		return i.object(t, path)
-	case t.Kind() == reflect.Map:
-		return i.object(t, path)
+		i.leaf(t, path)
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
+		i.object(t, path)
 	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
-		return i.list(t, path)
+		i.list(t, path)
+	default:
+		i.leaf(t, path)
 	}
-	return i.leaf(t, path)
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
 // leaf decodes a value as a whole.
-func (i *inspector) leaf(t reflect.Type, path string) error {
-	var raw json.RawMessage
-	if err := i.dec.Decode(&raw); err != nil {
-		return err
+func (i *inspector) leaf(t reflect.Type, path string) {
+	raw := i.raw()
+	err := json.Unmarshal(raw, reflect.New(t).Interface())
+	if bad, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		i.mistyped(path, fmt.Sprintf("must be %s, not %s (%.40s)", words(t), bad.Value, raw))
+	} else if err != nil {
+		i.mistyped(path, fmt.Sprintf("%v (%.40s)", err, raw))
 	}
-	if err := json.Unmarshal(raw, reflect.New(t).Interface()); err != nil {
-		i.mistyped(path, wrongLeaf(t, raw, err))
-	}
-	return nil
+}
+
+func (i *inspector) raw() (raw json.RawMessage) {
+	_ = i.dec.Decode(&raw)
+	return raw
+}
+
+func (i *inspector) token() json.Token {
+	token, _ := i.dec.Token()
+	return token
 }
 
 func (i *inspector) mistyped(path, why string) {
-	i.Wrong = append(i.Wrong, Fault{path, orRoot(path) + ": " + why})
-}
-
-func wrongLeaf(t reflect.Type, raw []byte, err error) string {
-	if bad, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("must be %s, not %s (%.40s)", words(t), bad.Value, raw)
-	}
-	return fmt.Sprintf("%v (%.40s)", err, raw)
+	i.Wrong = append(i.Wrong, Fault{path, cmp.Or(path, "the document") + ": " + why})
 }
 
 // opens consumes the token that begins an object or a list; false if there is another value instead, which is skipped.
-func (i *inspector) opens(delim json.Delim, t reflect.Type, path string) (bool, error) {
-	token, err := i.dec.Token()
-	if err != nil || token == delim {
-		return token == delim, err
-	}
-	if token == nil { // null: as if absent
-		return false, nil
+func (i *inspector) opens(delim json.Delim, t reflect.Type, path string) bool {
+	token := i.token()
+	if token == delim || token == nil { // null: as if absent
+		return token == delim
 	}
 	i.mistyped(path, fmt.Sprintf("must be %s, not %s", words(t), tokenWords(token)))
-	if _, nested := token.(json.Delim); nested {
-		return false, i.skipRest()
+	if other, nested := token.(json.Delim); nested {
+		for i.dec.More() {
+			if other == '{' {
+				i.token()
+			}
+			i.raw()
+		}
+		i.token()
 	}
-	return false, nil
+	return false
 }
 
-func (i *inspector) object(t reflect.Type, path string) error {
-	ok, err := i.opens('{', t, path)
-	if !ok {
-		return err
+func (i *inspector) object(t reflect.Type, path string) {
+	if !i.opens('{', t, path) {
+		return
 	}
 	seen := map[string]bool{}
 	for i.dec.More() {
-		token, err := i.dec.Token()
-		if err != nil {
-			return err
-		}
-		name := token.(string)
-		if err := i.member(t, path, name, seen[name]); err != nil {
-			return err
-		}
+		name := i.token().(string)
+		i.member(t, path, name, seen[name])
 		seen[name] = true
 	}
-	_, err = i.dec.Token()
-	return err
+	i.token()
 }
 
-func (i *inspector) member(t reflect.Type, path, name string, again bool) error {
+func (i *inspector) member(t reflect.Type, path, name string, again bool) {
 	at := join(path, name)
 	if again {
 		i.Loose = append(i.Loose, Fault{at, fmt.Sprintf("duplicate field %q", at)})
 	}
 	if t.Kind() == reflect.Map {
-		return i.value(t.Elem(), at)
-	}
-	if f, ok := fieldsOf(t)[name]; ok {
-		return i.value(f, at)
-	}
-	if !again {
+		i.value(t.Elem(), at)
+	} else if f, ok := fieldsOf(t)[name]; ok {
+		i.value(f, at)
+	} else if i.raw(); !again {
 		i.Loose = append(i.Loose, Fault{at, fmt.Sprintf("unknown field %q", at) + suggest(i.root, t, name)})
 	}
-	return i.dec.Decode(new(json.RawMessage))
 }
 
-func (i *inspector) list(t reflect.Type, path string) error {
-	ok, err := i.opens('[', t, path)
-	if !ok {
-		return err
+func (i *inspector) list(t reflect.Type, path string) {
+	if !i.opens('[', t, path) {
+		return
 	}
 	for n := 0; i.dec.More(); n++ {
-		if err := i.value(t.Elem(), fmt.Sprintf("%s[%d]", path, n)); err != nil {
-			return err
-		}
+		i.value(t.Elem(), fmt.Sprintf("%s[%d]", path, n))
 	}
-	_, err = i.dec.Token()
-	return err
-}
-
-// skipRest consumes what is left of an object or list that has been opened.
-func (i *inspector) skipRest() error {
-	for depth := 1; depth > 0; {
-		token, err := i.dec.Token()
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-	}
-	return nil
+	i.token()
 }
 
 func join(path, name string) string {
@@ -184,13 +165,6 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-func orRoot(path string) string {
-	if path == "" {
-		return "the document"
-	}
-	return path
 }
 
 func tokenWords(token json.Token) string {
