@@ -34,7 +34,7 @@ func ReadContexts(path string) (Contexts, error) {
 	}
 	c := Contexts{Current: k.CurrentContext}
 	for _, x := range k.Contexts {
-		at, _ := find(k.Clusters, x.Context.Cluster, func(e clusterEntry) string { return e.Name })
+		at, _ := find(k.Clusters, x.Context.Cluster)
 		c.All = append(c.All, Context{x.Name, x.Context.Cluster, x.Context.User, x.Context.Namespace, at.Cluster.Server})
 	}
 	return c, nil
@@ -45,7 +45,12 @@ func (c Contexts) Find(name string) (Context, bool) {
 	if name == "" {
 		name = c.Current
 	}
-	return find(c.All, name, func(x Context) string { return x.Name })
+	for _, x := range c.All {
+		if x.Name == name {
+			return x, true
+		}
+	}
+	return Context{}, false
 }
 
 // SetCurrent makes a context the current one.
@@ -58,9 +63,9 @@ func SetNamespace(path, context, namespace string) error {
 	return edit(path, func(d document) error {
 		all, err := d.list(contexts)
 		for _, e := range all {
-			if nameOf(e) == context {
+			if e.Name == context {
 				var entry, body document
-				return errors.Join(json.Unmarshal(e, &entry), json.Unmarshal(entry["context"], &body), body.set("namespace", namespace),
+				return errors.Join(json.Unmarshal(e.raw, &entry), json.Unmarshal(entry["context"], &body), body.set("namespace", namespace),
 					entry.set("context", body), d.put(contexts, context, entry))
 			}
 		}

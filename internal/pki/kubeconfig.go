@@ -27,16 +27,18 @@ type Access struct {
 // The parts of a kubeconfig that Optimist knows; https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/.
 type (
 	kubeconfig struct {
-		APIVersion     string         `json:"apiVersion"`
-		Kind           string         `json:"kind"`
-		Clusters       []clusterEntry `json:"clusters"`
-		Contexts       []contextEntry `json:"contexts"`
-		CurrentContext string         `json:"current-context"`
-		Users          []userEntry    `json:"users"`
+		APIVersion     string  `json:"apiVersion"`
+		Kind           string  `json:"kind"`
+		Clusters       []entry `json:"clusters"`
+		Contexts       []entry `json:"contexts"`
+		CurrentContext string  `json:"current-context"`
+		Users          []entry `json:"users"`
 	}
-	clusterEntry struct {
+	entry struct { // of any of the lists: a name, and what has it
 		Name    string  `json:"name"`
-		Cluster cluster `json:"cluster"`
+		Cluster cluster `json:"cluster,omitzero"`
+		User    user    `json:"user,omitzero"`
+		Context binding `json:"context,omitzero"`
 	}
 	cluster struct {
 		Server     string `json:"server"`
@@ -44,21 +46,13 @@ type (
 		CAData     []byte `json:"certificate-authority-data,omitempty"`
 		CAFile     string `json:"certificate-authority,omitempty"`
 	}
-	userEntry struct {
-		Name string `json:"name"`
-		User user   `json:"user"`
-	}
 	user struct {
 		CertData []byte `json:"client-certificate-data,omitempty"`
 		CertFile string `json:"client-certificate,omitempty"`
 		KeyData  []byte `json:"client-key-data,omitempty"`
 		KeyFile  string `json:"client-key,omitempty"`
 	}
-	contextEntry struct {
-		Name    string         `json:"name"`
-		Context clusterContext `json:"context"`
-	}
-	clusterContext struct {
+	binding struct {
 		Cluster   string `json:"cluster"`
 		User      string `json:"user"`
 		Namespace string `json:"namespace,omitempty"`
@@ -93,29 +87,28 @@ func parse(data []byte, context, dir string) (Access, error) {
 	if context == "" {
 		context = k.CurrentContext
 	}
-	ctx, ok := find(k.Contexts, context, func(e contextEntry) string { return e.Name })
+	ctx, ok := find(k.Contexts, context)
 	if !ok {
 		return Access{}, noContext(k, context)
 	}
-	c, ok := find(k.Clusters, ctx.Context.Cluster, func(e clusterEntry) string { return e.Name })
+	c, ok := find(k.Clusters, ctx.Context.Cluster)
 	if !ok {
 		return Access{}, fmt.Errorf("context %q names the cluster %q, which is not in the file", context, ctx.Context.Cluster)
 	}
-	u, ok := find(k.Users, ctx.Context.User, func(e userEntry) string { return e.Name })
+	u, ok := find(k.Users, ctx.Context.User)
 	if !ok {
 		return Access{}, fmt.Errorf("context %q names the user %q, which is not in the file", context, ctx.Context.User)
 	}
 	return access(ctx, c.Cluster, u.User, dir)
 }
 
-func find[E any](all []E, name string, of func(E) string) (E, bool) {
+func find(all []entry, name string) (entry, bool) {
 	for _, e := range all {
-		if of(e) == name {
+		if e.Name == name {
 			return e, true
 		}
 	}
-	var none E
-	return none, false
+	return entry{}, false
 }
 
 func noContext(k kubeconfig, context string) error {
@@ -132,7 +125,7 @@ func noContext(k kubeconfig, context string) error {
 	return fmt.Errorf("there is no context %q, but %q", context, have)
 }
 
-func access(ctx contextEntry, c cluster, u user, dir string) (Access, error) {
+func access(ctx entry, c cluster, u user, dir string) (Access, error) {
 	server, ok := strings.CutPrefix(c.Server, "https://")
 	if !ok {
 		return Access{}, fmt.Errorf("cluster %q: the server is %q, but must be https://host:port", ctx.Context.Cluster, c.Server)
@@ -176,12 +169,12 @@ func (a Access) Check(now time.Time) error {
 // Kubeconfig is a file with this access as its only and current context.
 func (a Access) Kubeconfig() ([]byte, error) {
 	c, u, x := a.entries()
-	return yaml.Marshal(kubeconfig{APIVersion: "v1", Kind: "Config", Clusters: []clusterEntry{c}, Users: []userEntry{u},
-		Contexts: []contextEntry{x}, CurrentContext: a.Context})
+	return yaml.Marshal(kubeconfig{APIVersion: "v1", Kind: "Config", Clusters: []entry{c}, Users: []entry{u}, Contexts: []entry{x},
+		CurrentContext: a.Context})
 }
 
-func (a Access) entries() (clusterEntry, userEntry, contextEntry) {
-	return clusterEntry{a.Context, cluster{Server: "https://" + a.Server, ServerName: a.ServerName, CAData: a.CA}},
-		userEntry{a.User, user{CertData: a.Cert, KeyData: a.Key}},
-		contextEntry{a.Context, clusterContext{Cluster: a.Context, User: a.User, Namespace: a.Namespace}}
+func (a Access) entries() (c, u, x entry) {
+	return entry{Name: a.Context, Cluster: cluster{Server: "https://" + a.Server, ServerName: a.ServerName, CAData: a.CA}},
+		entry{Name: a.User, User: user{CertData: a.Cert, KeyData: a.Key}},
+		entry{Name: a.Context, Context: binding{Cluster: a.Context, User: a.User, Namespace: a.Namespace}}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 )
@@ -51,9 +52,8 @@ func (d document) free(context string) error {
 	if err != nil {
 		return err
 	}
-	for _, raw := range all {
-		var e contextEntry
-		if json.Unmarshal(raw, &e) == nil && (e.Name == context || e.Context.Cluster == context) && e.Context.User != userOf(context) {
+	for _, e := range all {
+		if (e.Name == context || e.Context.Cluster == context) && e.Context.User != userOf(context) {
 			return fmt.Errorf("its context %q leads to another cluster %q: choose another --name", e.Name, context)
 		}
 	}
@@ -161,13 +161,22 @@ func (d document) current() string {
 	return s
 }
 
-// named is the one thing that all entries of all lists have.
-type named struct {
-	Name string `json:"name"`
+// item is an entry as it stands in the file, and what we understand of it.
+type item struct {
+	raw json.RawMessage
+	entry
 }
 
-func (d document) list(field string) ([]json.RawMessage, error) {
-	var all []json.RawMessage
+// UnmarshalJSON takes anything: what has no name is not ours.
+func (i *item) UnmarshalJSON(data []byte) error {
+	i.raw = slices.Clone(data)
+	_ = json.Unmarshal(data, &i.entry)
+	return nil
+}
+
+func (i item) MarshalJSON() ([]byte, error) { return i.raw, nil }
+
+func (d document) list(field string) (all []item, err error) {
 	if d[field] == nil {
 		return nil, nil
 	}
@@ -187,19 +196,12 @@ func (d document) put(field, name string, entry any) error {
 	if err != nil {
 		return err
 	}
-	for i, e := range all {
-		if nameOf(e) == name {
-			all[i] = data
-			return d.set(field, all)
-		}
+	i := slices.IndexFunc(all, func(e item) bool { return e.Name == name })
+	if i < 0 {
+		return d.set(field, append(all, item{raw: data}))
 	}
-	return d.set(field, append(all, data))
-}
-
-func nameOf(entry json.RawMessage) string {
-	var n named
-	_ = json.Unmarshal(entry, &n) // what has no name is not ours
-	return n.Name
+	all[i].raw = data
+	return d.set(field, all)
 }
 
 func (d document) remove(context string) error {
@@ -207,25 +209,24 @@ func (d document) remove(context string) error {
 	if err != nil {
 		return err
 	}
-	var gone clusterContext
+	var gone binding
 	used := map[string]bool{} // what the other contexts need
 	for _, e := range all {
-		var c contextEntry
-		if json.Unmarshal(e, &c) != nil {
-			continue
+		if e.Name == context {
+			gone = e.Context
+		} else {
+			used[clusters+e.Context.Cluster], used[users+e.Context.User] = true, true
 		}
-		if c.Name == context {
-			gone = c.Context
-			continue
-		}
-		used[clusters+c.Context.Cluster], used[users+c.Context.User] = true, true
 	}
-	drop := map[string]string{contexts: context, clusters: gone.Cluster, users: gone.User}
-	for field, name := range drop {
+	for field, name := range map[string]string{contexts: context, clusters: gone.Cluster, users: gone.User} {
 		if name == "" || used[field+name] {
 			continue
 		}
-		if err := d.drop(field, name); err != nil {
+		all, err := d.list(field)
+		if err == nil && all != nil {
+			err = d.set(field, slices.DeleteFunc(all, func(e item) bool { return e.Name == name }))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -233,18 +234,4 @@ func (d document) remove(context string) error {
 		return d.set(current, "")
 	}
 	return nil
-}
-
-func (d document) drop(field, name string) error {
-	all, err := d.list(field)
-	if err != nil || all == nil {
-		return err
-	}
-	kept := []json.RawMessage{}
-	for _, e := range all {
-		if nameOf(e) != name {
-			kept = append(kept, e)
-		}
-	}
-	return d.set(field, kept)
 }
