@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -80,4 +82,101 @@ func teardownRouter(c Config) error {
 		table = errors.Join(table, os.WriteFile(forwarding, []byte("0"), 0o644))
 	}
 	return errors.Join(address, route, table)
+}
+
+// wasOffChain is an empty chain: that it is there remembers that forwarding was off before we came, for as long as the table lives.
+const wasOffChain = "forwarding_was_off"
+
+// writeTable replaces the node's table in one transaction:
+//
+//	chain masquerade { type nat hook postrouting priority srcnat; ip saddr <pods here> ip daddr != <all pods> masquerade }
+//	chain output     { type filter hook output  priority filter;  ip daddr <services> reject }
+//	chain forward    { type filter hook forward priority filter;  ip daddr <services> reject }
+//
+// What has an endpoint was rewritten to it before these see it; so no packet to a Service's address ever leaves the machine.
+func writeTable(c Config, forwardingWasOff bool) error {
+	conn, table, wasOff, err := emptied(c)
+	if err != nil {
+		return err
+	}
+	conn.AddTable(table)
+	if wasOff || forwardingWasOff {
+		conn.AddChain(&nftables.Chain{Name: wasOffChain, Table: table})
+	}
+	if c.PodCIDR.IsValid() {
+		chain := conn.AddChain(&nftables.Chain{Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT,
+			Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(
+			address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})})
+	}
+	if c.ServiceCIDR.IsValid() {
+		for name, hook := range map[string]*nftables.ChainHook{"output": nftables.ChainHookOutput, "forward": nftables.ChainHookForward} {
+			chain := conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter,
+				Hooknum: hook, Priority: nftables.ChainPriorityFilter})
+			for _, reject := range rejects() {
+				conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(
+					address(destination, expr.CmpOpEq, c.ServiceCIDR), reject)})
+			}
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("write nft table %s (does the kernel have nf_tables?): %w", table.Name, err)
+	}
+	return nil
+}
+
+// Offsets in the IPv4 header.
+const (
+	source      = 12
+	destination = 16
+)
+
+// address matches one against a prefix.
+func address(offset uint32, op expr.CmpOp, p netip.Prefix) []expr.Any {
+	if !p.IsValid() {
+		return nil
+	}
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: net.CIDRMask(p.Bits(), 32), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: op, Register: 1, Data: p.Masked().Addr().AsSlice()},
+	}
+}
+
+// rejects answer at once, each protocol in its own way: TCP with a reset, anything else with "port unreachable".
+func rejects() [][]expr.Any {
+	return [][]expr.Any{
+		{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+			&expr.Reject{Type: unix.NFT_REJECT_TCP_RST},
+		},
+		{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: 3}},
+	}
+}
+
+// tableName is the node's own, which nobody else writes.
+func tableName(c Config) string { return "optimist_" + c.Cluster + "_" + c.Node }
+
+// emptied begins a transaction that deletes the table, if there is one.
+func emptied(c Config) (conn *nftables.Conn, table *nftables.Table, wasOff bool, err error) {
+	if conn, err = nftables.New(); err != nil {
+		return nil, nil, false, err
+	}
+	table = &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(c)}
+	chain, err := conn.ListChain(table, wasOffChain)
+	conn.AddTable(table) // so that the deletion finds one
+	conn.DelTable(table)
+	return conn, table, err == nil && chain != nil, nil
+}
+
+func deleteTable(c Config) (wasOff bool, err error) {
+	conn, _, wasOff, err := emptied(c)
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		return false, fmt.Errorf("delete nft table %s: %w", tableName(c), err)
+	}
+	return wasOff, nil
 }

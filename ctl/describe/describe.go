@@ -1,9 +1,16 @@
 package describe
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"optimist/internal/api"
 )
@@ -43,4 +50,54 @@ func Describe(ctx context.Context, c Cluster, k *api.Kind, o api.Object) string 
 		r = slices.Concat(r, c.events(ctx, k, o))
 	}
 	return r.String()
+}
+
+// events lists what was reported about an object, the oldest first. A Node's are found by name alone: its agent reports before it knows the uid.
+func (c Cluster) events(ctx context.Context, k *api.Kind, o api.Object) rows {
+	set := fields.Set{"involvedObject.name": o.GetName(), "involvedObject.kind": k.Name}
+	if k.Namespaced {
+		set["involvedObject.uid"] = string(o.GetUID())
+	}
+	all, err := api.Events.List(ctx, c, o.GetNamespace(), api.ListOptions{Fields: fields.SelectorFromSet(set)})
+	if err != nil {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b *corev1.Event) int {
+		return cmp.Or(last(a).Compare(last(b)), cmp.Compare(a.Name, b.Name))
+	})
+	return rows{"Events", table("Type\tReason\tAge\tFrom\tMessage", all, func(e *corev1.Event) []string {
+		from := cmp.Or(e.Source.Component, e.ReportingController)
+		if e.Source.Host != "" {
+			from += ", " + e.Source.Host
+		}
+		return []string{e.Type, e.Reason, c.eventAge(e), from, strings.TrimSpace(e.Message)}
+	})}
+}
+
+// last is when an event happened most recently, whichever of its fields says so.
+func last(e *corev1.Event) time.Time {
+	if e.Series != nil {
+		return e.Series.LastObservedTime.Time
+	}
+	return firstSet(e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
+}
+
+func firstSet(all ...time.Time) (t time.Time) {
+	for i := len(all) - 1; i >= 0; i-- {
+		if !all[i].IsZero() {
+			t = all[i]
+		}
+	}
+	return t
+}
+
+func (c Cluster) eventAge(e *corev1.Event) string {
+	count := e.Count
+	if e.Series != nil {
+		count = e.Series.Count
+	}
+	if count <= 1 {
+		return c.since(last(e))
+	}
+	return fmt.Sprintf("%s (x%d over %s)", c.since(last(e)), count, duration.HumanDuration(c.At.Sub(firstSet(e.FirstTimestamp.Time, e.EventTime.Time))))
 }

@@ -2,7 +2,7 @@
 // end its events.
 //
 //	Describe ─▶ table[kind] (pod.go, node.go, …; others.go for the rest) ─▶ rows (page.go: labels and values) ─▶ text
-//	         └▶ events.go, for every kind
+//	         └▶ events, for every kind
 //
 // A description reads through api.Service only, and a part that cannot be read (forbidden, not there) is left out rather than failing the
 // whole. Start reading at describe.go, then namespace in others.go, the shortest of the kinds.
