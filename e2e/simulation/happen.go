@@ -56,10 +56,9 @@ func (w *World) draw(from []share) {
 	}
 }
 
-var events []share
-
-func init() { // breaks a cycle: what happens may happen meanwhile
-	events = []share{
+// events are what ordinarily happens. A function, since what happens may make others happen meanwhile.
+func events() []share {
+	return []share{
 		{36, (*World).loopSteps},
 		{24, (*World).watchTells},
 		{22, (*World).nodeWorks},
@@ -78,7 +77,7 @@ func (w *World) happen() {
 		w.draw(troubles)
 		return
 	}
-	w.draw(events)
+	w.draw(events())
 }
 
 // meanwhile lets others do something while a component is between two of its calls; sometimes it stands still as a whole, and is woken much later.

@@ -24,12 +24,11 @@ import (
 
 // Options say what kind of world it is.
 type Options struct {
-	Seed    uint64
-	Steps   int  // how much happens before everything is left to come to rest; 0 = 800
-	Nodes   int  // 0 = 3
-	Odds    Odds // of misfortunes
-	Log     bool // also tell what the components themselves log
-	Verdict func(w *World) string
+	Seed  uint64
+	Steps int  // how much happens before everything is left to come to rest; 0 = 800
+	Nodes int  // 0 = 3
+	Odds  Odds // of misfortunes
+	Log   bool // also tell what the components themselves log
 }
 
 // World is a whole control plane and its nodes, driven from one goroutine in an order that follows from a seed.
