@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 
@@ -77,16 +78,9 @@ func (a *addresses) free() (netip.Addr, error) {
 // keep forgets all but these pods, and remembers their addresses.
 func (a *addresses) keep(pods map[types.UID]netip.Addr) error {
 	a.mu.Lock()
-	var gone []types.UID
-	for pod := range a.of {
-		if _, ok := pods[pod]; !ok {
-			gone = append(gone, pod)
-		}
-	}
+	maps.DeleteFunc(a.used, func(_ netip.Addr, pod types.UID) bool { _, ok := pods[pod]; return !ok })
+	maps.DeleteFunc(a.of, func(pod types.UID, _ netip.Addr) bool { _, ok := pods[pod]; return !ok })
 	a.mu.Unlock()
-	for _, pod := range gone {
-		a.release(pod)
-	}
 	for pod, address := range pods {
 		if address.IsValid() {
 			if _, err := a.take(pod, address); err != nil {

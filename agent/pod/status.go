@@ -48,7 +48,7 @@ func Status(v View, now time.Time) *corev1.PodStatus {
 		}
 	}
 	if !terminal(v.Pod) {
-		s.Phase = phase(v, parts)
+		s.Phase = phase(parts)
 		if overdue(v.Pod, now) && len(running(parts)) == 0 {
 			s.Phase, s.Reason, s.Message = corev1.PodFailed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
 		}
@@ -142,7 +142,7 @@ func fullName(pod *corev1.Pod) string {
 }
 
 // phase sums the containers up. Sidecars do not count, but the pod is not over while they run.
-func phase(v View, parts []part) corev1.PodPhase {
+func phase(parts []part) corev1.PodPhase {
 	var unbegun, alive, failed int
 	for _, p := range parts {
 		switch {
