@@ -79,16 +79,7 @@ func last(e *corev1.Event) time.Time {
 	if e.Series != nil {
 		return e.Series.LastObservedTime.Time
 	}
-	return firstSet(e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
-}
-
-func firstSet(all ...time.Time) (t time.Time) {
-	for i := len(all) - 1; i >= 0; i-- {
-		if !all[i].IsZero() {
-			t = all[i]
-		}
-	}
-	return t
+	return cmp.Or(e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
 }
 
 func (c Cluster) eventAge(e *corev1.Event) string {
@@ -99,5 +90,5 @@ func (c Cluster) eventAge(e *corev1.Event) string {
 	if count <= 1 {
 		return c.since(last(e))
 	}
-	return fmt.Sprintf("%s (x%d over %s)", c.since(last(e)), count, duration.HumanDuration(c.At.Sub(firstSet(e.FirstTimestamp.Time, e.EventTime.Time))))
+	return fmt.Sprintf("%s (x%d over %s)", c.since(last(e)), count, duration.HumanDuration(c.At.Sub(cmp.Or(e.FirstTimestamp.Time, e.EventTime.Time))))
 }

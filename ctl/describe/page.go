@@ -197,13 +197,6 @@ func oneLine(s string) string {
 	return s
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "<none>"
-	}
-	return s
-}
-
 func valueOr[T any](p *T, otherwise T) T {
 	if p == nil {
 		return otherwise

@@ -1,6 +1,7 @@
 package describe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,7 +12,7 @@ import (
 )
 
 func pod(_ context.Context, c Cluster, o *corev1.Pod) rows {
-	node := orNone(o.Spec.NodeName)
+	node := cmp.Or(o.Spec.NodeName, "<none>")
 	if o.Spec.NodeName != "" {
 		node += "/" + o.Status.HostIP
 	}
@@ -32,7 +33,7 @@ func pod(_ context.Context, c Cluster, o *corev1.Pod) rows {
 			"IPs", each(o.Status.PodIPs, func(ip corev1.PodIP) rows { return rows{"IP", ip.IP} }), "Controlled By?", controller(o),
 			"Init Containers?", containers(o.Spec.InitContainers, o.Status.InitContainerStatuses),
 			"Containers?", containers(o.Spec.Containers, o.Status.ContainerStatuses), "Conditions?", conditions,
-			"Volumes", volumes(o.Spec.Volumes), "QoS Class", orNone(string(o.Status.QOSClass))},
+			"Volumes", volumes(o.Spec.Volumes), "QoS Class", cmp.Or(string(o.Status.QOSClass), "<none>")},
 		placement(o.Spec, ","))
 }
 
@@ -46,7 +47,7 @@ func controller(o metav1.Object) string {
 // placement tells which nodes a pod may run on.
 func placement(s corev1.PodSpec, between string) rows {
 	byKey := slices.SortedStableFunc(slices.Values(s.Tolerations), func(a, b corev1.Toleration) int { return strings.Compare(a.Key, b.Key) })
-	return rows{"Node-Selectors", orNone(strings.Join(pairs(s.NodeSelector, "="), between)), "Tolerations", beside(texts(byKey, toleration))}
+	return rows{"Node-Selectors", cmp.Or(strings.Join(pairs(s.NodeSelector, "="), between), "<none>"), "Tolerations", beside(texts(byKey, toleration))}
 }
 
 func toleration(t corev1.Toleration) string {
