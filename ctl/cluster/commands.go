@@ -17,6 +17,12 @@ func Commands(simulate Simulate, controllers []string) []*cobra.Command {
 	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), partCommand(), superviseCommand(simulate)}
 }
 
+// command is one for the cluster that --name says.
+func command(use, short string) (*cobra.Command, *string) {
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
+	return cmd, nameFlag(cmd)
+}
+
 func nameFlag(cmd *cobra.Command) *string {
 	name := cmd.Flags().String("name", DefaultName, "the cluster's name")
 	_ = cmd.RegisterFlagCompletionFunc("name", func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
@@ -38,15 +44,10 @@ func kubeconfigOf(cmd *cobra.Command) string {
 
 func upCommand(controllers []string) *cobra.Command {
 	var w Wish
-	cmd := &cobra.Command{
-		Use:   "up",
-		Short: "Start a cluster on this machine and wait until it is ready",
-		Example: `  sudo ctl up                      real containers
+	cmd, name := command("up", "Start a cluster on this machine and wait until it is ready")
+	cmd.Example = `  sudo ctl up                      real containers
   ctl up --sim --nodes 3           simulated ones: no root, any system
-  sudo ctl up --name second        beside the first`,
-		Args: cobra.NoArgs,
-	}
-	name := nameFlag(cmd)
+  sudo ctl up --name second        beside the first`
 	cmd.Flags().BoolVar(&w.Sim, "sim", false, "simulate the containers: everything in one process, without root")
 	cmd.Flags().IntVar(&w.Nodes, "nodes", 1, "how many nodes (more than one needs --sim)")
 	cmd.Flags().IntVar(&w.Port, "port", 0, "the API server's port on 127.0.0.1 (default the first free one from 6443)")
@@ -67,8 +68,7 @@ func upCommand(controllers []string) *cobra.Command {
 }
 
 func startCommand(controllers []string) *cobra.Command {
-	cmd := &cobra.Command{Use: "start", Short: "Start a stopped cluster, or adopt one whose supervisor died", Args: cobra.NoArgs}
-	name := nameFlag(cmd)
+	cmd, name := command("start", "Start a stopped cluster, or adopt one whose supervisor died")
 	wait := cmd.Flags().Duration("wait", time.Minute, "how long to wait until it is ready")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return Start(cmd.Context(), Wish{Name: *name, Kubeconfig: kubeconfigOf(cmd), Wait: *wait, controllers: controllers}, cmd.OutOrStdout())
@@ -77,15 +77,13 @@ func startCommand(controllers []string) *cobra.Command {
 }
 
 func stopCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "stop", Short: "Stop a cluster and keep all of its data", Args: cobra.NoArgs}
-	name := nameFlag(cmd)
+	cmd, name := command("stop", "Stop a cluster and keep all of its data")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return Stop(*name, cmd.OutOrStdout()) }
 	return cmd
 }
 
 func downCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "down", Short: "Remove a cluster and everything that belongs to it", Args: cobra.NoArgs}
-	name := nameFlag(cmd)
+	cmd, name := command("down", "Remove a cluster and everything that belongs to it")
 	yes := cmd.Flags().BoolP("yes", "y", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !*yes && !confirm(fmt.Sprintf("Remove cluster %q with all its objects, containers and data?", *name), cmd.InOrStdin(), cmd.ErrOrStderr()) {
@@ -98,8 +96,8 @@ func downCommand() *cobra.Command {
 
 // superviseCommand is what up and start leave running.
 func superviseCommand(simulate Simulate) *cobra.Command {
-	cmd := &cobra.Command{Use: "supervise", Short: "Watch over a cluster's processes (started by up and start)", Args: cobra.NoArgs, Hidden: true}
-	name := nameFlag(cmd)
+	cmd, name := command("supervise", "Watch over a cluster's processes (started by up and start)")
+	cmd.Hidden = true
 	cmd.RunE = func(*cobra.Command, []string) error {
 		c, err := Load(*name)
 		if err != nil {

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -60,11 +59,7 @@ func (c Config) supervise(log *slog.Logger) error {
 func awaitPort(ctx context.Context, addr string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	for ctx.Err() == nil {
-		if c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr); err == nil {
-			c.Close()
-			return
-		}
+	for ctx.Err() == nil && !accepts("tcp", addr) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }

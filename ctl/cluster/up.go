@@ -123,7 +123,7 @@ func (w Wish) tellIgnored(c Config, out io.Writer) {
 	}{
 		{w.Sim, !c.Sim, "--sim", "it has real containers"},
 		{w.Nodes > 1, w.Nodes != len(c.Nodes), "--nodes", strconv.Itoa(len(c.Nodes))},
-		{w.Port != 0, w.Port != 0 && c.Listen != w.address(w.Port), "--port", c.Listen},
+		{w.Port != 0, c.Listen != w.address(w.Port), "--port", c.Listen},
 		{w.ClusterCIDR != "", w.ClusterCIDR != c.ClusterCIDR.String(), "--cluster-cidr", c.ClusterCIDR.String()},
 		{w.ServiceCIDR != "", w.ServiceCIDR != c.ServiceCIDR.String(), "--service-cidr", c.ServiceCIDR.String()},
 	} {

@@ -117,25 +117,20 @@ func find(path string, recursive bool) ([]string, error) {
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
-	files, err := inFolder(path, recursive)
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("error reading [%s]: recognized file extensions are [.json .yaml .yml]", path)
-	}
-	return files, err
-}
-
-func inFolder(folder string, recursive bool) ([]string, error) {
 	var files []string
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != folder && !recursive:
+		case entry.IsDir() && at != path && !recursive:
 			return filepath.SkipDir
-		case !entry.IsDir() && slices.Contains(extensions, strings.ToLower(filepath.Ext(path))):
-			files = append(files, path)
+		case !entry.IsDir() && slices.Contains(extensions, strings.ToLower(filepath.Ext(at))):
+			files = append(files, at)
 		}
 		return nil
 	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("error reading [%s]: recognized file extensions are [.json .yaml .yml]", path)
+	}
 	return files, err
 }
