@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"optimist/internal/pki"
 )
 
 func TestNames(t *testing.T) {
@@ -98,7 +100,7 @@ func TestClusterFiles(t *testing.T) {
 		if err := os.MkdirAll(c.path("agent-n7"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := writeFile(c.path("cluster.json"), []byte(row.file)); err != nil {
+		if err := pki.WriteFile(c.path("cluster.json"), []byte(row.file)); err != nil {
 			t.Fatal(err)
 		}
 		c, err := c.read()
@@ -149,7 +151,7 @@ func TestFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if err := writeFile(c.logFile("apiserver"), []byte("first\napiserver: the file is broken\n")); err != nil {
+	if err := pki.WriteFile(c.logFile("apiserver"), []byte("first\napiserver: the file is broken\n")); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
@@ -163,7 +165,7 @@ func TestFailure(t *testing.T) {
 		{"it died in an earlier life", `{"apiserver":{"Deaths":9,"How":"exit status 1","Supervisor":1}}`, ""},
 		{"it dies again and again", `{"apiserver":{"Deaths":3,"How":"exit status 1","Supervisor":PID}}`, "apiserver cannot run (exit status 1)"},
 	} {
-		if err := writeFile(c.path("processes.json"), []byte(strings.ReplaceAll(row.file, "PID", strconv.Itoa(os.Getpid())))); err != nil {
+		if err := pki.WriteFile(c.path("processes.json"), []byte(strings.ReplaceAll(row.file, "PID", strconv.Itoa(os.Getpid())))); err != nil {
 			t.Fatal(err)
 		}
 		err := c.failure("apiserver")

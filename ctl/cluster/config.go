@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"optimist/internal/pki"
 )
 
 // DefaultName is the cluster that commands mean when --name is not given.
@@ -152,7 +154,7 @@ func (c Config) save() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.path("cluster.json"), append(data, '\n'))
+	return pki.WriteFile(c.path("cluster.json"), append(data, '\n'))
 }
 
 func (c Config) path(elem ...string) string {
@@ -179,13 +181,4 @@ func (c Config) mkdirs() error {
 		}
 	}
 	return nil
-}
-
-// writeFile replaces a file at once or not at all.
-func writeFile(path string, data []byte) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"optimist/internal/pki"
 )
 
 // process is one program of a cluster, as the supervisor starts it.
@@ -79,7 +81,7 @@ func (c Config) noteRunning(all map[string]running) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.path("processes.json"), data)
+	return pki.WriteFile(c.path("processes.json"), data)
 }
 
 // hopeless is how often in a row a program may die before those who wait for it give up.

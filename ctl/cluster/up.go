@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"optimist/internal/pki"
 	"optimist/internal/port"
 )
 
@@ -206,7 +207,7 @@ func (c Config) create() error {
 	}
 	if !c.Sim {
 		dir := c.path("containerd")
-		if err := errors.Join(os.MkdirAll(dir, 0o700), writeFile(filepath.Join(dir, "config.toml"), []byte(c.containerdConfig()))); err != nil {
+		if err := errors.Join(os.MkdirAll(dir, 0o700), pki.WriteFile(filepath.Join(dir, "config.toml"), []byte(c.containerdConfig()))); err != nil {
 			return err
 		}
 	}

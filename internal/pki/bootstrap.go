@@ -95,7 +95,7 @@ func (o Bootstrap) kubeconfig(path string, ca *CA, s Subject) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, data)
+	return WriteFile(path, data)
 }
 
 // fits reports whether a kubeconfig of ours needs no change. One that cannot be read does.

@@ -150,13 +150,13 @@ func encodeCert(der []byte) []byte {
 
 // writePair syncs the folder after each: a certificate that survives a loss of power has its key, and what it signs has it.
 func writePair(crt, key string, certPEM, keyPEM []byte) error {
-	if err := writeFile(key, keyPEM); err != nil {
+	if err := WriteFile(key, keyPEM); err != nil {
 		return err
 	}
 	if err := syncFolder(filepath.Dir(key)); err != nil {
 		return err
 	}
-	if err := writeFile(crt, certPEM); err != nil {
+	if err := WriteFile(crt, certPEM); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(crt))
@@ -174,8 +174,9 @@ func syncFolder(dir string) error {
 	return err
 }
 
-// writeFile replaces a file as a whole, readable by its owner only: whoever reads it meanwhile sees the old one or the new one.
-func writeFile(path string, data []byte) error {
+// WriteFile replaces a file as a whole, readable by its owner only: whoever reads it meanwhile, or after a loss of power, sees the old one or the
+// new one.
+func WriteFile(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
 	if err != nil {
 		return err

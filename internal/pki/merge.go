@@ -118,7 +118,7 @@ func edit(path string, change func(document) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return writeFile(path, after)
+	return WriteFile(path, after)
 }
 
 func editBytes(data []byte, change func(document) error) ([]byte, error) {
