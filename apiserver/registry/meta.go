@@ -60,31 +60,23 @@ func (k *resource) begin(o api.Object) {
 	if base := o.GetGenerateName(); o.GetName() == "" && base != "" {
 		o.SetName(base[:min(len(base), maxBase)] + rand.String(5))
 	}
-	o.SetUID(uuid.NewUUID())
-	o.SetCreationTimestamp(metav1.Now().Rfc3339Copy())
-	o.SetDeletionTimestamp(nil)
-	o.SetDeletionGracePeriodSeconds(nil)
-	o.SetSelfLink("")
-	o.SetManagedFields(nil)
-	o.SetGeneration(0)
+	keepSystemMeta(o, &metav1.ObjectMeta{Name: o.GetName(), Namespace: o.GetNamespace(), GenerateName: o.GetGenerateName(),
+		UID: uuid.NewUUID(), CreationTimestamp: metav1.Now().Rfc3339Copy()})
 	if k.counted() {
 		o.SetGeneration(1)
 	}
 }
 
-// keepSystemMeta restores what a body may not change.
-func keepSystemMeta(o, old api.Object) {
-	o.SetName(old.GetName())
-	o.SetNamespace(old.GetNamespace())
-	o.SetGenerateName(old.GetGenerateName())
-	o.SetUID(old.GetUID())
-	o.SetResourceVersion(old.GetResourceVersion())
-	o.SetCreationTimestamp(old.GetCreationTimestamp())
-	o.SetDeletionTimestamp(old.GetDeletionTimestamp())
-	o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
-	o.SetGeneration(old.GetGeneration())
-	o.SetSelfLink("")
-	o.SetManagedFields(nil)
+// keepSystemMeta takes from a body what its author may write, and the rest from what the system knows.
+func keepSystemMeta(o api.Object, known *metav1.ObjectMeta) {
+	body, kept := metaOf(o), *known
+	kept.Labels, kept.Annotations, kept.OwnerReferences, kept.Finalizers = body.Labels, body.Annotations, body.OwnerReferences, body.Finalizers
+	kept.SelfLink, kept.ManagedFields = "", nil
+	*body = kept
+}
+
+func metaOf(o api.Object) *metav1.ObjectMeta {
+	return o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta)
 }
 
 func (k *resource) checkMeta(o, old api.Object) field.ErrorList {

@@ -136,8 +136,7 @@ func (r *Registry) commitSweep(ctx context.Context, k *resource, txn store.Txn) 
 	ctx = api.WithUser(ctx, api.User{Name: api.UserAPIServer})
 	txn.Note = note(ctx, api.Request{Target: api.Target{Kind: k.Kind}, Verb: api.VerbDeleteCollection}, "")
 	_, err := r.store.Commit(ctx, txn)
-	var conflict *store.Conflict
-	if errors.As(err, &conflict) {
+	if _, meanwhile := errors.AsType[*store.Conflict](err); meanwhile {
 		return nil
 	}
 	return err

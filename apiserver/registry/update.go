@@ -118,7 +118,7 @@ func (k *resource) putAllButStatus(body, o api.Object) error {
 	}
 	old := clone(o)
 	reflect.ValueOf(o).Elem().Set(reflect.ValueOf(body).Elem())
-	keepSystemMeta(o, old)
+	keepSystemMeta(o, metaOf(old))
 	keepFinalizers(o, old)
 	return nil
 }

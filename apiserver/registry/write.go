@@ -79,8 +79,8 @@ func (w *write) retry(ctx context.Context, attempt func(context.Context) (api.Re
 	for range maxAttempts {
 		w.warnings = found
 		res, err := attempt(ctx)
-		var conflict *store.Conflict
-		if !errors.As(err, &conflict) {
+		conflict, ok := errors.AsType[*store.Conflict](err)
+		if !ok {
 			res.Warnings = w.warnings
 			return res, storeError(err)
 		}
@@ -254,8 +254,7 @@ func (w *write) insert(ctx context.Context, p Sub, o api.Object) (api.Result, er
 		return api.Result{}, internalError(err)
 	}
 	res, err := w.commit(ctx, o, store.Guard{Key: key}, payload, txn)
-	var conflict *store.Conflict
-	if errors.As(err, &conflict) && conflict.Key == key && !generated {
+	if conflict, ok := errors.AsType[*store.Conflict](err); ok && conflict.Key == key && !generated {
 		return api.Result{}, w.AlreadyExists(o.GetName())
 	}
 	return res, err

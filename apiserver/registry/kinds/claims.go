@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -104,11 +105,7 @@ type ledger struct {
 
 // newLedger is for the write that makes one state of an object of another; held is what the former holds.
 func newLedger(s store.Store, before, after api.Object, held ...string) *ledger {
-	either := after
-	if after == nil {
-		either = before
-	}
-	l := &ledger{store: s, holder: api.KeyOf(either).String(), held: map[string]bool{}, wanted: map[string]bool{}}
+	l := &ledger{store: s, holder: api.KeyOf(cmp.Or(after, before)).String(), held: map[string]bool{}, wanted: map[string]bool{}}
 	for _, key := range held {
 		l.held[key] = true
 	}

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
@@ -26,13 +27,9 @@ func namespaceRules() registry.Rules {
 // defaultNamespace gives each namespace its name as a label, so that selectors can pick it.
 func defaultNamespace(n *corev1.Namespace) {
 	fill(&n.Status.Phase, corev1.NamespaceActive)
-	if n.Name == "" {
-		return
+	if n.Name != "" {
+		metav1.SetMetaDataLabel(&n.ObjectMeta, corev1.LabelMetadataName, n.Name)
 	}
-	if n.Labels == nil {
-		n.Labels = map[string]string{}
-	}
-	n.Labels[corev1.LabelMetadataName] = n.Name
 }
 
 // prepareNamespace: what holds a namespace (spec.finalizers) and how it ends is the registry's own matter.

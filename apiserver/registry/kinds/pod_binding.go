@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,10 +29,9 @@ func bind(body, o api.Object) error {
 		return api.PodKind.Conflict(p.Name, err)
 	}
 	p.Spec.NodeName = b.Target.Name
-	if p.Annotations == nil && len(b.Annotations) > 0 {
-		p.Annotations = map[string]string{}
+	for name, text := range b.Annotations {
+		metav1.SetMetaDataAnnotation(&p.ObjectMeta, name, text)
 	}
-	maps.Copy(p.Annotations, b.Annotations)
 	p.Status.NominatedNodeName = ""
 	setScheduled(&p.Status)
 	return nil

@@ -48,10 +48,8 @@ var podChecks = []rule{
 	fields[corev1.PodStatus]("podIPs", distinct("", func(ip corev1.PodIP) string { return ip.IP })),
 
 	fields[corev1.PodOS]("name", oneOf(corev1.Linux, corev1.Windows)),
-	fields[corev1.PodDNSConfig]("nameservers", atMost(3)),
-	fields[corev1.PodDNSConfig]("searches", atMost(32)),
-	fields[corev1.PodDNSConfig]("nameservers", every(ip)),
-	fields[corev1.PodDNSConfig]("searches", every(some(func(at *field.Path, s string) field.ErrorList {
+	fields[corev1.PodDNSConfig]("nameservers", atMost(3), every(ip)),
+	fields[corev1.PodDNSConfig]("searches", atMost(32), every(some(func(at *field.Path, s string) field.ErrorList {
 		s = strings.TrimSuffix(s, ".")
 		return invalid(at, s, validation.IsDNS1123SubdomainWithUnderscore(orElse(s, "root")))
 	}))),

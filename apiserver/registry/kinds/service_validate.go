@@ -14,8 +14,7 @@ import (
 var serviceChecks = []rule{
 	fields[corev1.ServiceSpec]("type", oneOf(corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName)),
 	fields[corev1.ServiceSpec]("selector", labelSet),
-	fields[corev1.ServiceSpec]("externalIPs", every(ip)),
-	fields[corev1.ServiceSpec]("externalIPs", every(some(reachable))),
+	fields[corev1.ServiceSpec]("externalIPs", every(ip), every(some(reachable))),
 	fields[corev1.ServiceSpec]("sessionAffinity", oneOf(corev1.ServiceAffinityClientIP, corev1.ServiceAffinityNone)),
 	fields[corev1.ServiceSpec]("ipFamilyPolicy", oneOf(corev1.IPFamilyPolicySingleStack, corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack)),
 	fields[corev1.ServiceSpec]("internalTrafficPolicy", oneOf(corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)),

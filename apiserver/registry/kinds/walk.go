@@ -25,17 +25,17 @@ func each[T any](find func(at *field.Path, x *T) field.ErrorList) rule {
 }
 
 // fields makes a rule about fields of a T, by their JSON names. What is a nil pointer is not there, and not checked.
-func fields[T any](names string, c check) rule {
+func fields[T any](names string, cs ...check) rule {
 	return about[T](names, func(v reflect.Value) reflect.Value {
 		if v.Kind() == reflect.Pointer {
 			return v.Elem()
 		}
 		return v
-	}, c)
+	}, cs...)
 }
 
 // about makes a rule about what is found of fields of a T, and is a value.
-func about[T any](names string, find func(reflect.Value) reflect.Value, c check) rule {
+func about[T any](names string, find func(reflect.Value) reflect.Value, cs ...check) rule {
 	t := reflect.TypeFor[T]()
 	all := strings.Fields(names)
 	indices := make([][]int, len(all))
@@ -45,7 +45,9 @@ func about[T any](names string, find func(reflect.Value) reflect.Value, c check)
 	return rule{t, func(at *field.Path, v reflect.Value) (found field.ErrorList) {
 		for i, name := range all {
 			if f := find(v.FieldByIndex(indices[i])); f.IsValid() {
-				found = append(found, c(at.Child(name), f)...)
+				for _, c := range cs {
+					found = append(found, c(at.Child(name), f)...)
+				}
 			}
 		}
 		return found
