@@ -95,7 +95,7 @@ func Controllers() ([]string, error) {
 
 // Service is access as an administrator.
 func (c *Cluster) Service() api.Service {
-	return linked{c.server, api.User{Name: "kubernetes-admin", Groups: []string{api.GroupMasters}}, newLink()}
+	return newLinked(c.server, api.User{Name: "kubernetes-admin", Groups: []string{api.GroupMasters}}, newLink())
 }
 
 // Names are the parts, in the order in which they start. Further copies are called scheduler/2, controllers/2 …
@@ -131,7 +131,7 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 	}
 	log, ring := c.cfg.console(name)
 	as := func(user string, groups ...string) api.Service {
-		return linked{c.server, api.User{Name: user, Groups: groups}, link}
+		return newLinked(c.server, api.User{Name: user, Groups: groups}, link)
 	}
 	switch kind, _, _ := strings.Cut(name, "/"); kind {
 	case "apiserver":

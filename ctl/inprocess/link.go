@@ -50,9 +50,19 @@ func (l *link) state() (context.Context, error) {
 
 // linked is the API server as a user reaches it through a link. Calls that have begun are answered; watches end with the link, or the server.
 type linked struct {
-	server *servers
-	user   api.User
-	link   *link
+	api.Via // all but Watch
+	server  *servers
+	user    api.User
+	link    *link
+}
+
+func newLinked(server *servers, user api.User, link *link) api.Service {
+	s := linked{server: server, user: user, link: link}
+	s.Via = func(ctx context.Context) (context.Context, api.Service, error) {
+		svc, _, err := s.reach()
+		return ctx, svc, err
+	}
+	return s
 }
 
 // reach returns the way to the API server, and what ends when the way does.
@@ -66,46 +76,6 @@ func (s linked) reach() (svc api.Service, ends []context.Context, err error) {
 		return nil, nil, err
 	}
 	return server.Service(s.user), []context.Context{up, server.life}, nil
-}
-
-func (s linked) Get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
-	svc, _, err := s.reach()
-	if err != nil {
-		return api.Result{}, err
-	}
-	return svc.Get(ctx, t, o)
-}
-
-func (s linked) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
-	svc, _, err := s.reach()
-	if err != nil {
-		return api.List{}, err
-	}
-	return svc.List(ctx, t, o)
-}
-
-func (s linked) Write(ctx context.Context, r api.Request) (api.Result, error) {
-	svc, _, err := s.reach()
-	if err != nil {
-		return api.Result{}, err
-	}
-	return svc.Write(ctx, r)
-}
-
-func (s linked) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	svc, _, err := s.reach()
-	if err != nil {
-		return nil, err
-	}
-	return svc.Connect(ctx, t, params)
-}
-
-func (s linked) Now(ctx context.Context) (api.Revision, error) {
-	svc, _, err := s.reach()
-	if err != nil {
-		return 0, err
-	}
-	return svc.Now(ctx)
 }
 
 func (s linked) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
