@@ -23,8 +23,6 @@ type watcher struct {
 	err     error          // why it was dropped
 }
 
-func newWatcher(p picked) *watcher { return &watcher{picked: p, wake: make(chan struct{}, 1)} }
-
 // offer queues the changes of a revision, all at once: who is told half of it, and then comes back after it, would miss the rest.
 func (w *watcher) offer(all []*change) {
 	w.mu.Lock()
@@ -100,7 +98,7 @@ func (c *cache) open(p picked, after store.Revision, initial bool) (opening, boo
 	if !c.filled {
 		return opening{}, false
 	}
-	o := opening{watcher: newWatcher(p), revision: c.revision}
+	o := opening{watcher: &watcher{picked: p, wake: make(chan struct{}, 1)}, revision: c.revision}
 	switch {
 	case initial:
 		o.initial = c.pick(p)

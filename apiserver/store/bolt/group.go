@@ -21,10 +21,6 @@ type group struct {
 	published bool
 }
 
-func newGroup(index map[string]store.Entry, now store.Revision) *group {
-	return &group{index: index, now: now, over: map[string]store.Entry{}}
-}
-
 // plan decides every transaction in order, each as if those before it had happened.
 func (g *group) plan(waiting []*pending, data *bbolt.Cursor) error {
 	for _, p := range waiting {

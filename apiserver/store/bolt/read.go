@@ -173,12 +173,7 @@ func replay(data *bbolt.Cursor, rev store.Revision, record []byte) (store.Batch,
 	return b, err
 }
 
-func noteOf(b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	return bytes.Clone(b)
-}
+func noteOf(b []byte) []byte { return append([]byte(nil), b...) } // nil, too, for an empty one
 
 // changeAt compares the version that a revision wrote with the one before.
 func changeAt(data *bbolt.Cursor, key string, rev store.Revision) (store.Change, error) {

@@ -125,7 +125,7 @@ func (db *DB) unwritable(cause error) error {
 
 func (db *DB) writeGroup(waiting []*pending) (*group, error) {
 	now, err := db.timeline.Resolve(0)
-	g := newGroup(db.index, now)
+	g := &group{index: db.index, now: now, over: map[string]store.Entry{}}
 	if err != nil {
 		return g, err
 	}
