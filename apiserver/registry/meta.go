@@ -67,11 +67,10 @@ func (k *resource) begin(o api.Object) {
 	}
 }
 
-// keepSystemMeta takes from a body what its author may write, and the rest from what the system knows.
+// keepSystemMeta takes from a body what its author may write, and the rest from what the system knows (which has no managedFields).
 func keepSystemMeta(o api.Object, known *metav1.ObjectMeta) {
 	body, kept := metaOf(o), *known
 	kept.Labels, kept.Annotations, kept.OwnerReferences, kept.Finalizers = body.Labels, body.Annotations, body.OwnerReferences, body.Finalizers
-	kept.SelfLink, kept.ManagedFields = "", nil
 	*body = kept
 }
 
