@@ -107,14 +107,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.keeper.Register(ctx); err != nil {
 		return nil
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.set.Run(ctx) })
-	group.Go(func() error { return a.events.Run(ctx) })
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.set.Run(running) })
+	group.Go(func() error { return a.events.Run(running) })
 	group.Go(func() error {
-		if err := a.start(ctx, group); err != nil {
+		if err := a.start(running, group); err != nil {
 			return err
 		}
-		return a.listen(ctx)
+		return a.listen(running)
 	})
 	return ignoreEnd(ctx, group.Wait())
 }
