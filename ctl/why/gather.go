@@ -210,12 +210,12 @@ func (g *gathering) images(ctx context.Context, p *corev1.Pod) {
 	}
 	g.asked["images"] = true
 	text, err := g.ask(ctx, "node/"+p.Spec.NodeName, api.Target{Kind: api.NodeKind, Key: api.Key{Name: p.Spec.NodeName}, Sub: "images"}, url.Values{"stdout": {"true"}})
-	var all []struct{ Name string }
+	var all []struct{ Tags []string }
 	if err != nil || json.Unmarshal(text, &all) != nil {
 		return
 	}
 	for _, image := range all {
-		g.Images = append(g.Images, image.Name)
+		g.Images = append(g.Images, image.Tags...)
 	}
 }
 
