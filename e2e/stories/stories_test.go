@@ -121,7 +121,7 @@ func (s *story) cluster(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	}
 	for _, node := range nodes {
-		s.expect(ts, false, []string{"node/" + node.Name, "Ready=True"})
+		s.expect(ts, false, []string{"node/" + node.Name, "Ready=True", "taints="}) // else the first pods would all go to the first nodes
 	}
 }
 
