@@ -189,12 +189,16 @@ func (w *World) notRunning() string {
 	return ""
 }
 
+// leftOver is a sandbox whose Pod is gone, on a node that could know it.
 func (w *World) leftOver() string {
 	bound := map[types.UID]string{}
 	for _, p := range all(w.history, api.Pods) {
 		bound[p.UID] = p.Spec.NodeName
 	}
 	for _, m := range w.machines {
+		if m.life.cut {
+			continue
+		}
 		boxes, _ := m.runtime.State(m.life.ctx)
 		for _, b := range boxes {
 			if bound[b.Pod] != m.name {
