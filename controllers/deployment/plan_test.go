@@ -320,3 +320,18 @@ func TestNothingGrowsWhileItIsNotKnownWhatExists(t *testing.T) {
 		t.Errorf("it should grow into the room for one: %q", got)
 	}
 }
+
+// Nor does Recreate go on while an old ReplicaSet may be making Pods for what it was asked for before. (Seeds 1657 and 5161 of the simulation.)
+func TestRecreateWaitsUntilTheOldReplicaSetsKnowTheirEnd(t *testing.T) {
+	d := deploy(t, 2, "recreate", "")
+	old := set(d, 1, size{0, 0})
+	old.Generation, old.Status.ObservedGeneration = 3, 2
+	v := view{deployment: d, taken: nobody, sets: []*appsv1.ReplicaSet{old}}
+	if steps, _ := plan(v, start); strings.Contains(sizes(v, steps), "create") {
+		t.Errorf("the new ReplicaSet comes too early: %s", sizes(v, steps))
+	}
+	old.Status.ObservedGeneration = 3
+	if steps, _ := plan(v, start); sizes(v, steps) != "create 2" {
+		t.Errorf("the new ReplicaSet should come: %q", sizes(v, steps))
+	}
+}

@@ -10,8 +10,11 @@ func (r rollout) recreates() bool {
 	return r.deployment.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType
 }
 
-// oldRemain reports whether a Pod of an old template is asked for or has not ended yet.
+// oldRemain reports whether a Pod of an old template is asked for or has not ended yet, or may just be being made.
 func (r rollout) oldRemain() bool {
+	if unobserved(r.old) != "" {
+		return true
+	}
 	for _, set := range r.old {
 		if *set.Spec.Replicas > 0 || r.pods[set.Name] > 0 {
 			return true
