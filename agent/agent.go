@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -42,22 +44,25 @@ type Config struct {
 	Cluster     string
 	ClusterCIDR netip.Prefix
 	ServiceCIDR netip.Prefix
+	Wired       bool          // the node has a real network: it knows the other nodes, Services and their endpoints
 	Console     *console.Ring // the agent's own log; may be nil
 	Log         *slog.Logger
 }
 
 // Agent runs one node.
 type Agent struct {
-	config Config
-	set    *informer.Set
-	pods   *pods
-	nodes  informer.Reader[*corev1.Node]
-	cache  informer.Reader[*corev1.Pod]
-	keeper *node.Keeper
-	events *event.Recorder
-	server *server.Server
-	news   chan struct{} // capacity 1: the Node has changed
-	cidr   netip.Prefix  // that the network is set up for; start's, then rewire's
+	config   Config
+	set      *informer.Set
+	pods     *pods
+	nodes    informer.Reader[*corev1.Node] // its own; if Wired, all
+	cache    informer.Reader[*corev1.Pod]
+	services informer.Reader[*corev1.Service]            // nil unless Wired
+	slices   informer.Reader[*discoveryv1.EndpointSlice] // nil unless Wired
+	keeper   *node.Keeper
+	events   *event.Recorder
+	server   *server.Server
+	news     chan struct{} // capacity 1: the Node has changed
+	cidr     netip.Prefix  // that the network is set up for; start's, then rewire's
 }
 
 // New binds the parts; Run starts them.
@@ -75,7 +80,15 @@ func New(c Config) *Agent {
 	set.Log = c.Log
 	service := set.Over(c.Service)
 	a := &Agent{config: c, set: set, news: make(chan struct{}, 1)}
-	a.nodes = informer.Watch(set, api.Nodes, informer.Options[*corev1.Node]{Fields: fields.OneTermEqualSelector("metadata.name", c.Node)})
+	var seen informer.Options[*corev1.Node]
+	if !c.Wired {
+		seen.Fields = fields.OneTermEqualSelector("metadata.name", c.Node)
+	}
+	a.nodes = informer.Watch(set, api.Nodes, seen)
+	if c.Wired {
+		a.services = informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})
+		a.slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{})
+	}
 	a.cache = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", c.Node)})
 	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
 	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Labels: c.Labels,
@@ -87,7 +100,10 @@ func New(c Config) *Agent {
 	}}
 	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
 	set.Listen(api.PodKind, a.pods.changed)
-	set.Listen(api.NodeKind, func(informer.Change) {
+	set.Listen(api.NodeKind, func(n informer.Change) {
+		if cmp.Or(n.After, n.Before).GetName() != c.Node {
+			return
+		}
 		a.keeper.Wake()
 		select {
 		case a.news <- struct{}{}:

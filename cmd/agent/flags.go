@@ -68,7 +68,7 @@ func (f *flags) config(name string) (agent.Config, error) {
 		if f.nodes > 1 {
 			return c, errors.New("--nodes works only with --runtime sim: real nodes are one process each")
 		}
-		c.Root = f.root
+		c.Root, c.Wired = f.root, true
 		c.Runtime, c.Network, err = f.real(name)
 	default:
 		err = fmt.Errorf("--runtime %q: must be containerd or sim", f.runtime)
