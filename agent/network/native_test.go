@@ -58,6 +58,9 @@ func namespace(t *testing.T) (path string) {
 	return fmt.Sprintf("/proc/self/fd/%d", file.Fd())
 }
 
+// here is the path of the test's own namespace.
+func here() string { return fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()) }
+
 // elsewhere runs fn on a thread of its own, in the namespace if one is named.
 func elsewhere(t *testing.T, path string, fn func() error) {
 	t.Helper()
@@ -188,10 +191,10 @@ func TestServiceRangeIsRefused(t *testing.T) {
 	p1 := namespace(t)
 	attach(t, &n, "p1", p1)
 	try := func() error {
-		if _, err := seenAs("10.96.0.10:80"); !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err := seenAs("10.96.0.9:80"); !errors.Is(err, syscall.ECONNREFUSED) {
 			return fmt.Errorf("tcp: %w", err)
 		}
-		c, err := net.Dial("udp4", "10.96.0.10:53")
+		c, err := net.Dial("udp4", "10.96.0.9:53")
 		if err != nil {
 			return err
 		}
@@ -210,6 +213,40 @@ func TestServiceRangeIsRefused(t *testing.T) {
 	// From the node a connection needs an address to come from; pods' links have none, the uplink of a real node has.
 	connectWorld(t, namespace(t))
 	check(t, try())
+}
+
+// The DNS address is the node's own: pods and the node reach who listens there, and it is the source of nothing else.
+func TestTheDNSAddressIsOnTheNode(t *testing.T) {
+	for services, want := range map[string]string{"10.96.0.0/16": "10.96.0.10", "10.97.1.16/28": "10.97.1.26", "10.96.0.0/29": "invalid IP", "fd00::/64": "invalid IP"} {
+		if got := DNSAddress(netip.MustParsePrefix(services)); got.String() != want {
+			t.Errorf("DNSAddress(%s) = %s, want %s", services, got, want)
+		}
+	}
+	enterNode(t)
+	var n Native
+	connectWorld(t, namespace(t))
+	setup(t, &n)
+	p1 := namespace(t)
+	a1 := attach(t, &n, "p1", p1)
+	serve(t, here(), "10.96.0.10:53")
+	expectSeenAs(t, p1, "10.96.0.10:53", a1.String())
+	if got := must(seenAs("10.96.0.10:53"))(t); got != "10.96.0.10" {
+		t.Errorf("the node is seen as %s", got)
+	}
+	serve(t, p1, a1.String()+":80")
+	if got := must(seenAs(a1.String() + ":80"))(t); got != "192.0.2.1" {
+		t.Errorf("the pod sees its node as %s", got)
+	}
+	elsewhere(t, p1, func() error {
+		if _, err := seenAs("10.96.0.10:54"); !errors.Is(err, syscall.ECONNREFUSED) {
+			return fmt.Errorf("a port on which nobody listens: %w", err)
+		}
+		return nil
+	})
+	teardown(t, &n)
+	if _, err := net.Listen("tcp4", "10.96.0.10:54"); err == nil {
+		t.Error("the address is still there")
+	}
 }
 
 func TestAttachIsIdempotentAndRepairs(t *testing.T) {

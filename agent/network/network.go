@@ -20,7 +20,7 @@ import (
 
 // Network wires pods. Every method is idempotent.
 type Network interface {
-	// Setup prepares the node: forwarding, the nft table, the reject of the Service range. Called at each start of the agent, again when
+	// Setup prepares the node: forwarding, the nft table, the reject of the Service range, the DNS address. Called at each start of the agent, again when
 	// podCIDR becomes known.
 	Setup(ctx context.Context, c Config) error
 	// Attach gives the pod whose network namespace is at netns an address (the same one when it has one already; `want` if valid).
@@ -40,4 +40,15 @@ type Config struct {
 	PodCIDR     netip.Prefix // this node's share
 	ClusterCIDR netip.Prefix // all pods'
 	ServiceCIDR netip.Prefix
+}
+
+// DNSAddress is where every node answers DNS: the tenth address of the Services' range, as kubeadm has it (ServiceCIDR 10.96.0.0/16:
+// 10.96.0.10). Invalid for a range that has none or is not IPv4. Setup puts it on the node's lo; the Service kube-system/kube-dns has it.
+func DNSAddress(services netip.Prefix) netip.Addr {
+	if !services.IsValid() || !services.Addr().Is4() || services.Bits() > 28 {
+		return netip.Addr{}
+	}
+	b := services.Masked().Addr().As4()
+	b[3] |= 10
+	return netip.AddrFrom4(b)
 }

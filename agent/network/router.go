@@ -34,6 +34,11 @@ func lonely() *netlink.Addr {
 	return &netlink.Addr{LinkIndex: lo, IPNet: host(gateway), Scope: unix.RT_SCOPE_UNIVERSE} // others are no source for what leaves by other links
 }
 
+// onlyHere puts an address on lo for whoever binds it on this node. Its scope keeps it from being the source of what the node sends elsewhere.
+func onlyHere(a netip.Addr) *netlink.Addr {
+	return &netlink.Addr{LinkIndex: lo, IPNet: host(a.AsSlice()), Scope: unix.RT_SCOPE_HOST}
+}
+
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
 }
@@ -41,7 +46,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // setupRouter lets the node pass packets between its pods and the world.
 func setupRouter(c Config) error {
 	all, err := netlink.AddrList(nil, netlink.FAMILY_V4)
-	if err == nil && !slices.ContainsFunc(all, func(a netlink.Addr) bool { return !a.IP.IsLoopback() }) {
+	if err == nil && !slices.ContainsFunc(all, func(a netlink.Addr) bool { return a.Scope == unix.RT_SCOPE_UNIVERSE }) {
 		err = netlink.AddrReplace(nil, lonely())
 	}
 	if err != nil {
@@ -62,14 +67,19 @@ func setupRouter(c Config) error {
 			return fmt.Errorf("route %s to lo: %w", c.ServiceCIDR, err)
 		}
 	}
+	if dns := DNSAddress(c.ServiceCIDR); dns.IsValid() {
+		if err := netlink.AddrReplace(nil, onlyHere(dns)); err != nil {
+			return fmt.Errorf("put the DNS address %s on lo: %w", dns, err)
+		}
+	}
 	return nil
 }
 
 // teardownRouter undoes it. Forwarding is switched off again if it was off before, as the table remembers.
 func teardownRouter(c Config) error {
-	address := netlink.AddrDel(nil, lonely())
-	if errors.Is(address, unix.EADDRNOTAVAIL) {
-		address = nil
+	address := deleteAddress(lonely())
+	if dns := DNSAddress(c.ServiceCIDR); dns.IsValid() {
+		address = errors.Join(address, deleteAddress(onlyHere(dns)))
 	}
 	var route error
 	if c.ServiceCIDR.IsValid() {
@@ -84,14 +94,21 @@ func teardownRouter(c Config) error {
 	return errors.Join(address, route, table)
 }
 
+func deleteAddress(a *netlink.Addr) error {
+	if err := netlink.AddrDel(nil, a); !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return err
+	}
+	return nil
+}
+
 // wasOffChain is an empty chain: that it is there remembers that forwarding was off before we came, for as long as the table lives.
 const wasOffChain = "forwarding_was_off"
 
 // writeTable replaces the node's table in one transaction:
 //
 //	chain masquerade { type nat hook postrouting priority srcnat; ip saddr <pods here> ip daddr != <all pods> masquerade }
-//	chain output     { type filter hook output  priority filter;  ip daddr <services> reject }
-//	chain forward    { type filter hook forward priority filter;  ip daddr <services> reject }
+//	chain output     { type filter hook output  priority filter;  ip daddr <services> ip daddr != <DNS> reject }
+//	chain forward    { type filter hook forward priority filter;  ip daddr <services> ip daddr != <DNS> reject }
 //
 // What has an endpoint was rewritten to it before these see it; so no packet to a Service's address ever leaves the machine.
 func writeTable(c Config, forwardingWasOff bool) error {
@@ -110,12 +127,16 @@ func writeTable(c Config, forwardingWasOff bool) error {
 			address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})})
 	}
 	if c.ServiceCIDR.IsValid() {
+		var dns netip.Prefix // invalid: matches all
+		if a := DNSAddress(c.ServiceCIDR); a.IsValid() {
+			dns = netip.PrefixFrom(a, 32)
+		}
 		for name, hook := range map[string]*nftables.ChainHook{"output": nftables.ChainHookOutput, "forward": nftables.ChainHookForward} {
 			chain := conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter,
 				Hooknum: hook, Priority: nftables.ChainPriorityFilter})
 			for _, reject := range rejects() {
 				conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(
-					address(destination, expr.CmpOpEq, c.ServiceCIDR), reject)})
+					address(destination, expr.CmpOpEq, c.ServiceCIDR), address(destination, expr.CmpOpNeq, dns), reject)})
 			}
 		}
 	}
