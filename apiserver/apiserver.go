@@ -24,13 +24,13 @@ import (
 )
 
 type Config struct {
-	Store    store.Store  // stays the caller's, who closes it after Run
-	Listener net.Listener // nil = in-process only
-	TLS      *tls.Config  // pki.ServerTLS; needed with a Listener
-	Ranges   registry.Ranges
-	Keep     journal.Keep // how much history there is
-	Log      *slog.Logger
-	Ring     *console.Ring // what `ctl logs apiserver` shows; may be nil
+	Store     store.Store    // stays the caller's, who closes it after Run
+	Listeners []net.Listener // none = in-process only
+	TLS       *tls.Config    // pki.ServerTLS; needed with a Listener
+	Ranges    registry.Ranges
+	Keep      journal.Keep // how much history there is
+	Log       *slog.Logger
+	Ring      *console.Ring // what `ctl logs apiserver` shows; may be nil
 }
 
 // Server is an API server. It serves in-process callers as soon as it exists, the network while it runs.
@@ -80,21 +80,19 @@ func (s *Server) Run(ctx context.Context) error {
 
 // serve opens the doors, if there is a wall to put them in.
 func (s *Server) serve(ctx context.Context) error {
-	if s.Listener == nil {
+	if len(s.Listeners) == 0 {
 		return nil
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	native := grpc.New(s.service, api.Builtin, s.Listener.Addr(), s.Log)
-	kept := grpc.NewKept(s.hub.Register, s.Listener.Addr(), s.Log)
+	native := grpc.New(s.service, api.Builtin, s.Listeners[0].Addr(), s.Log)
+	kept := grpc.NewKept(s.hub.Register, s.Listeners[0].Addr(), s.Log)
 	g.Go(func() error { return native.Run(ctx) })
 	g.Go(func() error { return kept.Run(ctx) })
-	g.Go(func() error {
-		return door.Serve(ctx, s.Listener, s.TLS, []door.Door{
-			{Protocol: wire.ALPN, Enter: native.Enter},
-			{Protocol: wire.ALPNKept, Enter: kept.Enter},
-		})
-	})
-	s.Log.Info("serving", "address", s.Listener.Addr().String())
+	doors := []door.Door{{Protocol: wire.ALPN, Enter: native.Enter}, {Protocol: wire.ALPNKept, Enter: kept.Enter}}
+	for _, l := range s.Listeners {
+		g.Go(func() error { return door.Serve(ctx, l, s.TLS, doors) })
+		s.Log.Info("serving", "address", l.Addr().String())
+	}
 	return g.Wait()
 }
 

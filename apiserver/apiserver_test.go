@@ -2,6 +2,8 @@ package apiserver
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -24,6 +26,7 @@ import (
 	"optimist/internal/client"
 	"optimist/internal/console"
 	"optimist/internal/pki"
+	"optimist/internal/wire"
 )
 
 var (
@@ -47,7 +50,7 @@ func start(t testing.TB, ring *console.Ring) (*Server, string) {
 		t.Fatal(err)
 	}
 	st := memory.New()
-	s, err := New(Config{Store: st, Listener: l, TLS: conf, Ranges: ranges, Log: slog.New(slog.DiscardHandler), Ring: ring})
+	s, err := New(Config{Store: st, Listeners: []net.Listener{l}, TLS: conf, Ranges: ranges, Log: slog.New(slog.DiscardHandler), Ring: ring})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +155,7 @@ func TestATakenPortNamesItsHolder(t *testing.T) {
 	}
 	defer l.Close()
 	dir := t.TempDir()
-	err = Settings{Cluster: "c", Listen: l.Addr().String(), Data: filepath.Join(dir, "data", "store.db"), PKI: filepath.Join(dir, "pki"),
+	err = Settings{Cluster: "c", Listen: []string{l.Addr().String()}, Data: filepath.Join(dir, "data", "store.db"), PKI: filepath.Join(dir, "pki"),
 		ClusterCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16", History: time.Hour, HistorySize: "256Mi"}.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "in use by pid "+strconv.Itoa(os.Getpid())+" (") {
 		t.Errorf("got %v", err)
@@ -170,14 +173,26 @@ func TestTheProcess(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close() // a free port, most likely still
-	s := Settings{Cluster: "c", Data: filepath.Join(dir, "d", "store.db"), PKI: filepath.Join(dir, "pki"), Listen: addr, Nodes: []string{"n1"},
+	second := strings.Replace(addr, "127.0.0.1", "127.0.0.2", 1)
+	s := Settings{Cluster: "c", Data: filepath.Join(dir, "d", "store.db"), PKI: filepath.Join(dir, "pki"), Listen: []string{addr, second}, Nodes: []string{"n1"},
 		ClusterCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16", History: time.Hour, HistorySize: "256Mi"}
 	for round := range 2 { // the second finds what the first has left
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
 		c := ready(t, filepath.Join(s.PKI, "admin.kubeconfig"), done)
-		_, err := c.Write(ctx, api.ConfigMaps.Request(api.VerbCreate, api.Key{Namespace: "default", Name: "kept"}, "",
+		ca, err := pki.EnsureCA(s.PKI)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		roots.AddCert(ca.Cert)
+		conn, err := tls.Dial("tcp", second, &tls.Config{RootCAs: roots, NextProtos: []string{wire.ALPN}})
+		if err != nil {
+			t.Fatalf("its second address: %v", err)
+		}
+		conn.Close()
+		_, err = c.Write(ctx, api.ConfigMaps.Request(api.VerbCreate, api.Key{Namespace: "default", Name: "kept"}, "",
 			apitest.Object(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: kept, namespace: default}}")))
 		if round == 0 && err != nil || round == 1 && !apierrors.IsAlreadyExists(err) {
 			t.Errorf("round %d: %v", round, err)

@@ -67,7 +67,7 @@ func overBolt(b *testing.B) api.Service {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := New(Config{Store: db, Listener: l, TLS: conf, Ranges: ranges, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: db, Listeners: []net.Listener{l}, TLS: conf, Ranges: ranges, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type Settings struct {
 	Cluster     string   // its name; also the context in its kubeconfigs
 	Data        string   // the database file
 	PKI         string   // the folder for certificates and kubeconfigs
-	Listen      string   // host:port
+	Listen      []string // host:port, the first of which stands in the kubeconfigs
 	Hosts       []string // further names and addresses that clients may use for this server
 	Nodes       []string // get a kubeconfig each
 	ClusterCIDR string
@@ -51,12 +51,16 @@ func (s Settings) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := port.Listen(s.Listen) // first: a second server by mistake shall not touch anything
-	if err != nil {
-		return err
+	var listeners []net.Listener
+	for _, addr := range s.Listen { // first: a second server by mistake shall not touch anything
+		l, err := port.Listen(addr)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		listeners = append(listeners, l)
 	}
-	defer l.Close()
-	if err := s.bootstrap(l.Addr().String(), ranges); err != nil {
+	if err := s.bootstrap(listeners, ranges); err != nil {
 		return err
 	}
 	conf, err := pki.ServerTLS(s.PKI)
@@ -71,7 +75,7 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	server, err := New(Config{Store: db, Listener: l, TLS: conf, Ranges: ranges, Keep: keep, Log: log, Ring: ring})
+	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Keep: keep, Log: log, Ring: ring})
 	if err != nil {
 		return err
 	}
@@ -104,34 +108,36 @@ func (s Settings) keep() (journal.Keep, error) {
 	return journal.Keep{Age: s.History, Size: size.Value()}, nil
 }
 
-// bootstrap makes the credentials; addr is where we really listen (the port may have been 0).
-func (s Settings) bootstrap(addr string, r registry.Ranges) error {
+// bootstrap makes the credentials. The listeners know where we really listen: the port may have been 0.
+func (s Settings) bootstrap(listeners []net.Listener, r registry.Ranges) error {
 	roles, err := auth.Builtin()
 	if err != nil {
 		return err
 	}
-	host, number, err := net.SplitHostPort(addr)
-	if err != nil {
-		return err
+	hosts := slices.Clone(s.Hosts)
+	for _, l := range listeners {
+		host, _, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			return err
+		}
+		if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		hosts = append(hosts, host)
 	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	if len(s.Hosts) > 0 {
-		host = s.Hosts[0]
-	}
-	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(host, number), Hosts: s.names(host, r),
+	_, number, _ := net.SplitHostPort(listeners[0].Addr().String())
+	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(hosts[0], number), Hosts: names(hosts, r),
 		Nodes: s.Nodes, Controllers: roles.Controllers()}.Run(s.PKI)
 }
 
 // names is everything that clients may call this server.
-func (s Settings) names(host string, r registry.Ranges) []string {
-	all := []string{"localhost", "127.0.0.1", "::1", host, "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+func names(hosts []string, r registry.Ranges) []string {
+	all := []string{"localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 		"kubernetes.default.svc.cluster.local", r.ServiceCIDR.Addr().Next().String()}
 	if name, err := os.Hostname(); err == nil && !strings.ContainsAny(name, "_ ") {
 		all = append(all, name)
 	}
-	all = append(all, s.Hosts...)
+	all = append(all, hosts...)
 	slices.Sort(all)
 	return slices.Compact(all)
 }

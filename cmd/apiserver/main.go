@@ -42,7 +42,7 @@ func command() *cobra.Command {
 	f.StringVar(&s.Cluster, "name", "optimist", "the cluster's name: the context in its kubeconfigs")
 	f.StringVar(&s.Data, "data", "store.db", "the database `file`; made when it is not there")
 	f.StringVar(&s.PKI, "pki", "pki", "the `folder` for certificates and kubeconfigs; filled at the first start")
-	f.StringVar(&s.Listen, "listen", "127.0.0.1:6443", "the `address` to serve at")
+	f.StringArrayVar(&s.Listen, "listen", []string{"127.0.0.1:6443"}, "an `address` to serve at; the first also stands in the kubeconfigs (repeatable)")
 	f.StringArrayVar(&s.Hosts, "host", nil, "a further `name or address` of this server for its certificate; the first also stands in the kubeconfigs (repeatable)")
 	f.StringArrayVar(&s.Nodes, "node", nil, "a node's `name`: it gets a kubeconfig (repeatable)")
 	f.StringVar(&s.ClusterCIDR, "cluster-cidr", "10.244.0.0/16", "the pods' addresses")

@@ -2,6 +2,7 @@ package inprocess
 
 import (
 	"context"
+	"net"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,9 +41,11 @@ func (s *servers) renew() (err error) {
 	log, ring := s.cfg.console("apiserver")
 	c := apiserver.Config{Store: s.cfg.Store, TLS: s.cfg.TLS, Ranges: s.cfg.Ranges, Log: log, Ring: ring}
 	if s.cfg.Listen != "" {
-		if c.Listener, err = port.Listen(s.cfg.Listen); err != nil {
+		l, err := port.Listen(s.cfg.Listen)
+		if err != nil {
 			return err
 		}
+		c.Listeners = []net.Listener{l}
 	}
 	now := &serving{}
 	if now.Server, err = apiserver.New(c); err != nil {
@@ -74,8 +77,8 @@ func (s *servers) component() (func(context.Context) error, error) {
 }
 
 func (s *servers) bury(one *serving) {
-	if one.Listener != nil {
-		one.Listener.Close()
+	for _, l := range one.Listeners {
+		l.Close()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -17,6 +18,7 @@ import (
 type Bootstrap struct {
 	Cluster     string   // the name of the cluster: also the kubeconfigs' context
 	Server      string   // host:port, as the components reach it
+	NodeServer  string   // the same, as nodes do; "" = Server
 	Hosts       []string // names and addresses that the API server's certificate is good for
 	Nodes       []string
 	Controllers []string
@@ -27,21 +29,21 @@ const AdminUser = "kubernetes-admin"
 
 // credential is a kubeconfig to be: for whom, in which file.
 type credential struct {
-	file string
+	file, server string
 	Subject
 }
 
 func (o Bootstrap) credentials() []credential {
 	all := []credential{
-		{"admin.kubeconfig", Subject{AdminUser, []string{api.GroupMasters}}},
-		{"scheduler.kubeconfig", Subject{Name: api.UserScheduler}},
-		{"controllers.kubeconfig", Subject{Name: api.UserControllers}},
+		{"admin.kubeconfig", o.Server, Subject{AdminUser, []string{api.GroupMasters}}},
+		{"scheduler.kubeconfig", o.Server, Subject{Name: api.UserScheduler}},
+		{"controllers.kubeconfig", o.Server, Subject{Name: api.UserControllers}},
 	}
 	for _, c := range o.Controllers {
-		all = append(all, credential{"controller-" + c + ".kubeconfig", Subject{Name: api.ControllerPrefix + c}})
+		all = append(all, credential{"controller-" + c + ".kubeconfig", o.Server, Subject{Name: api.ControllerPrefix + c}})
 	}
 	for _, n := range o.Nodes {
-		all = append(all, credential{"node-" + n + ".kubeconfig", Subject{api.NodePrefix + n, []string{api.GroupNodes}}})
+		all = append(all, credential{"node-" + n + ".kubeconfig", cmp.Or(o.NodeServer, o.Server), Subject{api.NodePrefix + n, []string{api.GroupNodes}}})
 	}
 	return all
 }
@@ -56,7 +58,7 @@ func (o Bootstrap) Run(dir string) error {
 		return err
 	}
 	for _, c := range o.credentials() {
-		if err := o.kubeconfig(filepath.Join(dir, c.file), ca, c.Subject); err != nil {
+		if err := o.kubeconfig(filepath.Join(dir, c.file), ca, c); err != nil {
 			return err
 		}
 	}
@@ -79,19 +81,19 @@ func (o Bootstrap) server(dir string, ca *CA) error {
 	return writePair(crt, key, certPEM, keyPEM)
 }
 
-func (o Bootstrap) kubeconfig(path string, ca *CA, s Subject) error {
+func (o Bootstrap) kubeconfig(path string, ca *CA, c credential) error {
 	old, err := os.ReadFile(path)
-	if err == nil && o.fits(old, ca, s) {
+	if err == nil && o.fits(old, ca, c) {
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	certPEM, keyPEM, err := ca.Issue(s, nil, certLife)
+	certPEM, keyPEM, err := ca.Issue(c.Subject, nil, certLife)
 	if err != nil {
 		return err
 	}
-	data, err := Access{Context: o.Cluster, User: s.Name, Server: o.Server, CA: ca.PEM, Cert: certPEM, Key: keyPEM}.Kubeconfig()
+	data, err := Access{Context: o.Cluster, User: c.Name, Server: c.server, CA: ca.PEM, Cert: certPEM, Key: keyPEM}.Kubeconfig()
 	if err != nil {
 		return err
 	}
@@ -99,13 +101,13 @@ func (o Bootstrap) kubeconfig(path string, ca *CA, s Subject) error {
 }
 
 // fits reports whether a kubeconfig of ours needs no change. One that cannot be read does.
-func (o Bootstrap) fits(old []byte, ca *CA, s Subject) bool {
+func (o Bootstrap) fits(old []byte, ca *CA, c credential) bool {
 	a, err := ParseKubeconfig(old, "")
-	if err != nil || a.Server != o.Server || a.Context != o.Cluster || string(a.CA) != string(ca.PEM) {
+	if err != nil || a.Server != c.server || a.Context != o.Cluster || string(a.CA) != string(ca.PEM) {
 		return false
 	}
 	pair, err := tls.X509KeyPair(a.Cert, a.Key)
-	return err == nil && ca.fresh(pair.Leaf) && pair.Leaf.Subject.CommonName == s.Name && slices.Equal(pair.Leaf.Subject.Organization, s.Groups)
+	return err == nil && ca.fresh(pair.Leaf) && pair.Leaf.Subject.CommonName == c.Name && slices.Equal(pair.Leaf.Subject.Organization, c.Groups)
 }
 
 // fresh reports whether a certificate is this CA's and has at least a third of its life before it.
