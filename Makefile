@@ -64,8 +64,8 @@ size: ## hand-written lines of each part
 		printf '%-12s %6d  + %6d of tests\n' $$part $$code $$(lines $$part -h); done; \
 	echo "without tests: $$total of 40000"
 
-vmtest: build images ## the demo in a virtual machine (systemd, cgroup v2)
+vmtest: build images ## a cluster of three virtual machines (systemd, cgroup v2)
 	@.ci/install vm || echo "vmtest needs QEMU"
-	@e2e/vm/run.sh
+	@$(GO) run ./e2e/vm
 
 .PHONY: help demo down build images test test-unit test-long check generate bench size vmtest
