@@ -3,6 +3,8 @@
 //	/            hostname, version and path       /healthz   200, or 503 after /sick
 //	/env         the environment                  /exit?code=3   end at once with that code
 //	/alloc?mb=64 hold that much memory            /slow?ms=500   answer late
+//
+// The same port answers UDP. `web ask` is a client (ask.go).
 package main
 
 import (
@@ -25,6 +27,9 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "ask" {
+		os.Exit(ask(ctx, os.Args[2:]))
+	}
 	port := os.Getenv("PORT")
 	if port == "" {
 		port = "8080"
@@ -37,6 +42,7 @@ func main() {
 		defer cancel()
 		_ = server.Shutdown(ctx)
 	}()
+	go echo(":" + port)
 	fmt.Printf("web %s listens on port %s\n", version, port)
 	if err := server.ListenAndServe(); err != http.ErrServerClosed {
 		fmt.Fprintln(os.Stderr, err)
