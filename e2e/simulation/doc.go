@@ -42,7 +42,8 @@
 //
 // "Since the plan was made": a controller cannot know what its watches have not told. Of an object that it plans on, each state counts from the one that
 // the watch had told when the step began (or when Settle had made sure), and the most permissive one decides. So nobody is blamed for deaths, deletes
-// and changes that happen meanwhile; but whoever plans on less than that, on a cache behind its own writes for example, is found out.
+// and changes that happen meanwhile, nor for what another loop of the same process writes while it is not told what became of that; but whoever plans
+// on less than that, on a cache behind its own writes for example, is found out.
 //
 // At the end: every Deployment complete, every ReplicaSet and Pod as its spec says, nothing being deleted, nothing owned by what is gone, no sandbox
 // without its Pod; and for 40 seconds nobody writes anything but heartbeats.

@@ -16,8 +16,9 @@ import (
 type checks struct {
 	ran    map[runtime.ContainerID]string // where each attempt was started
 	born   map[types.UID]birth
-	byHand map[types.UID]api.Revision // when a user has bound it
-	odd    map[types.UID]bool         // Pods that a user has made or relabelled: who has too many of them is not to blame
+	byHand map[types.UID]api.Revision    // when a user has bound it
+	odd    map[types.UID]bool            // Pods that a user has made or relabelled: who has too many of them is not to blame
+	heard  map[api.Revision]api.Revision // how far the server was when whoever wrote it was told what became of it, or that nobody knows; 0 = not yet
 }
 
 type birth struct {
@@ -26,7 +27,7 @@ type birth struct {
 }
 
 func newChecks() checks {
-	return checks{ran: map[runtime.ContainerID]string{}, born: map[types.UID]birth{}, odd: map[types.UID]bool{}, byHand: map[types.UID]api.Revision{}}
+	return checks{ran: map[runtime.ContainerID]string{}, born: map[types.UID]birth{}, odd: map[types.UID]bool{}, byHand: map[types.UID]api.Revision{}, heard: map[api.Revision]api.Revision{}}
 }
 
 // judge looks at one change, at the very moment of its commit.

@@ -127,7 +127,7 @@ func (l *link) Now(ctx context.Context) (api.Revision, error) {
 		s.catchUp()
 	}
 	if f := l.w.top(); f.life == l.life {
-		f.began = l.positions()
+		f.began, f.planned = l.positions(), l.w.history.revision
 	}
 	return now, nil
 }
@@ -145,12 +145,18 @@ func (l *link) Write(ctx context.Context, r api.Request) (api.Result, error) {
 	if err := l.misfortune(r); err != nil {
 		return api.Result{}, err
 	}
+	was := w.history.revision
 	result, err := l.send(ctx, r)
+	is := w.history.revision
 	if w.strikes(w.Odds.Kill) || w.fated(l, r, after) {
 		l.kill("after its write was done")
 		return api.Result{}, errKilled
 	}
 	w.meanwhile(l.life)
+	for was < is {
+		was++
+		w.checks.heard[was] = w.history.revision
+	}
 	if err := l.gone(ctx); err != nil {
 		return api.Result{}, err
 	}

@@ -110,13 +110,14 @@ func (p *process) work(i int) (did bool) {
 	if !p.leads() {
 		return false
 	}
-	f := &frame{who: p.name, role: "scheduler", life: p.life, began: p.life.positions()}
+	w := p.w
+	f := &frame{who: p.name, role: "scheduler", life: p.life, began: p.life.positions(), planned: w.history.revision}
 	step, ctx := func(ctx context.Context) bool { return p.scheduler.One(ctx) }, p.term.ctx
 	if p.ofControllers() {
 		l := p.loops[i%len(p.loops)]
 		f.role, step = l.Name, l.Step
 	}
-	p.w.acting(f, func() { did = step(ctx) })
+	w.acting(f, func() { did = step(ctx) })
 	return did
 }
 

@@ -113,7 +113,7 @@ func (w *World) judgeGrowth(c change, a allowed, sets []*appsv1.ReplicaSet, chan
 			before += from
 		} else {
 			before += n
-			old += max(n, int32(len(w.unfinished(s.UID))))
+			old += max(n, w.unfinished(c.by, s.UID))
 		}
 		present += max(n, w.made(s.UID))
 	}
@@ -175,14 +175,16 @@ func (w *World) mayBeAvailable(f *frame, set *appsv1.ReplicaSet) (n int32) {
 	return n
 }
 
-// unfinished are the Pods of a ReplicaSet that have not ended, also those that are being deleted.
-func (w *World) unfinished(uid types.UID) (pods []*corev1.Pod) {
-	for _, o := range w.history.tracks[api.PodKind].now {
-		if p := o.(*corev1.Pod); controlledBy(p, uid) && !ended(p) {
-			pods = append(pods, p)
+// unfinished is how many Pods of a ReplicaSet have not ended, also those that are being deleted, without those that came from elsewhere since the plan was made.
+func (w *World) unfinished(f *frame, set types.UID) (n int32) {
+	t := w.history.tracks[api.PodKind]
+	of := func(o api.Object) bool { p, ok := o.(*corev1.Pod); return ok && controlledBy(p, set) && !ended(p) }
+	for key, o := range t.now {
+		if of(o) && (of(last(t.versions[key], f.began[api.PodKind])) || w.checks.born[o.GetUID()].life == f.life) {
+			n++
 		}
 	}
-	return pods
+	return n
 }
 
 // judgeReplicas judges what the replicaset controller makes and removes: never more Pods than were asked for, and never fewer, not counting
@@ -213,6 +215,7 @@ func (w *World) judgeReplicas(c change) {
 func counts(p *corev1.Pod) bool { return !ended(p) && p.DeletionTimestamp == nil }
 
 // wentMeanwhile is how many of a ReplicaSet's Pods others have taken away, or let end, since the plan was made; cameMeanwhile how many they gave it.
+// Others are also the other loops of the same process, as long as they are not told what became of their writes.
 func (w *World) wentMeanwhile(f *frame, set types.UID) int32 {
 	went, _ := w.meanwhileOf(f, set)
 	return went
@@ -226,7 +229,7 @@ func (w *World) meanwhileOf(f *frame, set types.UID) (went, came int32) {
 	t := w.history.tracks[api.PodKind]
 	for _, c := range t.changes[t.after(f.began[api.PodKind]):] {
 		was, is := c.before != nil && controlledBy(c.before, set) && counts(c.before.(*corev1.Pod)), c.after != nil && controlledBy(c.after, set) && counts(c.after.(*corev1.Pod))
-		if c.by.life == f.life {
+		if heard := w.checks.heard[c.revision]; c.by == f || c.by.life == f.life && heard != 0 && heard <= f.planned {
 			continue
 		}
 		if was && !is {

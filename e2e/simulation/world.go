@@ -62,7 +62,8 @@ type World struct {
 type frame struct {
 	who, role string
 	life      *life
-	began     map[*api.Kind]api.Revision // how far the watches had told when the plan was made
+	began     map[*api.Kind]api.Revision // how far the watches had told when the plan was made …
+	planned   api.Revision               // … and how far the server was
 	link      *link                      // while a request is being carried out …
 	request   *api.Request
 	fence     *api.Fence
