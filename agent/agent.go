@@ -38,7 +38,7 @@ type Config struct {
 	Runtime     runtime.Runtime
 	Network     network.Network
 	Root        string // of the log files; "" = the runtime writes none (sim)
-	Address     string // of the node; "" = found
+	Address     string // of the node; "" = found, and followed if Wired
 	Labels      map[string]string
 	Capacity    corev1.ResourceList // nil = the machine's
 	Cluster     string
@@ -62,13 +62,18 @@ type Agent struct {
 	events   *event.Recorder
 	server   *server.Server
 	news     chan struct{} // capacity 1: the Node has changed
+	moved    chan struct{} // capacity 1: any Node has changed
 	cidr     netip.Prefix  // that the network is set up for; start's, then rewire's
 }
 
 // New binds the parts; Run starts them.
 func New(c Config) *Agent {
+	var find func(string) string
 	if c.Address == "" {
-		c.Address = node.Address()
+		c.Address = node.Address("")
+		if c.Wired {
+			find = node.Address
+		}
 	}
 	if c.Capacity == nil {
 		c.Capacity = node.Capacity(c.Root)
@@ -76,10 +81,15 @@ func New(c Config) *Agent {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	return newAgent(c, find)
+}
+
+// newAgent has a node whose address find follows; nil: it stays.
+func newAgent(c Config, find func(string) string) *Agent {
 	set := informer.NewSet(c.Service)
 	set.Log = c.Log
 	service := set.Over(c.Service)
-	a := &Agent{config: c, set: set, news: make(chan struct{}, 1)}
+	a := &Agent{config: c, set: set, news: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 	var seen informer.Options[*corev1.Node]
 	if !c.Wired {
 		seen.Fields = fields.OneTermEqualSelector("metadata.name", c.Node)
@@ -91,26 +101,33 @@ func New(c Config) *Agent {
 	}
 	a.cache = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", c.Node)})
 	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
-	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Labels: c.Labels,
+	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Find: find, Labels: c.Labels,
 		Capacity: c.Capacity, Version: c.Runtime.Version, Events: a.events, Log: c.Log})
 	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
 		Service: service, Pods: a.cache, Runtime: c.Runtime, Network: c.Network,
-		Images: images.NewPuller(c.Runtime), Events: a.events, Starts: make(chan struct{}, starts),
+		Images: images.NewPuller(c.Runtime), Events: a.events, Starts: make(chan struct{}, starts), Address: a.keeper.Address,
 		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Log: c.Log,
 	}}
 	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
 	set.Listen(api.PodKind, a.pods.changed)
 	set.Listen(api.NodeKind, func(n informer.Change) {
-		if cmp.Or(n.After, n.Before).GetName() != c.Node {
-			return
-		}
-		a.keeper.Wake()
-		select {
-		case a.news <- struct{}{}:
-		default:
+		poke(a.moved)
+		if cmp.Or(n.After, n.Before).GetName() == c.Node {
+			a.keeper.Wake()
+			poke(a.news)
+			if before, after := n.Before, n.After; before != nil && after != nil && node.InternalIP(before.(*corev1.Node)) != node.InternalIP(after.(*corev1.Node)) {
+				a.pods.happened("") // their status tells the node's address
+			}
 		}
 	})
 	return a
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // Connect answers for logs, exec, attach and images of this node.
@@ -154,6 +171,9 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 		return err
 	}
 	a.keeper.Wired()
+	if r, ok := a.config.Network.(network.Router); ok && a.config.Wired {
+		group.Go(func() error { return a.routes(ctx, r) })
+	}
 	group.Go(func() error { return a.rewire(ctx) })
 	a.pods.open(a.cache.List("", nil), boxes, func(f func(context.Context)) {
 		group.Go(func() error { f(ctx); return nil })

@@ -19,6 +19,8 @@ type Native struct {
 
 	mu     sync.RWMutex // held for reading to wire one pod, for writing to change the node
 	config Config
+	ways   []way  // to the peers
+	seen   uint64 // packets out of the tunnel at the last Probe
 }
 
 var _ Network = (*Native)(nil)
@@ -88,7 +90,8 @@ func (n *Native) Keep(_ context.Context, pods map[types.UID]netip.Addr) error {
 func (n *Native) Teardown(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return errors.Join(n.deleteLinks(nil), teardownRouter(n.config))
+	n.ways = nil
+	return errors.Join(n.deleteLinks(nil), n.route(), teardownRouter(n.config))
 }
 
 func (n *Native) deleteLinks(but map[types.UID]netip.Addr) error {

@@ -3,9 +3,18 @@
 //	pod's namespace          node's namespace
 //	eth0 10.244.0.7/32 ───── vo<hash>      route 10.244.0.7/32 dev vo<hash>
 //	default via 169.254.1.1  (proxy by permanent neighbour)      nft table: masquerade what leaves, reject the Service range
+//	                                                             lo: <DNS address>, 10.244.0.0 (the node's own among the pods)
+//	a peer on a segment of ours:  10.244.1.0/24 via <its address>
+//	a peer elsewhere:             10.244.2.0/24 via 10.244.2.0 dev vx<hash> onlink ── VXLAN, UDP 4789 ──▶ <its address>
+//	                              neighbour 10.244.2.0 is at <hash of its name>; that is behind <its address>: nobody learns anything
+//
+// Start reading at native.go; wire.go has the pod's link, router.go the nft table, peers.go the routes, probe.go how a node finds out that
+// packets do not come through. What is ours on the machine bears a hash of cluster and node, or the route protocol 111: Peers mends it.
 //
 // Native is the point-to-point implementation; its links need no bridge, so a pod's address is never hidden from its peer.
 // Loopback is the one for simulated pods: addresses only.
+//
+// Flannel and Calico tell a tunnel's hardware address to other nodes in annotations; here it follows from the node's name.
 //
 // Real Kubernetes executes CNI plugins for this (bridge, host-local, portmap …), a process per plugin and pod; the interface here is
 // small enough that CNI can join behind it.
@@ -31,6 +40,23 @@ type Network interface {
 	Keep(ctx context.Context, pods map[types.UID]netip.Addr) error
 	// Teardown removes all that Setup and Attach made on this node.
 	Teardown(ctx context.Context) error
+}
+
+// Router is a Network that knows the ways to other nodes' pods.
+type Router interface {
+	// Peers routes to the pods of these nodes, and of no others: directly where the node is on a segment of ours, by VXLAN elsewhere. Idempotent; it
+	// mends what others removed. An error names what could not be done; the rest is done.
+	Peers(ctx context.Context, peers []Peer) error
+	// Probe asks some of the peers that are Ready whether packets pass between us, and waits a second for an answer. An error says what to open, and where.
+	Probe(ctx context.Context) error
+}
+
+// Peer is another node.
+type Peer struct {
+	Name    string
+	Address netip.Addr // its InternalIP
+	PodCIDR netip.Prefix
+	Ready   bool // it should answer
 }
 
 // Config says where the node is.

@@ -34,11 +34,6 @@ func lonely() *netlink.Addr {
 	return &netlink.Addr{LinkIndex: lo, IPNet: host(gateway), Scope: unix.RT_SCOPE_UNIVERSE} // others are no source for what leaves by other links
 }
 
-// onlyHere puts an address on lo for whoever binds it on this node. Its scope keeps it from being the source of what the node sends elsewhere.
-func onlyHere(a netip.Addr) *netlink.Addr {
-	return &netlink.Addr{LinkIndex: lo, IPNet: host(a.AsSlice()), Scope: unix.RT_SCOPE_HOST}
-}
-
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
 }
@@ -62,25 +57,51 @@ func setupRouter(c Config) error {
 	if err := writeTable(c, strings.TrimSpace(string(before)) != "1"); err != nil {
 		return err
 	}
+	return settleRouter(c)
+}
+
+// settleRouter is the part of it that others may remove, all by the way: the way to the Services, and the node's addresses.
+func settleRouter(c Config) error {
 	if c.ServiceCIDR.IsValid() {
 		if err := netlink.RouteReplace(serviceRoute(c)); err != nil {
 			return fmt.Errorf("route %s to lo: %w", c.ServiceCIDR, err)
 		}
 	}
-	if dns := DNSAddress(c.ServiceCIDR); dns.IsValid() {
-		if err := netlink.AddrReplace(nil, onlyHere(dns)); err != nil {
-			return fmt.Errorf("put the DNS address %s on lo: %w", dns, err)
+	return settleAddresses(c, DNSAddress(c.ServiceCIDR), c.PodCIDR.Masked().Addr())
+}
+
+// settleAddresses leaves just these on lo, of the cluster's, for whoever binds them on this node: where DNS is answered, and the first of the
+// podCIDR, which is the node's own among the pods. Their scope keeps them from being the source of what the node sends elsewhere.
+func settleAddresses(c Config, want ...netip.Addr) error {
+	have, err := netlink.AddrList(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: lo}}, netlink.FAMILY_V4)
+	faults := []error{err}
+	for _, h := range have {
+		a, _ := netip.AddrFromSlice(h.IP.To4())
+		ours := h.Scope == unix.RT_SCOPE_HOST && (c.ClusterCIDR.Contains(a) || a == DNSAddress(c.ServiceCIDR))
+		if i := slices.Index(want, a); i >= 0 {
+			want = slices.Delete(want, i, i+1)
+		} else if ours {
+			faults = append(faults, netlink.AddrDel(nil, &h))
 		}
+	}
+	for _, a := range want {
+		if a.IsValid() {
+			faults = append(faults, netlink.AddrReplace(nil, &netlink.Addr{LinkIndex: lo, IPNet: host(a.AsSlice()), Scope: unix.RT_SCOPE_HOST}))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("give lo its addresses: %w", err)
 	}
 	return nil
 }
 
 // teardownRouter undoes it. Forwarding is switched off again if it was off before, as the table remembers.
 func teardownRouter(c Config) error {
-	address := deleteAddress(lonely())
-	if dns := DNSAddress(c.ServiceCIDR); dns.IsValid() {
-		address = errors.Join(address, deleteAddress(onlyHere(dns)))
+	address := netlink.AddrDel(nil, lonely())
+	if errors.Is(address, unix.EADDRNOTAVAIL) {
+		address = nil
 	}
+	address = errors.Join(address, settleAddresses(c))
 	var route error
 	if c.ServiceCIDR.IsValid() {
 		if route = netlink.RouteDel(serviceRoute(c)); errors.Is(route, unix.ESRCH) {
@@ -92,13 +113,6 @@ func teardownRouter(c Config) error {
 		table = errors.Join(table, os.WriteFile(forwarding, []byte("0"), 0o644))
 	}
 	return errors.Join(address, route, table)
-}
-
-func deleteAddress(a *netlink.Addr) error {
-	if err := netlink.AddrDel(nil, a); !errors.Is(err, unix.EADDRNOTAVAIL) {
-		return err
-	}
-	return nil
 }
 
 // wasOffChain is an empty chain: that it is there remembers that forwarding was off before we came, for as long as the table lives.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -105,7 +106,7 @@ func (w wire) whole(pod *netlink.Handle) bool {
 // add makes both ends at once, the pod's in its namespace from the start. The node's end carries the pod's uid as its alias.
 func (w wire) add(inside netns.NsHandle) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.Alias, attrs.HardwareAddr = w.name, defaultMTU(), string(w.pod), nodeEnd
+	attrs.Name, attrs.MTU, attrs.Alias, attrs.HardwareAddr = w.name, podMTU(), string(w.pod), nodeEnd
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(inside), PeerMTU: uint32(attrs.MTU)}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return nil, fmt.Errorf("add veth pair %s: %w", w.name, err)
@@ -152,15 +153,37 @@ func addressBehind(l netlink.Link) netip.Addr {
 	return netip.Addr{}
 }
 
-// defaultMTU is that of the link which packets leave by: pods must not send more than it takes.
-func defaultMTU() int {
+// podMTU is what pods and the tunnel may send at once: what the way out takes, less what VXLAN adds. Also where no peer is reached by VXLAN now: a pod
+// keeps its MTU for life, and the next node to join may be on another segment. That costs 3 % of a single segment, and no packet ever.
+func podMTU() int { return uplinkMTU() - overhead }
+
+// uplinkMTU is that of the default route's link; without one, the smallest of those that have an address.
+func uplinkMTU() int {
 	routes, _ := netlink.RouteList(nil, netlink.FAMILY_V4)
+	local, _ := netlink.AddrList(nil, netlink.FAMILY_V4)
+	var out, all []int
 	for _, r := range routes {
 		if r.Dst == nil || r.Dst.IP.IsUnspecified() {
-			if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU > 0 {
-				return link.Attrs().MTU
-			}
+			out = append(out, mtu(r.LinkIndex)...)
 		}
 	}
+	for _, a := range local {
+		if a.LinkIndex != lo {
+			all = append(all, mtu(a.LinkIndex)...)
+		}
+	}
+	switch {
+	case len(out) > 0:
+		return out[0]
+	case len(all) > 0:
+		return slices.Min(all)
+	}
 	return 1500
+}
+
+func mtu(index int) []int {
+	if link, err := netlink.LinkByIndex(index); err == nil && link.Attrs().MTU > overhead {
+		return []int{link.Attrs().MTU}
+	}
+	return nil
 }

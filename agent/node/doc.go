@@ -3,7 +3,7 @@
 //	machine ─► desired ─► differs from the cached Node? ─► patch of status      every 10 s: renew Lease kube-node-lease/<node>
 //	                      (conditions keyed by type)
 //
-// Start reading at node.go. Invariants: only what this agent owns is patched (conditions Ready, MemoryPressure, DiskPressure and PIDPressure; capacity,
+// Start reading at node.go. Invariants: only what this agent owns is patched (conditions Ready, NetworkUnavailable, MemoryPressure, DiskPressure and PIDPressure; capacity,
 // addresses, nodeInfo), so that taints, labels and other conditions of others stay; a silent node shows by its Lease. What package
 // controllers/nodelifecycle says of a silent node (Ready is Unknown) the first look after the silence corrects.
 //

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	goruntime "runtime"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,22 +37,48 @@ func Simulated() corev1.ResourceList {
 
 const localhost = "127.0.0.1"
 
-// Address is the first IPv4 address of the machine that others may reach; that of loopback if there is no other.
-func Address() string {
-	links, err := net.Interfaces()
-	if err != nil {
-		return localhost
+// Address is the machine's IPv4 address that others may reach: the current one while the machine has it, else that of its way out, else the
+// first; loopback's if there is no other.
+func Address(current string) string {
+	all := addresses()
+	for _, a := range []string{current, wayOut()} {
+		if slices.Contains(all, a) {
+			return a
+		}
 	}
+	return append(all, localhost)[0]
+}
+
+// Check refuses an address that is not this machine's, or that others cannot reach.
+func Check(address string) error {
+	if all := addresses(); !slices.Contains(all, address) {
+		return fmt.Errorf("%q is no IPv4 address of this machine that others could reach; it has %s", address, cmp.Or(strings.Join(all, ", "), "none"))
+	}
+	return nil
+}
+
+func addresses() (all []string) {
+	links, _ := net.Interfaces() // none can be read: there is none
 	for _, l := range links {
-		if l.Flags&net.FlagUp == 0 || l.Flags&net.FlagLoopback != 0 || strings.HasPrefix(l.Name, "vo") {
+		if l.Flags&net.FlagUp == 0 || l.Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		addresses, _ := l.Addrs() // a link that has just gone has none
 		for _, a := range addresses {
 			if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
-				return n.IP.String()
+				all = append(all, n.IP.String())
 			}
 		}
 	}
-	return localhost
+	return all
+}
+
+// wayOut is the address that packets to the world would have. To connect a UDP socket sends none.
+func wayOut() string {
+	c, err := net.Dial("udp4", "192.0.2.1:9") // TEST-NET-1, nobody's
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).IP.String()
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	goruntime "runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type Config struct {
 	Nodes    informer.Reader[*corev1.Node] // has at least the own one
 	Name     string
 	Address  string
+	Find     func(current string) string // the address now; nil = it stays
 	Labels   map[string]string
 	Capacity corev1.ResourceList
 	Version  func(ctx context.Context) (string, error) // of the container runtime; an error makes the node not ready
@@ -45,14 +47,38 @@ type Config struct {
 // Keeper keeps the Node and its Lease.
 type Keeper struct {
 	config Config
-	wake   chan struct{}         // capacity 1
-	wired  atomic.Bool           // the pod network is set up
+	wake   chan struct{} // capacity 1
+	wired  atomic.Bool   // the pod network is set up
+	at     atomic.Value  // string: the address
+	reach  atomic.Pointer[corev1.NodeCondition]
 	held   *coordinationv1.Lease // owned by the renewals; nil = to be read first
 }
 
 // New makes the keeper; Run starts it.
 func New(c Config) *Keeper {
-	return &Keeper{config: c, wake: make(chan struct{}, 1)}
+	k := &Keeper{config: c, wake: make(chan struct{}, 1)}
+	k.at.Store(c.Address)
+	return k
+}
+
+// Address is the node's now.
+func (k *Keeper) Address() string { return k.at.Load().(string) }
+
+// InternalIP is the address that a Node tells; "" = none.
+func InternalIP(n *corev1.Node) string {
+	for _, a := range n.Status.Addresses {
+		if a.Type == corev1.NodeInternalIP {
+			return a.Address
+		}
+	}
+	return ""
+}
+
+// Reach has the node say NetworkUnavailable, or that it is not.
+func (k *Keeper) Reach(c corev1.NodeCondition) {
+	if before := k.reach.Swap(&c); before == nil || *before != c {
+		k.Wake()
+	}
 }
 
 // Wake makes the keeper look at once: the Node has changed.
@@ -136,14 +162,22 @@ func (k *Keeper) Step(ctx context.Context) error {
 	if !ok {
 		return k.register(ctx) // somebody deleted it
 	}
+	if k.config.Find != nil {
+		if old, found := k.Address(), k.config.Find(k.Address()); found != old {
+			k.config.Log.Info("the node has another address", "node", k.config.Name, "was", old, "is", found)
+			k.at.Store(found)
+		}
+	}
 	now := time.Now()
 	want := n.DeepCopy()
 	k.describe(ctx, want, now)
 	if apiequality.Semantic.DeepEqual(want.Status, n.Status) && now.Sub(condition(&want.Status, corev1.NodeReady).LastHeartbeatTime.Time) < reportEvery {
 		return nil
 	}
-	for _, own := range append(pressures, corev1.NodeCondition{Type: corev1.NodeReady}) {
-		condition(&want.Status, own.Type).LastHeartbeatTime = metav1.NewTime(now.Truncate(time.Second))
+	for i, c := range want.Status.Conditions {
+		if slices.Contains(own, c.Type) {
+			want.Status.Conditions[i].LastHeartbeatTime = metav1.NewTime(now.Truncate(time.Second))
+		}
 	}
 	if err := k.patch(ctx, n, want, "status"); err != nil {
 		return err
@@ -180,7 +214,7 @@ func (k *Keeper) patch(ctx context.Context, before, after *corev1.Node, sub stri
 func (k *Keeper) describe(ctx context.Context, n *corev1.Node, now time.Time) {
 	s := &n.Status
 	s.Capacity, s.Allocatable = k.config.Capacity, k.config.Capacity
-	s.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: k.config.Address}, {Type: corev1.NodeHostName, Address: k.config.Name}}
+	s.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: k.Address()}, {Type: corev1.NodeHostName, Address: k.config.Name}}
 	version, err := k.config.Version(ctx)
 	if err == nil {
 		s.NodeInfo = machine()
@@ -190,10 +224,16 @@ func (k *Keeper) describe(ctx context.Context, n *corev1.Node, now time.Time) {
 	for _, c := range append(pressures, k.readiness(err)) {
 		setCondition(s, c, now)
 	}
+	if c := k.reach.Load(); c != nil {
+		setCondition(s, *c, now)
+	}
 }
 
 // kubernetesVersion is the one whose behaviour this agent follows.
 const kubernetesVersion = "v1.37.0-optimist"
+
+// own are the conditions that this agent answers for.
+var own = []corev1.NodeConditionType{corev1.NodeReady, corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable}
 
 var pressures = []corev1.NodeCondition{
 	{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientMemory", Message: "kubelet has sufficient memory available"},

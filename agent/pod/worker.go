@@ -29,7 +29,8 @@ type Host struct {
 	Events  *event.Recorder
 	Starts  chan struct{} // its capacity is how many things may be started at the same time
 	Node    Node
-	Root    string // of the logs; "" = containers write none
+	Address func() string // of the node now; nil = Node.IP
+	Root    string        // of the logs; "" = containers write none
 	Log     *slog.Logger
 }
 
@@ -108,6 +109,9 @@ func (w *Worker) Step(ctx context.Context) Next {
 	w.interrupt = cancel
 	w.mu.Unlock()
 	view := View{Memory: w.memory, Node: w.host.Node}
+	if w.host.Address != nil {
+		view.Node.IP = w.host.Address()
+	}
 	if pod, ok := w.host.Pods.Get(w.key); ok && pod.UID == w.uid {
 		view.Pod, w.pod = pod, pod
 	}

@@ -28,7 +28,7 @@ func (f *flags) define(set *flag.FlagSet) {
 	host, _ := os.Hostname()
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", "credentials of system:node:<name> (a kubeconfig `file`; {node} stands for the name)")
 	set.StringVar(&f.node, "node", host, "the node's `name`")
-	set.StringVar(&f.address, "node-ip", "", "the node's `address` (default: the first of the machine's)")
+	set.StringVar(&f.address, "node-ip", "", "the node's `address`, one of this machine's (default: that of its way out, also when it changes)")
 	set.StringVar(&f.root, "root", "/var/lib/optimist/agent", "the `folder` for logs of containers")
 	set.StringVar(&f.run, "run", "/run/optimist/agent", "the `folder` for what ends with the machine's uptime: sandboxes")
 	set.StringVar(&f.runtime, "runtime", "containerd", "containerd, or sim for simulated containers")
@@ -67,6 +67,11 @@ func (f *flags) config(name string) (agent.Config, error) {
 	case "containerd":
 		if f.nodes > 1 {
 			return c, errors.New("--nodes works only with --runtime sim: real nodes are one process each")
+		}
+		if f.address != "" && f.cleanup == "" {
+			if err := node.Check(f.address); err != nil {
+				return c, fmt.Errorf("--node-ip: %w", err)
+			}
 		}
 		c.Root, c.Wired = f.root, true
 		c.Runtime, c.Network, err = f.real(name)
