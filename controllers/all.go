@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"optimist/controllers/deployment"
+	"optimist/controllers/endpointslice"
 	"optimist/controllers/garbage"
 	"optimist/controllers/namespace"
 	"optimist/controllers/nodelifecycle"
@@ -16,6 +17,7 @@ func All(deps func(name string) reconcile.Deps) []reconcile.Controller {
 	return []reconcile.Controller{
 		deployment.New(deps(deployment.Name)),
 		replicaset.New(deps(replicaset.Name)),
+		endpointslice.New(deps(endpointslice.Name)),
 		garbage.New(deps(garbage.Name)),
 		namespace.New(deps(namespace.Name)),
 		nodelifecycle.New(deps(nodelifecycle.Name)),

@@ -2,9 +2,7 @@ package replicaset
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
-	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -61,7 +59,7 @@ func replicas(v view) []reconcile.Action {
 func create(v view, n int, why string) []reconcile.Action {
 	var steps []reconcile.Action
 	for ordinal := 0; len(steps) < n; ordinal++ {
-		name := podName(v.set, ordinal)
+		name := reconcile.ChildName(v.set, ordinal)
 		if v.taken(name) || slices.ContainsFunc(steps, func(a reconcile.Action) bool { return a.Key.Name == name }) {
 			continue
 		}
@@ -90,25 +88,6 @@ func newPod(set *appsv1.ReplicaSet, name string) *corev1.Pod {
 		},
 		Spec: t.Spec,
 	}
-}
-
-// alphabet has no vowels, lest names become words, nor what looks alike: as in Kubernetes.
-const alphabet = "bcdfghjklmnpqrstvwxz2456789"
-
-// podName is the name of a set's n-th Pod: the set's name and five characters that follow from its uid and n.
-func podName(set *appsv1.ReplicaSet, n int) string {
-	h := fnv.New64a()
-	h.Write([]byte(string(set.UID) + "/" + strconv.Itoa(n)))
-	sum, suffix := h.Sum64(), make([]byte, 5)
-	for i := range suffix {
-		suffix[i] = alphabet[sum%uint64(len(alphabet))]
-		sum /= uint64(len(alphabet))
-	}
-	base := set.Name
-	if len(base) > 57 {
-		base = base[:57] // a Pod's name is also its host name: 63 characters
-	}
-	return base + "-" + string(suffix)
 }
 
 // isActive reports whether a Pod counts: it runs, or will.

@@ -189,7 +189,7 @@ func TestPlansEndWithTheWantedNumber(t0 *testing.T) {
 		for i := range rapid.IntRange(0, 15).Draw(t, "pods") {
 			name := fmt.Sprintf("p%d", i)
 			if rapid.Bool().Draw(t, "named like ours") {
-				name = podName(set, i)
+				name = reconcile.ChildName(set, i)
 			}
 			v.pods = append(v.pods, pod(set, name+" "+strings.Join(rapid.SliceOfN(trait, 0, 3).Draw(t, "traits"), " ")))
 		}

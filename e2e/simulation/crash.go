@@ -82,6 +82,7 @@ func (w *World) deployWeb() {
 	w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})
 	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "settings"}})
 	labels := map[string]string{"app": "web"}
+	w.create(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Selector: labels}})
 	none, one := intstr.FromInt32(0), intstr.FromInt32(1)
 	image := "app:1"
 	if len(all(w.history, api.ReplicaSets)) > 0 {
@@ -156,6 +157,18 @@ func (w *World) normalised() string {
 		}
 		slices.Sort(taints)
 		lines = append(lines, fmt.Sprintf("node %s: ready %s, taints %v", n.Name, readiness(n), taints))
+	}
+	for _, s := range all(w.history, api.EndpointSlices) {
+		var serve, stale int
+		for _, e := range s.Endpoints {
+			serve += btoi(*e.Conditions.Ready)
+			p, ok := get(w.history, api.Pods, api.Key{Namespace: s.Namespace, Name: e.TargetRef.Name})
+			stale += btoi(!ok || *e.Conditions.Serving != ready(p) || *e.Conditions.Terminating != (p.DeletionTimestamp != nil))
+		}
+		lines = append(lines, fmt.Sprintf("endpointslice: %d endpoints are ready, %d are not as their pods", serve, stale))
+	}
+	for _, e := range all(w.history, api.Endpoints) {
+		lines = append(lines, fmt.Sprintf("endpoints: %d subsets", len(e.Subsets)))
 	}
 	for _, n := range all(w.history, api.Namespaces) {
 		lines = append(lines, "namespace "+n.Name+" "+string(n.Status.Phase))

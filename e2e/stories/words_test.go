@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -61,6 +62,20 @@ var words = map[string]map[string]func(api.Object) string{
 		},
 		"podCIDR": func(o api.Object) string { return o.(*corev1.Node).Spec.PodCIDR },
 	},
+	"EndpointSlice": {
+		"ready":     slice(func(e discoveryv1.Endpoint) bool { return *e.Conditions.Ready }),
+		"serving":   slice(func(e discoveryv1.Endpoint) bool { return *e.Conditions.Serving }),
+		"endpoints": slice(func(discoveryv1.Endpoint) bool { return true }),
+	},
+	"Endpoints": {
+		"addresses": func(o api.Object) string {
+			var n int
+			for _, s := range o.(*corev1.Endpoints).Subsets {
+				n += len(s.Addresses)
+			}
+			return strconv.Itoa(n)
+		},
+	},
 	"Namespace": {
 		"phase": func(o api.Object) string { return string(o.(*corev1.Namespace).Status.Phase) },
 	},
@@ -72,6 +87,19 @@ func deployment(f func(*appsv1.Deployment) any) func(api.Object) string {
 
 func pod(f func(*corev1.Pod) any) func(api.Object) string {
 	return func(o api.Object) string { return fmt.Sprint(f(o.(*corev1.Pod))) }
+}
+
+// slice counts the endpoints of which something is so.
+func slice(is func(discoveryv1.Endpoint) bool) func(api.Object) string {
+	return func(o api.Object) string {
+		var n int
+		for _, e := range o.(*discoveryv1.EndpointSlice).Endpoints {
+			if is(e) {
+				n++
+			}
+		}
+		return strconv.Itoa(n)
+	}
 }
 
 func deploymentCondition(d *appsv1.Deployment, t appsv1.DeploymentConditionType) appsv1.DeploymentCondition {

@@ -25,6 +25,8 @@ var (
 		Versions: v1[corev1.Pod](), Subs: []string{"status", "binding", "log", "exec", "attach"}}
 	ServiceKind = &Kind{Name: "Service", Plural: "services", Singular: "service", Short: []string{"svc"}, Categories: []string{"all"}, Namespaced: true,
 		Versions: v1[corev1.Service](), Subs: []string{"status"}}
+	EndpointsKind = &Kind{Name: "Endpoints", Plural: "endpoints", Singular: "endpoints", Short: []string{"ep"}, Namespaced: true,
+		Versions: v1[corev1.Endpoints]()}
 	ConfigMapKind = &Kind{Name: "ConfigMap", Plural: "configmaps", Singular: "configmap", Short: []string{"cm"}, Namespaced: true,
 		Versions: v1[corev1.ConfigMap]()}
 	SecretKind = &Kind{Name: "Secret", Plural: "secrets", Singular: "secret", Namespaced: true,
@@ -47,7 +49,7 @@ var (
 )
 
 // Builtin is the catalogue of the kinds above.
-var Builtin = NewCatalogue(NamespaceKind, NodeKind, PodKind, ServiceKind, ConfigMapKind, SecretKind, EventKind,
+var Builtin = NewCatalogue(NamespaceKind, NodeKind, PodKind, ServiceKind, EndpointsKind, ConfigMapKind, SecretKind, EventKind,
 	DeploymentKind, ReplicaSetKind, LeaseKind, EndpointSliceKind, PriorityClassKind, ComponentStatusKind)
 
 // Typed access, one a kind.
@@ -56,6 +58,7 @@ var (
 	Nodes           = Of[*corev1.Node]{NodeKind}
 	Pods            = Of[*corev1.Pod]{PodKind}
 	Services        = Of[*corev1.Service]{ServiceKind}
+	Endpoints       = Of[*corev1.Endpoints]{EndpointsKind}
 	ConfigMaps      = Of[*corev1.ConfigMap]{ConfigMapKind}
 	Secrets         = Of[*corev1.Secret]{SecretKind}
 	Events          = Of[*corev1.Event]{EventKind}

@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"fmt"
+	"hash/fnv"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -41,4 +43,20 @@ func adoption(owner api.Object) string {
 // OwnerRef is the reference by which a new child names the owner that controls it.
 func OwnerRef(owner api.Object) metav1.OwnerReference {
 	return *metav1.NewControllerRef(owner, api.Builtin.Of(owner).GVK(""))
+}
+
+// alphabet has no vowels, lest names become words, nor what looks alike: as in Kubernetes.
+const alphabet = "bcdfghjklmnpqrstvwxz2456789"
+
+// ChildName is the name of an owner's n-th child: the owner's name and five characters that follow from its uid and n (law 10).
+func ChildName(owner api.Object, n int) string {
+	h := fnv.New64a()
+	h.Write([]byte(string(owner.GetUID()) + "/" + strconv.Itoa(n)))
+	sum, suffix := h.Sum64(), make([]byte, 5)
+	for i := range suffix {
+		suffix[i] = alphabet[sum%uint64(len(alphabet))]
+		sum /= uint64(len(alphabet))
+	}
+	base := owner.GetName()
+	return base[:min(len(base), 57)] + "-" + string(suffix) // a Pod's name is also its host name: 63 characters
 }

@@ -38,7 +38,7 @@ var warned = newTable([]rule{
 	set[corev1.SecurityContext]("procMount", inertUnless(corev1.DefaultProcMount)),
 	set[corev1.ServiceSpec]("ports", worth("an address is reserved for the Service, but nothing in this version routes to it")),
 	set[corev1.ServiceSpec]("externalName", worth("is stored, but no DNS server in this version answers with it")),
-	set[corev1.ServiceSpec]("externalIPs loadBalancerClass loadBalancerIP loadBalancerSourceRanges publishNotReadyAddresses trafficDistribution", inert),
+	set[corev1.ServiceSpec]("externalIPs loadBalancerClass loadBalancerIP loadBalancerSourceRanges trafficDistribution", inert),
 	set[discoveryv1.Endpoint]("hints", inert),
 	set[corev1.NodeSpec]("configSource podPreemptionPolicy providerID", inert),
 	set[coordinationv1.LeaseSpec]("preferredHolder strategy", inert),

@@ -5,7 +5,7 @@ import "optimist/apiserver/registry"
 // All returns the rules of every stored kind, in the catalogue's order.
 func All() []registry.Rules {
 	return []registry.Rules{
-		namespaceRules(), nodeRules(), podRules(), serviceRules(), configMapRules(), secretRules(), eventRules(),
+		namespaceRules(), nodeRules(), podRules(), serviceRules(), endpointsRules(), configMapRules(), secretRules(), eventRules(),
 		deploymentRules(), replicaSetRules(), leaseRules(), endpointSliceRules(), priorityClassRules(),
 	}
 }

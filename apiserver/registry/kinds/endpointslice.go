@@ -36,7 +36,7 @@ func endpointSliceRules() registry.Rules {
 				for _, e := range s.Endpoints {
 					all = append(all, e.Addresses...)
 				}
-				return firstThree(all)
+				return firstThree(all, unset)
 			}),
 			registry.AgeColumn,
 		},
@@ -52,15 +52,17 @@ func endpointPorts(s *discoveryv1.EndpointSlice) any {
 			all = append(all, orElse(deref(p.Name), "*"))
 		}
 	}
-	return firstThree(all)
+	return firstThree(all, unset)
 }
 
+const unset = "<unset>"
+
 // firstThree lists a few things and says how many more there are.
-func firstThree(all []string) string {
+func firstThree(all []string, instead string) string {
 	if n := len(all); n > 3 {
 		return fmt.Sprintf("%s + %d more...", strings.Join(all[:3], ","), n-3)
 	}
-	return orElse(strings.Join(all, ","), "<unset>")
+	return orElse(strings.Join(all, ","), instead)
 }
 
 var endpointSliceChecks = []rule{

@@ -84,6 +84,7 @@ func TestColumnsAreKubectls(t *testing.T) {
 		"deployments.apps":                  "NAME READY UP-TO-DATE AVAILABLE AGE | CONTAINERS IMAGES SELECTOR",
 		"replicasets.apps":                  "NAME DESIRED CURRENT READY AGE | CONTAINERS IMAGES SELECTOR",
 		"leases.coordination.k8s.io":        "NAME HOLDER AGE |",
+		"endpoints":                         "NAME ENDPOINTS AGE |",
 		"endpointslices.discovery.k8s.io":   "NAME ADDRESSTYPE PORTS ENDPOINTS AGE |",
 		"priorityclasses.scheduling.k8s.io": "NAME VALUE GLOBAL-DEFAULT AGE PREEMPTIONPOLICY |",
 	}
