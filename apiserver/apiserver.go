@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 
 	"golang.org/x/sync/errgroup"
@@ -28,7 +29,8 @@ type Config struct {
 	Listeners []net.Listener // none = in-process only
 	TLS       *tls.Config    // pki.ServerTLS; needed with a Listener
 	Ranges    registry.Ranges
-	Keep      journal.Keep // how much history there is
+	Advertise netip.AddrPort // where pods reach this server; zero = the Service kubernetes gets no endpoints
+	Keep      journal.Keep   // how much history there is
 	Log       *slog.Logger
 	Ring      *console.Ring // what `ctl logs apiserver` shows; may be nil
 }
@@ -72,6 +74,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return s.serve(running)
 	})
+	g.Go(func() error { return s.keepServices(running) })
 	if err := g.Wait(); ctx.Err() == nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Settings struct {
 	PKI         string   // the folder for certificates and kubeconfigs
 	Listen      []string // host:port, the first of which stands in the kubeconfigs
 	Hosts       []string // further names and addresses that clients may use for this server
+	Advertise   string   // the address at which pods reach this server; "" = found
 	Nodes       []string // get a kubeconfig each
 	ClusterCIDR string
 	ServiceCIDR string
@@ -60,6 +61,10 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		defer l.Close()
 		listeners = append(listeners, l)
 	}
+	advertise, err := advertised(s.Advertise, listeners)
+	if err != nil {
+		return err
+	}
 	if err := s.bootstrap(listeners, ranges); err != nil {
 		return err
 	}
@@ -75,7 +80,7 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Keep: keep, Log: log, Ring: ring})
+	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep, Log: log, Ring: ring})
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ var words = map[string]map[string]func(api.Object) string{
 		"serving":   slice(func(e discoveryv1.Endpoint) bool { return *e.Conditions.Serving }),
 		"endpoints": slice(func(discoveryv1.Endpoint) bool { return true }),
 	},
+	"Service": {
+		"clusterIP": func(o api.Object) string { return o.(*corev1.Service).Spec.ClusterIP },
+	},
 	"Endpoints": {
 		"addresses": func(o api.Object) string {
 			var n int

@@ -55,20 +55,36 @@ func serviceKeys(s *corev1.Service) (keys []string) {
 
 func nodePortKey(number int32) string { return fmt.Sprintf("%s%d", nodePorts, number) }
 
-// claimClusterIP: of the range neither the first address, which names the network, nor the last, which means all, can be given. The second is
-// kept for the Service by which pods find the API.
+// reserved are the places in the range of the addresses of Services that everybody must find: the API and DNS.
+var reserved = map[string]int{"default/kubernetes": 1, "kube-system/kube-dns": 10}
+
+// claimClusterIP: of the range neither the first address, which names the network, nor the last, which means all, can be given; nor, to others, what
+// is reserved.
 func claimClusterIP(ctx context.Context, l *ledger, r netip.Prefix, s *corev1.Service) error {
 	if !r.Addr().Is4() {
 		return apierrors.NewInternalError(errors.New("the API server knows no IPv4 range for Services; start it with --service-cidr"))
 	}
-	isAPIServer := s.Namespace == "default" && s.Name == "kubernetes"
-	if s.Spec.ClusterIP == "" && isAPIServer {
-		s.Spec.ClusterIP = addressAt(r, 1).String()
+	others := map[netip.Addr]bool{}
+	for whose, i := range reserved {
+		if a := addressAt(r, i); whose != l.holder {
+			others[a] = true
+		} else if s.Spec.ClusterIP == "" && r.Contains(a) {
+			s.Spec.ClusterIP = a.String()
+		}
 	}
 	if s.Spec.ClusterIP == "" {
-		ip := func(i int) string { return addressAt(r, i+2).String() }
+		dns, size := reserved["kube-system/kube-dns"], subnets(r, 32)-3
+		if r.Contains(addressAt(r, dns)) {
+			size--
+		}
+		ip := func(i int) string {
+			if i += 2; i >= dns {
+				i++
+			}
+			return addressAt(r, i).String()
+		}
 		full := apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: range is full: all addresses of %s are in use; delete a Service, or start the cluster with a larger --service-cidr", r))
-		at, err := l.takeAny(ctx, pool{prefix: clusterIPs, size: subnets(r, 32) - 3, key: func(i int) string { return clusterIPs + ip(i) }}, full)
+		at, err := l.takeAny(ctx, pool{prefix: clusterIPs, size: size, key: func(i int) string { return clusterIPs + ip(i) }}, full)
 		if err == nil {
 			s.Spec.ClusterIP, s.Spec.ClusterIPs = ip(at), []string{ip(at)}
 		}
@@ -85,7 +101,7 @@ func claimClusterIP(ctx context.Context, l *ledger, r netip.Prefix, s *corev1.Se
 	case l.held[key]: // an address stays even when the range is changed
 	case err != nil || !r.Contains(ip) || ip == r.Masked().Addr() || ip == last:
 		return refuse(fmt.Sprintf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", s.Spec.ClusterIP, r.Masked()))
-	case ip == addressAt(r, 1) && !isAPIServer:
+	case others[ip]:
 		return taken
 	}
 	return l.take(ctx, key, taken)
