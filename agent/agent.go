@@ -104,7 +104,7 @@ func newAgent(c Config, find func(string) string) *Agent {
 	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Find: find, Labels: c.Labels,
 		Capacity: c.Capacity, Version: c.Runtime.Version, Events: a.events, Log: c.Log})
 	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
-		Service: service, Pods: a.cache, Runtime: c.Runtime, Network: c.Network,
+		Service: service, Pods: a.cache, Services: a.services, Runtime: c.Runtime, Network: c.Network,
 		Images: images.NewPuller(c.Runtime), Events: a.events, Starts: make(chan struct{}, starts), Address: a.keeper.Address,
 		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Log: c.Log,
 	}}

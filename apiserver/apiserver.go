@@ -72,9 +72,9 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.registry.Bootstrap(running); err != nil {
 			return err
 		}
+		g.Go(func() error { return s.keepServices(running) })
 		return s.serve(running)
 	})
-	g.Go(func() error { return s.keepServices(running) })
 	if err := g.Wait(); ctx.Err() == nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (e environment) expandAll(all []string) []string {
 
 // environment reads everything that a container's variables come from. Its errors name the object and the key that miss.
 func (h *Host) environment(ctx context.Context, v View, c *corev1.Container) (environment, error) {
-	var e environment
+	e := h.serviceVariables(v.Pod)
 	for _, from := range c.EnvFrom {
 		var data map[string]string
 		var err error
@@ -85,6 +85,45 @@ func (h *Host) environment(ctx context.Context, v View, c *corev1.Container) (en
 		}
 	}
 	return e, nil
+}
+
+// serviceVariables tell where Services are, also as Docker's links once did: the API's, and those of the pod's namespace unless it wants none. What
+// the pod itself defines comes later and wins.
+func (h *Host) serviceVariables(p *corev1.Pod) (e environment) {
+	if h.Services == nil {
+		return nil
+	}
+	capital := func(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
+	var all []*corev1.Service
+	if s, ok := h.Services.Get(api.Key{Namespace: corev1.NamespaceDefault, Name: "kubernetes"}); ok {
+		all = append(all, s)
+	}
+	if p.Spec.EnableServiceLinks == nil || *p.Spec.EnableServiceLinks {
+		all = slices.AppendSeq(all, h.Services.List(p.Namespace, nil))
+	}
+	for _, s := range all {
+		if s.Spec.ClusterIP == "" || s.Spec.ClusterIP == corev1.ClusterIPNone || len(s.Spec.Ports) == 0 {
+			continue
+		}
+		name, ip := capital(s.Name), s.Spec.ClusterIP
+		e.set(name+"_SERVICE_HOST", ip)
+		for i, port := range s.Spec.Ports {
+			number, protocol := fmt.Sprint(port.Port), strings.ToLower(string(port.Protocol))
+			link, url := fmt.Sprintf("%s_PORT_%s_%s", name, number, port.Protocol), fmt.Sprintf("%s://%s:%s", protocol, ip, number)
+			if i == 0 {
+				e.set(name+"_SERVICE_PORT", number)
+				e.set(name+"_PORT", url)
+			}
+			if port.Name != "" {
+				e.set(name+"_SERVICE_PORT_"+capital(port.Name), number)
+			}
+			e.set(link, url)
+			e.set(link+"_PROTO", protocol)
+			e.set(link+"_PORT", number)
+			e.set(link+"_ADDR", ip)
+		}
+	}
+	return e
 }
 
 // valueFrom reads one value; ok is false when what it names is optional and misses.

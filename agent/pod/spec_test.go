@@ -11,6 +11,7 @@ import (
 
 	"optimist/agent/runtime"
 	"optimist/internal/api"
+	"optimist/internal/informer"
 )
 
 // drawer holds the objects that pods refer to.
@@ -68,6 +69,42 @@ func TestEnvironment(t *testing.T) {
 		}
 		if got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
+func TestServiceVariables(t *testing.T) {
+	set := informer.NewSet(nil)
+	h := Host{Services: informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})}
+	events := []api.Event{}
+	for _, text := range []string{
+		`{metadata: {name: kubernetes, namespace: default}, spec: {clusterIP: 10.96.0.1, ports: [{name: https, port: 443, protocol: TCP}]}}`,
+		`{metadata: {name: my-db, namespace: shop}, spec: {clusterIP: 10.96.0.7, ports: [{name: sql-a, port: 5432, protocol: TCP}, {name: x, port: 53, protocol: UDP}]}}`,
+		`{metadata: {name: bare, namespace: shop}, spec: {clusterIP: None, ports: [{port: 1, protocol: TCP}]}}`,
+		`{metadata: {name: alias, namespace: shop}, spec: {type: ExternalName, externalName: example.org}}`,
+		`{metadata: {name: other, namespace: else}, spec: {clusterIP: 10.96.0.8, ports: [{port: 1, protocol: TCP}]}}`,
+	} {
+		s := &corev1.Service{}
+		if err := yaml.UnmarshalStrict([]byte(text), s); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, api.Event{Type: api.Added, Object: s, Revision: 1})
+	}
+	set.Open(api.ServiceKind)
+	set.Deliver(api.ServiceKind, append(events, api.Event{Type: api.Bookmark, Revision: 1, InitialEnd: true}))
+	const theAPI = "KUBERNETES_SERVICE_HOST=10.96.0.1 KUBERNETES_SERVICE_PORT=443 KUBERNETES_PORT=tcp://10.96.0.1:443 KUBERNETES_SERVICE_PORT_HTTPS=443 " +
+		"KUBERNETES_PORT_443_TCP=tcp://10.96.0.1:443 KUBERNETES_PORT_443_TCP_PROTO=tcp KUBERNETES_PORT_443_TCP_PORT=443 KUBERNETES_PORT_443_TCP_ADDR=10.96.0.1"
+	for spec, want := range map[string]string{
+		`{enableServiceLinks: false, containers: [{name: a}]}`: theAPI,
+		`{containers: [{name: a, env: [{name: MY_DB_SERVICE_HOST, value: "near $(KUBERNETES_SERVICE_HOST)"}]}]}`: theAPI + " MY_DB_SERVICE_HOST=near 10.96.0.1 MY_DB_SERVICE_PORT=5432 " +
+			"MY_DB_PORT=tcp://10.96.0.7:5432 MY_DB_SERVICE_PORT_SQL_A=5432 MY_DB_PORT_5432_TCP=tcp://10.96.0.7:5432 MY_DB_PORT_5432_TCP_PROTO=tcp MY_DB_PORT_5432_TCP_PORT=5432 " +
+			"MY_DB_PORT_5432_TCP_ADDR=10.96.0.7 MY_DB_SERVICE_PORT_X=53 MY_DB_PORT_53_UDP=udp://10.96.0.7:53 MY_DB_PORT_53_UDP_PROTO=udp MY_DB_PORT_53_UDP_PORT=53 MY_DB_PORT_53_UDP_ADDR=10.96.0.7",
+	} {
+		pod := parsePod(t, "{metadata: {namespace: shop}, spec: "+spec+"}")
+		pod.Namespace = "shop"
+		env, err := h.environment(t.Context(), View{Pod: pod}, &pod.Spec.Containers[0])
+		if got := strings.Join(env, " "); err != nil || got != want {
+			t.Errorf("%s: got %q %v, want %q", spec, got, err, want)
 		}
 	}
 }

@@ -21,17 +21,18 @@ import (
 
 // Host is what all workers of a node share.
 type Host struct {
-	Service api.Service // as this node; what it writes is laid over Pods at once
-	Pods    informer.Reader[*corev1.Pod]
-	Runtime runtime.Runtime
-	Network network.Network
-	Images  *images.Puller
-	Events  *event.Recorder
-	Starts  chan struct{} // its capacity is how many things may be started at the same time
-	Node    Node
-	Address func() string // of the node now; nil = Node.IP
-	Root    string        // of the logs; "" = containers write none
-	Log     *slog.Logger
+	Service  api.Service // as this node; what it writes is laid over Pods at once
+	Pods     informer.Reader[*corev1.Pod]
+	Services informer.Reader[*corev1.Service] // nil = containers are not told of any
+	Runtime  runtime.Runtime
+	Network  network.Network
+	Images   *images.Puller
+	Events   *event.Recorder
+	Starts   chan struct{} // its capacity is how many things may be started at the same time
+	Node     Node
+	Address  func() string // of the node now; nil = Node.IP
+	Root     string        // of the logs; "" = containers write none
+	Log      *slog.Logger
 }
 
 // Worker brings one pod to where it should be. Step is its synchronous core, Run the goroutine around it.
