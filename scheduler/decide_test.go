@@ -79,6 +79,12 @@ func TestDecide(t *testing.T) {
 		{"each node has its own reason, most frequent first",
 			[]string{small, big, closed, tainted}, `{nodeSelector: {disk: tape}, containers: [{}]}`, "",
 			"0/4 nodes are available: 2 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint {gpu: yes}, 1 node(s) were unschedulable."},
+		{"ports of the node are taken, for any address by one for all",
+			[]string{small}, `{containers: [{ports: [{hostPort: 80, hostIP: 192.0.2.1, protocol: TCP}]}]}`, "", "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."},
+		{"by sidecars too",
+			[]string{small}, `{initContainers: [{restartPolicy: Always, ports: [{hostPort: 53, hostIP: 192.0.2.1, protocol: UDP}]}], containers: [{}]}`, "", "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."},
+		{"but not another address's, protocol's or init container's, nor ports of the pod alone",
+			[]string{small}, `{initContainers: [{ports: [{hostPort: 80, protocol: TCP}]}], containers: [{ports: [{hostPort: 53, hostIP: 192.0.2.2, protocol: UDP}, {hostPort: 80, protocol: UDP}, {containerPort: 80, protocol: TCP}]}]}`, "small", ""},
 		{"without nodes that is said",
 			nil, `{containers: [{}]}`, "", "0/0 nodes are available: no nodes have registered yet."},
 	} {
@@ -87,6 +93,8 @@ func TestDecide(t *testing.T) {
 			for _, n := range c.nodes {
 				cache.setNode(parse[corev1.Node](t, n))
 			}
+			cache.place(parse[corev1.Pod](t, `{metadata: {namespace: default, name: proxy, uid: "1"}, spec: {nodeName: small, containers: [{ports: [{hostPort: 80, hostIP: 0.0.0.0, protocol: TCP},
+				{hostPort: 53, hostIP: 192.0.2.1, protocol: UDP}]}]}}`))
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "p"}, Spec: *parse[corev1.PodSpec](t, c.pod)}
 			d := allRules().decide(pod, cache.snapshot())
 			if d.node != c.node {

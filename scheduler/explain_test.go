@@ -18,7 +18,7 @@ func used(t *testing.T) *framework.Node {
 	n.Allocatable = framework.FromList(n.Status.Allocatable)
 	for _, text := range []string{
 		`{metadata: {namespace: default, name: hog, uid: "1"}, spec: {containers: [{resources: {requests: {cpu: "2"}}}]}}`,
-		`{metadata: {namespace: default, name: mouse, uid: "2"}, spec: {containers: [{resources: {requests: {cpu: "1"}}}]}}`,
+		`{metadata: {namespace: default, name: mouse, uid: "2"}, spec: {containers: [{ports: [{hostPort: 80, protocol: TCP}], resources: {requests: {cpu: "1"}}}]}}`,
 		`{metadata: {namespace: default, name: vip, uid: "3"}, spec: {priority: 9, containers: [{resources: {requests: {memory: 1Gi}}}]}}`,
 	} {
 		n = n.With(parse[corev1.Pod](t, text))
@@ -57,6 +57,7 @@ func TestExplain(t *testing.T) {
 			"used ×1: request a cpu=1"},
 		{"important pods stay until the last", []string{"used"}, `{containers: [{name: a, resources: {requests: {cpu: "4"}}}]}`,
 			"used ×1: evict default/hog default/mouse"},
+		{"who has the host port goes", []string{"used"}, `{containers: [{name: a, ports: [{hostPort: 80, protocol: TCP}]}]}`, "used ×1: evict default/mouse"},
 		{"without nodes there are no rows", nil, `{containers: [{}]}`, ""},
 	} {
 		t.Run(c.why, func(t *testing.T) {

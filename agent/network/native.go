@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 
@@ -19,8 +20,10 @@ type Native struct {
 
 	mu     sync.RWMutex // held for reading to wire one pod, for writing to change the node
 	config Config
-	ways   []way  // to the peers
-	seen   uint64 // packets out of the tunnel at the last Probe
+	wasOff bool                    // forwarding, before we came
+	ports  map[types.UID][]exposed // of the node, that lead to pods
+	ways   []way                   // to the peers
+	seen   uint64                  // packets out of the tunnel at the last Probe
 }
 
 var _ Network = (*Native)(nil)
@@ -47,14 +50,26 @@ func (n *Native) Setup(_ context.Context, c Config) error {
 			}
 		}
 	}
-	return setupRouter(c)
+	if n.ports, err = readPorts(c); err != nil {
+		return err
+	}
+	n.wasOff, err = setupRouter(c, n.ports)
+	return err
 }
 
 // Attach wires the pod, or finds it wired; a wire that is broken in any part is made anew.
-func (n *Native) Attach(_ context.Context, pod types.UID, netns string, want netip.Addr) (netip.Addr, error) {
+func (n *Native) Attach(_ context.Context, pod types.UID, netns string, want netip.Addr, ports ...HostPort) (netip.Addr, error) {
 	if netns == "" {
 		return netip.Addr{}, fmt.Errorf("pod %s has no network namespace of its own: it uses the node's address", pod)
 	}
+	address, err := n.wire(pod, netns, want)
+	if err == nil {
+		err = n.expose(pod, address, ports)
+	}
+	return address, err
+}
+
+func (n *Native) wire(pod types.UID, netns string, want netip.Addr) (netip.Addr, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	address, err := n.addresses.take(pod, want)
@@ -70,6 +85,9 @@ func (n *Native) Attach(_ context.Context, pod types.UID, netns string, want net
 
 // Detach removes the node's end; the pod's goes with it.
 func (n *Native) Detach(_ context.Context, pod types.UID) error {
+	if err := n.expose(pod, netip.Addr{}, nil); err != nil {
+		return err
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	err := deleteLink(linkName(n.config, pod))
@@ -83,7 +101,9 @@ func (n *Native) Detach(_ context.Context, pod types.UID) error {
 func (n *Native) Keep(_ context.Context, pods map[types.UID]netip.Addr) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return errors.Join(n.deleteLinks(pods), n.addresses.keep(pods))
+	ports := maps.Clone(n.ports)
+	maps.DeleteFunc(ports, func(pod types.UID, _ []exposed) bool { _, keep := pods[pod]; return !keep })
+	return errors.Join(n.deleteLinks(pods), n.addresses.keep(pods), n.rewrite(ports))
 }
 
 // Teardown leaves the node as Setup found it.

@@ -395,3 +395,124 @@ func must[T any](v T, err error) func(*testing.T) T {
 		return v
 	}
 }
+
+// Ports of the node lead to pods: from outside, from the node, from other pods, and from the pod itself; not on loopback, and not when the pod is gone.
+func TestHostPorts(t *testing.T) {
+	enterNode(t)
+	var n Native
+	world := namespace(t)
+	connectWorld(t, world)
+	setup(t, &n)
+	p1, p2 := namespace(t), namespace(t)
+	tcp := HostPort{Port: 8080, To: 80, Protocol: "TCP"}
+	only := HostPort{IP: netip.MustParseAddr("192.0.2.1"), Port: 8081, To: 80, Protocol: "TCP"}
+	a1 := must(n.Attach(t.Context(), "p1", p1, netip.Addr{}, tcp, only, HostPort{IP: netip.MustParseAddr("127.0.0.1"), Port: 8082, To: 80, Protocol: "TCP"}))(t)
+	a2 := attach(t, &n, "p2", p2)
+	elsewhere(t, p1, func() error { return command("ip link set lo up") })
+	serve(t, p1, a1.String()+":80")
+	everybody := func(why string) {
+		t.Helper()
+		for _, c := range []struct{ from, seen string }{{world, "192.0.2.2"}, {p2, a2.String()}, {here(), "192.0.2.1"}, {p1, "192.0.2.1"}} {
+			for _, to := range []string{"192.0.2.1:8080", "192.0.2.1:8081"} {
+				var got string
+				elsewhere(t, c.from, func() (err error) { got, err = seenAs(to); return err })
+				if got != c.seen {
+					t.Errorf("%s: %s is seen as %s, want %s", why, to, got, c.seen)
+				}
+			}
+		}
+	}
+	everybody("as attached")
+	for _, port := range []string{"8080", "8082"} {
+		if _, err := seenAs("127.0.0.1:" + port); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("loopback: %v", err)
+		}
+	}
+	if _, err := seenAs("10.96.0.10:8081"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("another address of the node: %v", err)
+	}
+	dns := must(n.Attach(t.Context(), "p2", p2, netip.Addr{}, HostPort{Port: 53, To: 80, Protocol: "TCP"}))(t)
+	serve(t, p2, dns.String()+":80")
+	serve(t, here(), "10.96.0.10:53")
+	if got := must(seenAs("10.96.0.10:53"))(t); got != "10.96.0.10" {
+		t.Errorf("a pod has taken DNS, and sees %s", got)
+	}
+	expectSeenAs(t, world, "192.0.2.1:53", "192.0.2.2")
+	if _, err := n.Attach(t.Context(), "p2", p2, netip.Addr{}, HostPort{IP: only.IP, Port: 8080, To: 1, Protocol: "TCP"}); err == nil || !strings.Contains(err.Error(), "host port 8080/TCP of pod p2 belongs to pod p1") {
+		t.Errorf("two pods have a port: %v", err)
+	}
+	check(t, command("nft list table ip optimist_test_n1"))
+
+	n = Native{} // a new agent, that knows what the old one did
+	setup(t, &n)
+	everybody("after a restart")
+	attachedAgain := must(n.Attach(t.Context(), "p1", p1, netip.Addr{}, tcp, only))(t)
+	if attachedAgain != a1 {
+		t.Errorf("%s, then %s", a1, attachedAgain)
+	}
+	check(t, command("nft flush ruleset"))
+	check(t, n.Peers(t.Context(), nil))
+	everybody("after a flush")
+
+	check(t, n.Detach(t.Context(), "p1"))
+	elsewhere(t, world, func() error {
+		if _, err := seenAs("192.0.2.1:8080"); !errors.Is(err, syscall.ECONNREFUSED) {
+			return fmt.Errorf("detached: %w", err)
+		}
+		return nil
+	})
+	must(n.Attach(t.Context(), "p2", p2, netip.Addr{}, tcp))(t)
+	expectSeenAs(t, world, "192.0.2.1:8080", "192.0.2.2")
+	check(t, n.Keep(t.Context(), nil))
+	if len(n.ports) > 0 {
+		t.Errorf("kept: %v", n.ports)
+	}
+	teardown(t, &n)
+	if tables := must(must(nftables.New())(t).ListTables())(t); len(tables) != 0 {
+		t.Errorf("tables left: %v", tables)
+	}
+	if on := must(os.ReadFile(forwarding))(t); strings.TrimSpace(string(on)) != "0" {
+		t.Errorf("ip_forward = %s: a flush had it forgotten", on)
+	}
+}
+
+// A client that goes on sending from the same UDP port reaches the pod that has the host port now.
+func TestUDPHostPortsChangeHands(t *testing.T) {
+	enterNode(t)
+	var n Native
+	world := namespace(t)
+	connectWorld(t, world)
+	setup(t, &n)
+	defer teardown(t, &n)
+	var client net.PacketConn
+	elsewhere(t, world, func() (err error) { client, err = net.ListenPacket("udp4", "192.0.2.2:5000"); return err })
+	defer client.Close()
+	ask := func() string {
+		_, _ = client.WriteTo([]byte("?"), &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5353})
+		_ = client.SetReadDeadline(time.Now().Add(5 * time.Second))
+		answer := make([]byte, 16)
+		size, _, err := client.ReadFrom(answer)
+		return fmt.Sprint(string(answer[:size]), err)
+	}
+	_, _ = client.WriteTo([]byte("?"), &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5353}) // the kernel remembers: to the node itself
+	for _, pod := range []types.UID{"p1", "p2"} {
+		path := namespace(t)
+		a := must(n.Attach(t.Context(), pod, path, netip.Addr{}, HostPort{Port: 5353, To: 53, Protocol: "UDP"}))(t)
+		var server net.PacketConn
+		elsewhere(t, path, func() (err error) { server, err = net.ListenPacket("udp4", a.String()+":53"); return err })
+		defer server.Close()
+		go func() {
+			for {
+				_, from, err := server.ReadFrom(make([]byte, 1))
+				if err != nil {
+					return
+				}
+				_, _ = server.WriteTo([]byte(pod), from)
+			}
+		}()
+		if got := ask(); got != string(pod)+"<nil>" {
+			t.Errorf("%q answers, want %s", got, pod)
+		}
+		check(t, n.Detach(t.Context(), pod))
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -39,25 +40,25 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 // setupRouter lets the node pass packets between its pods and the world.
-func setupRouter(c Config) error {
+func setupRouter(c Config, ports map[types.UID][]exposed) (wasOff bool, err error) {
 	all, err := netlink.AddrList(nil, netlink.FAMILY_V4)
 	if err == nil && !slices.ContainsFunc(all, func(a netlink.Addr) bool { return a.Scope == unix.RT_SCOPE_UNIVERSE }) {
 		err = netlink.AddrReplace(nil, lonely())
 	}
 	if err != nil {
-		return fmt.Errorf("give the node an address: %w", err)
+		return false, fmt.Errorf("give the node an address: %w", err)
 	}
 	before, err := os.ReadFile(forwarding)
 	if err == nil {
 		err = os.WriteFile(forwarding, []byte("1"), 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("set ip_forward (pods can't be reached without it): %w", err)
+		return false, fmt.Errorf("set ip_forward (pods can't be reached without it): %w", err)
 	}
-	if err := writeTable(c, strings.TrimSpace(string(before)) != "1"); err != nil {
-		return err
+	if wasOff, err = writeTable(c, strings.TrimSpace(string(before)) != "1", ports); err != nil {
+		return false, err
 	}
-	return settleRouter(c)
+	return wasOff, settleRouter(c)
 }
 
 // settleRouter is the part of it that others may remove, all by the way: the way to the Services, and the node's addresses.
@@ -118,28 +119,48 @@ func teardownRouter(c Config) error {
 // wasOffChain is an empty chain: that it is there remembers that forwarding was off before we came, for as long as the table lives.
 const wasOffChain = "forwarding_was_off"
 
-// writeTable replaces the node's table in one transaction:
-//
-//	chain masquerade { type nat hook postrouting priority srcnat; ip saddr <pods here> ip daddr != <all pods> masquerade }
-//	chain output     { type filter hook output  priority filter;  ip daddr <services> ip daddr != <DNS> reject }
-//	chain forward    { type filter hook forward priority filter;  ip daddr <services> ip daddr != <DNS> reject }
-//
-// What has an endpoint was rewritten to it before these see it; so no packet to a Service's address ever leaves the machine.
-func writeTable(c Config, forwardingWasOff bool) error {
-	conn, table, wasOff, err := emptied(c)
+const masqueradeChain = "masquerade"
+
+// mendTable writes the table again if somebody has removed it, as `nft flush ruleset` and restarts of firewalls do.
+func (n *Native) mendTable() error {
+	conn, err := nftables.New()
 	if err != nil {
 		return err
 	}
+	if _, err := conn.ListChain(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(n.config)}, masqueradeChain); err == nil {
+		return nil
+	}
+	_, err = writeTable(n.config, n.wasOff, n.ports)
+	return err
+}
+
+// writeTable replaces the node's table in one transaction:
+//
+//	chain masquerade  { type nat hook postrouting priority srcnat;  ip saddr <pods here> ip daddr != <all pods> masquerade
+//	                    ip saddr <pod> ip daddr <pod> masquerade }  each that has host ports, and asks itself by one
+//	chain prerouting  { type nat hook prerouting  priority dstnat;  ip daddr != <services> fib daddr type local jump host_ports }
+//	chain nat_output  { type nat hook output      priority dstnat;  ip daddr != <services> fib daddr type local jump host_ports }
+//	chain host_ports  { ip daddr … tcp dport … dnat to <pod>:… }
+//	chain output      { type filter hook output   priority filter;  ip daddr <services> ip daddr != <DNS> reject }
+//	chain forward     { type filter hook forward  priority filter;  ip daddr <services> ip daddr != <DNS> reject }
+//
+// What has an endpoint was rewritten to it before the last two see it; so no packet to a Service's address ever leaves the machine.
+func writeTable(c Config, forwardingWasOff bool, ports map[types.UID][]exposed) (wasOff bool, err error) {
+	conn, table, wasOff, err := emptied(c)
+	if err != nil {
+		return false, err
+	}
 	conn.AddTable(table)
-	if wasOff || forwardingWasOff {
+	if wasOff = wasOff || forwardingWasOff; wasOff {
 		conn.AddChain(&nftables.Chain{Name: wasOffChain, Table: table})
 	}
+	masquerade := conn.AddChain(&nftables.Chain{Name: masqueradeChain, Table: table, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
 	if c.PodCIDR.IsValid() {
-		chain := conn.AddChain(&nftables.Chain{Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT,
-			Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(
+		conn.AddRule(&nftables.Rule{Table: table, Chain: masquerade, Exprs: slices.Concat(
 			address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})})
 	}
+	addPorts(conn, masquerade, c.ServiceCIDR, ports)
 	if c.ServiceCIDR.IsValid() {
 		var dns netip.Prefix // invalid: matches all
 		if a := DNSAddress(c.ServiceCIDR); a.IsValid() {
@@ -155,9 +176,9 @@ func writeTable(c Config, forwardingWasOff bool) error {
 		}
 	}
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("write nft table %s (does the kernel have nf_tables?): %w", table.Name, err)
+		return false, fmt.Errorf("write nft table %s (does the kernel have nf_tables?): %w", table.Name, err)
 	}
-	return nil
+	return wasOff, nil
 }
 
 // Offsets in the IPv4 header.

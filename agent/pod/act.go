@@ -129,7 +129,7 @@ func (w *Worker) startSandbox(ctx context.Context, v View, _ Step) error {
 }
 
 func (w *Worker) attachNetwork(ctx context.Context, v View, _ Step) error {
-	a, err := w.host.Network.Attach(ctx, w.uid, v.Sandbox.NetNS, v.Sandbox.Address)
+	a, err := w.host.Network.Attach(ctx, w.uid, v.Sandbox.NetNS, v.Sandbox.Address, hostPorts(v.Pod)...)
 	if err != nil {
 		return err
 	}

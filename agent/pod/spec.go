@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"optimist/agent/network"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
 )
@@ -91,4 +93,13 @@ func limits(r corev1.ResourceRequirements) runtime.Limits {
 		l.CPUQuota = max(limit*period/1000, minQuota)
 	}
 	return l
+}
+
+// hostPorts are those of api.HostPorts, as the network has them. The API server has checked the addresses.
+func hostPorts(pod *corev1.Pod) (all []network.HostPort) {
+	for _, p := range api.HostPorts(pod) {
+		ip, _ := netip.ParseAddr(p.HostIP)
+		all = append(all, network.HostPort{IP: ip, Port: uint16(p.HostPort), To: uint16(p.ContainerPort), Protocol: string(p.Protocol)})
+	}
+	return all
 }

@@ -32,7 +32,6 @@ var warned = newTable([]rule{
 	set[corev1.Container]("lifecycle livenessProbe readinessProbe resizePolicy restartPolicyRules startupProbe stdinOnce volumeDevices volumeMounts", inert),
 	set[corev1.Container]("terminationMessagePath", inertUnless(corev1.TerminationMessagePathDefault)),
 	set[corev1.Container]("terminationMessagePolicy", inertUnless(corev1.TerminationMessageReadFile)),
-	set[corev1.ContainerPort]("hostIP hostPort", inert),
 	set[corev1.ResourceRequirements]("claims", inert),
 	set[corev1.SecurityContext]("allowPrivilegeEscalation appArmorProfile capabilities seLinuxOptions seccompProfile windowsOptions", inert),
 	set[corev1.SecurityContext]("procMount", inertUnless(corev1.DefaultProcMount)),

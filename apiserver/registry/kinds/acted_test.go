@@ -52,7 +52,7 @@ spec:
   - {name: a, image: i, livenessProbe: {tcpSocket: {port: 1}}, securityContext: {runAsNonRoot: true, capabilities: {drop: [ALL]}}}
   - {name: b, image: i, lifecycle: {}, ports: [{containerPort: 1}, {containerPort: 2, hostPort: 2}], terminationMessagePath: /x, volumeMounts: [{name: v, mountPath: /v}]}
 `, `spec.affinity spec.containers[0].livenessProbe spec.containers[0].securityContext.capabilities
-spec.containers[1].lifecycle spec.containers[1].ports[1].hostPort spec.containers[1].terminationMessagePath spec.containers[1].volumeMounts
+spec.containers[1].lifecycle spec.containers[1].terminationMessagePath spec.containers[1].volumeMounts
 spec.hostPID spec.priorityClassName spec.volumes`},
 		{"a template too", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: [{name: c, image: i, startupProbe: {}}]}}}}`,
 			"spec.template.spec.containers[0].startupProbe"},
