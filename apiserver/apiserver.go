@@ -18,9 +18,11 @@ import (
 	"optimist/apiserver/journal"
 	"optimist/apiserver/registry"
 	"optimist/apiserver/registry/kinds"
+	"optimist/apiserver/signer"
 	"optimist/apiserver/store"
 	"optimist/internal/api"
 	"optimist/internal/console"
+	"optimist/internal/pki"
 	"optimist/internal/wire"
 )
 
@@ -31,6 +33,9 @@ type Config struct {
 	Ranges    registry.Ranges
 	Advertise netip.AddrPort // where pods reach this server; zero = the Service kubernetes gets no endpoints
 	Keep      journal.Keep   // how much history there is
+	Cluster   string         // its name, for machines that join; "" = they are told nothing
+	JoinAt    string         // host:port by which they reach this server; "" = they do not
+	CA        *pki.CA        // signs their certificates; nil = none are given
 	Log       *slog.Logger
 	Ring      *console.Ring // what `ctl logs apiserver` shows; may be nil
 }
@@ -68,6 +73,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.registry.Run(running) })
 	g.Go(func() error { return s.journal.Run(running) })
+	g.Go(func() error { return (&signer.Signer{Service: s.Service(own), CA: s.CA, Log: s.Log}).Run(running) })
 	g.Go(func() error {
 		if err := s.registry.Bootstrap(running); err != nil {
 			return err
@@ -88,6 +94,7 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	native := grpc.New(s.service, api.Builtin, s.Listeners[0].Addr(), s.Log)
+	native.Authenticate = (&auth.Tokens{Service: s.Service(own)}).User
 	kept := grpc.NewKept(s.hub.Register, s.Listeners[0].Addr(), s.Log)
 	g.Go(func() error { return native.Run(ctx) })
 	g.Go(func() error { return kept.Run(ctx) })
@@ -103,6 +110,9 @@ func (s *Server) serve(ctx context.Context) error {
 func (s *Server) Register(component string, c api.Connector) (unregister func()) {
 	return s.hub.Register(component, c)
 }
+
+// own is whom the API server's own parts speak for.
+var own = api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}}
 
 // Service is access from within this process, as u: authorised like over the network, without encoding.
 func (s *Server) Service(u api.User) api.Service {

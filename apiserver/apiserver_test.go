@@ -49,8 +49,12 @@ func start(t testing.TB, ring *console.Ring) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ca, err := pki.EnsureCA(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	st := memory.New()
-	s, err := New(Config{Store: st, Listeners: []net.Listener{l}, TLS: conf, Ranges: ranges, Log: slog.New(slog.DiscardHandler), Ring: ring})
+	s, err := New(Config{Store: st, Listeners: []net.Listener{l}, TLS: conf, CA: ca, Cluster: "test", JoinAt: "elsewhere:1", Ranges: ranges, Log: slog.New(slog.DiscardHandler), Ring: ring})
 	if err != nil {
 		t.Fatal(err)
 	}

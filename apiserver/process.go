@@ -34,6 +34,7 @@ type Settings struct {
 	Listen      []string // host:port, the first of which stands in the kubeconfigs
 	Hosts       []string // further names and addresses that clients may use for this server
 	Advertise   string   // the address at which pods reach this server; "" = found
+	JoinHost    string   // by which other machines reach it; "" = they do not
 	Nodes       []string // get a kubeconfig each
 	ClusterCIDR string
 	ServiceCIDR string
@@ -68,6 +69,15 @@ func (s Settings) Run(ctx context.Context) (err error) {
 	if err := s.bootstrap(listeners, ranges); err != nil {
 		return err
 	}
+	ca, err := pki.EnsureCA(s.PKI)
+	if err != nil {
+		return err
+	}
+	joinAt := s.JoinHost
+	if joinAt != "" {
+		_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
+		joinAt = net.JoinHostPort(joinAt, port)
+	}
 	conf, err := pki.ServerTLS(s.PKI)
 	if err != nil {
 		return err
@@ -80,7 +90,7 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep, Log: log, Ring: ring})
+	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep, Cluster: s.Cluster, JoinAt: joinAt, CA: ca, Log: log, Ring: ring})
 	if err != nil {
 		return err
 	}
@@ -131,7 +141,7 @@ func (s Settings) bootstrap(listeners []net.Listener, r registry.Ranges) error {
 		hosts = append(hosts, host)
 	}
 	_, number, _ := net.SplitHostPort(listeners[0].Addr().String())
-	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(hosts[0], number), Hosts: names(hosts, r),
+	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(hosts[0], number), Hosts: names(append(hosts, s.JoinHost), r),
 		Nodes: s.Nodes, Controllers: roles.Controllers()}.Run(s.PKI)
 }
 
@@ -142,7 +152,7 @@ func names(hosts []string, r registry.Ranges) []string {
 	if name, err := os.Hostname(); err == nil && !strings.ContainsAny(name, "_ ") {
 		all = append(all, name)
 	}
-	all = append(all, hosts...)
+	all = slices.DeleteFunc(append(all, hosts...), func(name string) bool { return name == "" })
 	slices.Sort(all)
 	return slices.Compact(all)
 }

@@ -42,8 +42,12 @@ func (s *Server) mendServices(ctx context.Context) error {
 	if !s.Ranges.ServiceCIDR.IsValid() {
 		return nil
 	}
-	service, faults := s.Service(api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}}), []error(nil)
-	for _, o := range ownServices(s.Advertise) {
+	service, faults, all := s.Service(own), []error(nil), ownServices(s.Advertise)
+	if s.Cluster != "" {
+		all = append(all, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespacePublic, Name: "cluster-info"}, Data: map[string]string{
+			"name": s.Cluster, "server": s.JoinAt, "clusterCIDR": s.Ranges.ClusterCIDR.String(), "serviceCIDR": s.Ranges.ServiceCIDR.String()}})
+	}
+	for _, o := range all {
 		data, _ := json.Marshal(o) // of typed objects this never fails
 		r := api.Request{Target: api.Target{Kind: api.Builtin.Of(o), Key: api.KeyOf(o)}, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: data}}
 		_, err := service.Write(ctx, r) // one that changes nothing costs nothing

@@ -161,7 +161,7 @@ func writers(t *testing.T) map[string][]string {
 // writer is the author of a journal entry in the words of the tables. Whoever does not write a status has the API server do it.
 func writer(n *wire.Note) string {
 	switch user := n.User; {
-	case n.Target.Sub != "status":
+	case n.Target.Sub != "status", user == api.UserAPIServer:
 		return "API server"
 	case strings.HasPrefix(user, api.NodePrefix):
 		return "agent"

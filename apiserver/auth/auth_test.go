@@ -2,11 +2,18 @@ package auth
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
@@ -38,6 +45,10 @@ const world = `
 {apiVersion: v1, kind: ConfigMap, metadata: {name: of-a, namespace: default}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: other, namespace: default}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: cluster-info, namespace: kube-public}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: other, namespace: kube-public}}
 ---
 apiVersion: v1
 kind: Pod
@@ -96,6 +107,12 @@ func gateway(t *testing.T) api.Service {
 			t.Fatal(err)
 		}
 	}
+	for name, user := range map[string]string{"of-abcdef": "system:bootstrap:abcdef", "of-n1": "system:node:n1"} {
+		csr := apitest.Object(t, csrText(t, name)).(*certificatesv1.CertificateSigningRequest)
+		if _, err := api.CertificateSigningRequests.Create(api.WithUser(t.Context(), api.User{Name: user}), r, csr); err != nil {
+			t.Fatal(err)
+		}
+	}
 	builtin, err := Builtin()
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +122,21 @@ func gateway(t *testing.T) api.Service {
 		roles[user] = rules
 	}
 	return Authorize(r, roles)
+}
+
+// csrText is a sound request.
+func csrText(t *testing.T, name string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+	return "{apiVersion: certificates.k8s.io/v1, kind: CertificateSigningRequest, metadata: {name: " + name + "}, spec: {signerName: a.b/c, usages: [any], username: forged, request: " + text + "}}"
 }
 
 // question is one thing to ask: "get pods/log default/a", "list pods default spec.nodeName=n1".
@@ -191,8 +223,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 				get secrets default/of-a; get secrets default/pull-a; get secrets default/env-a; get configmaps default/of-a;
 				watch secrets default metadata.name=of-a; list configmaps default metadata.name=of-a;
 				list services; watch services; get services default/x; list endpointslices; watch endpointslices;
-				create events default/e; patch events default/e`,
-			mayNot: `create nodes n2; update nodes n2; patch nodes/status n2; delete nodes n1; connect nodes/log n1;
+				create events default/e; patch events default/e; create csr x; get csr of-n1`,
+			mayNot: `get csr of-abcdef; list csr; patch csr/approval of-n1; patch csr/status of-n1; delete csr of-n1; get configmaps kube-public/cluster-info; create nodes n2; update nodes n2; patch nodes/status n2; delete nodes n1; connect nodes/log n1;
 				get leases kube-node-lease/n2; update leases kube-node-lease/n2; update leases default/n1; delete leases kube-node-lease/n1; list leases;
 				get pods default/b; get pods default/c; list pods; watch pods; list pods spec.nodeName=n2; watch pods spec.nodeName!=n1; list pods metadata.name=a;
 				patch pods default/a; update pods default/a; create pods default/x; create pods/binding default/c; patch pods/status default/b;
@@ -201,6 +233,18 @@ func TestWhoMayDoWhat(t *testing.T) {
 				list secrets; list secrets default; watch secrets default; watch secrets metadata.name=of-a; watch secrets default metadata.name=of-b;
 				list configmaps default metadata.name!=other; create services default/x; delete events default/e; list events; list deployments;
 				connect componentstatuses/journal apiserver`,
+		},
+		{
+			user: api.User{Name: "system:bootstrap:abcdef", Groups: []string{api.GroupBootstrappers}},
+			may:  `create csr x; get csr of-abcdef; get csr unknown; get configmaps kube-public/cluster-info`,
+			mayNot: `get csr of-n1; list csr; watch csr; list csr metadata.name=of-abcdef; update csr of-abcdef; patch csr of-abcdef; delete csr of-abcdef; deletecollection csr;
+				update csr/approval of-abcdef; patch csr/approval of-abcdef; patch csr/status of-abcdef; get csr/approval of-abcdef; create csr/approval of-abcdef;
+				list configmaps kube-public; watch configmaps kube-public metadata.name=cluster-info; get configmaps kube-public/other; get configmaps default/cluster-info;
+				patch configmaps kube-public/cluster-info; create configmaps kube-public/cluster-info; delete configmaps kube-public/cluster-info;
+				get secrets kube-system/of-a; list secrets; create secrets kube-system/x; get nodes n1; list nodes; create nodes n3; patch nodes/status n1;
+				get pods default/a; list pods; list pods spec.nodeName=; create pods default/x; connect pods/exec default/a; connect pods/log default/a;
+				get leases kube-node-lease/n1; create leases kube-node-lease/n3; list services; list endpointslices; create events default/e;
+				connect componentstatuses/journal apiserver; connect componentstatuses/log scheduler; connect nodes/log n1`,
 		},
 		{
 			user: api.User{Name: "system:scheduler"},

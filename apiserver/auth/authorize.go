@@ -29,7 +29,9 @@ func (g *gate) judge(ctx context.Context, v api.Verb, t api.Target, byPods func(
 	case !known:
 		return errUnknown
 	case isNode && u.In(api.GroupNodes):
-		return byPods(node{g, u, name})
+		return byPods(node{g, u, name, nodeRules})
+	case u.In(api.GroupBootstrappers):
+		return byPods(node{g, u, "", bootstrapRules})
 	case u.In(api.GroupMasters), u.Name == api.UserAPIServer, g.roles.allow(u.Name, v, t):
 		return nil
 	}
@@ -88,7 +90,7 @@ func connectVerb(sub string) api.Verb {
 
 // Now tells a number that everybody who is known may know.
 func (g *gate) Now(ctx context.Context) (api.Revision, error) {
-	if _, known := api.UserFrom(ctx); !known {
+	if u, known := api.UserFrom(ctx); !known || u.In(api.GroupBootstrappers) {
 		return 0, errUnknown
 	}
 	return g.next.Now(ctx)

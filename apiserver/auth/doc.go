@@ -3,12 +3,13 @@
 //	door ── ctx with api.User ──▶ Authorize ──▶ registry
 //	                               │ system:masters, system:apiserver     everything
 //	                               │ system:node:<n>                      node.go: what concerns its own pods
+//	                               │ system:bootstrap:<id>                node.go: ask for a certificate, nothing else
 //	                               └ everybody else                       Roles: system.yaml + roles.yaml
 //
 // Roles are data: system.yaml is written by hand, roles.yaml is generated from what the controllers declare that they watch and write
 // (law 5), so a controller that does more than it says is stopped here.
 //
-// Start reading at authorize.go, then node.go.
+// Start reading at authorize.go, then node.go; token.go says who shows a bootstrap token.
 //
 // Invariants: what no rule allows is forbidden; the node authorizer decides by the pods as they are now, never by an older picture; the
 // words of a refusal are Kubernetes'.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
@@ -21,15 +22,26 @@ const (
 	lease               // that, in kube-node-lease
 	mine                // pods bound to it
 	needed              // what pods bound to it name
+	asked               // what it asked for itself
+	info                // kube-public/cluster-info
 )
 
-// nodeRules is what a node's agent may do; everything else it may not.
-var nodeRules = []struct {
+type rule struct {
 	kind  *api.Kind
 	sub   string
 	verbs []api.Verb
 	scope scope
-}{
+}
+
+// bootstrapRules is what a machine with a token may do to become a node.
+var bootstrapRules = []rule{
+	{api.CertificateSigningRequestKind, "", []api.Verb{api.VerbGet, api.VerbCreate}, asked},
+	{api.ConfigMapKind, "", []api.Verb{api.VerbGet}, info},
+}
+
+// nodeRules is what a node's agent may do; everything else it may not.
+var nodeRules = []rule{
+	{api.CertificateSigningRequestKind, "", []api.Verb{api.VerbGet, api.VerbCreate}, asked},
 	{api.NodeKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, every}, // routes to the other nodes
 	{api.NodeKind, "", []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbPatch}, itself},
 	{api.NodeKind, "status", []api.Verb{api.VerbUpdate, api.VerbPatch}, itself},
@@ -48,13 +60,14 @@ const nodeLeases = "kube-node-lease"
 // node decides for one node. It reads pods from the registry itself, as they are now: a pod that the node has heard of is there.
 type node struct {
 	*gate
-	user api.User
-	name string
+	user  api.User
+	name  string
+	rules []rule
 }
 
 // scope finds the widest rule for a verb on a target.
 func (n node) scope(v api.Verb, t api.Target) (scope, error) {
-	for _, r := range nodeRules {
+	for _, r := range n.rules {
 		if r.kind.Is(t.Kind) && r.sub == t.Sub && slices.Contains(r.verbs, v) {
 			return r.scope, nil
 		}
@@ -63,17 +76,22 @@ func (n node) scope(v api.Verb, t api.Target) (scope, error) {
 }
 
 func (n node) refuse(v api.Verb, t api.Target) error {
+	if n.name == "" {
+		return forbidden(n.user, v, t, "")
+	}
 	return forbidden(n.user, v, t, "no relationship found between node '"+n.name+"' and this object")
 }
 
-// get decides on reading one object; a pod has to be looked at first, and is the result then.
+// get decides on reading one object; a pod and a request have to be looked at first, and are the result then.
 func (n node) get(ctx context.Context, t api.Target, o api.GetOptions) (api.Result, error) {
 	s, err := n.scope(api.VerbGet, t)
-	if err != nil || s != mine {
+	if err != nil || s != mine && s != asked {
 		return api.Result{}, cmp.Or(err, n.within(ctx, s, api.VerbGet, t))
 	}
 	r, err := n.next.Get(ctx, t, o)
-	if pod, ok := r.Object.(*corev1.Pod); ok && pod.Spec.NodeName != n.name {
+	pod, isPod := r.Object.(*corev1.Pod)
+	csr, isCSR := r.Object.(*certificatesv1.CertificateSigningRequest)
+	if isPod && pod.Spec.NodeName != n.name || isCSR && csr.Spec.Username != n.user.Name {
 		return api.Result{}, n.refuse(api.VerbGet, t)
 	}
 	return r, err
@@ -138,6 +156,8 @@ func (n node) within(ctx context.Context, s scope, v api.Verb, t api.Target) err
 		ok = t.Key.Name == n.name
 	case lease:
 		ok = t.Key == api.Key{Namespace: nodeLeases, Name: n.name}
+	case info:
+		ok = t.Key == api.Key{Namespace: "kube-public", Name: "cluster-info"}
 	case needed:
 		ok, err = n.needs(ctx, t)
 	}

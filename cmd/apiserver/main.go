@@ -45,6 +45,7 @@ func command() *cobra.Command {
 	f.StringArrayVar(&s.Listen, "listen", []string{"127.0.0.1:6443"}, "an `address` to serve at; the first also stands in the kubeconfigs (repeatable)")
 	f.StringArrayVar(&s.Hosts, "host", nil, "a further `name or address` of this server for its certificate; the first also stands in the kubeconfigs (repeatable)")
 	f.StringVar(&s.Advertise, "advertise-address", "", "the `address` at which pods reach this server, for the endpoints of the Service kubernetes (default: the first that it listens at, else this machine's)")
+	f.StringVar(&s.JoinHost, "join-host", "", "the `name or address` by which other machines reach this server, for those that join")
 	f.StringArrayVar(&s.Nodes, "node", nil, "a node's `name`: it gets a kubeconfig (repeatable)")
 	f.StringVar(&s.ClusterCIDR, "cluster-cidr", "10.244.0.0/16", "the pods' addresses")
 	f.StringVar(&s.ServiceCIDR, "service-cidr", "10.96.0.0/16", "the services' addresses")

@@ -2,6 +2,7 @@ package api
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -37,6 +38,8 @@ var (
 		Versions: v1[appsv1.Deployment](), Subs: []string{"status", "scale"}}
 	ReplicaSetKind = &Kind{Group: "apps", Name: "ReplicaSet", Plural: "replicasets", Singular: "replicaset", Short: []string{"rs"}, Categories: []string{"all"}, Namespaced: true,
 		Versions: v1[appsv1.ReplicaSet](), Subs: []string{"status", "scale"}}
+	CertificateSigningRequestKind = &Kind{Group: "certificates.k8s.io", Name: "CertificateSigningRequest", Plural: "certificatesigningrequests", Singular: "certificatesigningrequest",
+		Short: []string{"csr"}, Versions: v1[certificatesv1.CertificateSigningRequest](), Subs: []string{"status", "approval"}}
 	LeaseKind = &Kind{Group: "coordination.k8s.io", Name: "Lease", Plural: "leases", Singular: "lease", Namespaced: true,
 		Versions: v1[coordinationv1.Lease]()}
 	EndpointSliceKind = &Kind{Group: "discovery.k8s.io", Name: "EndpointSlice", Plural: "endpointslices", Singular: "endpointslice", Namespaced: true,
@@ -50,21 +53,22 @@ var (
 
 // Builtin is the catalogue of the kinds above.
 var Builtin = NewCatalogue(NamespaceKind, NodeKind, PodKind, ServiceKind, EndpointsKind, ConfigMapKind, SecretKind, EventKind,
-	DeploymentKind, ReplicaSetKind, LeaseKind, EndpointSliceKind, PriorityClassKind, ComponentStatusKind)
+	DeploymentKind, ReplicaSetKind, CertificateSigningRequestKind, LeaseKind, EndpointSliceKind, PriorityClassKind, ComponentStatusKind)
 
 // Typed access, one a kind.
 var (
-	Namespaces      = Of[*corev1.Namespace]{NamespaceKind}
-	Nodes           = Of[*corev1.Node]{NodeKind}
-	Pods            = Of[*corev1.Pod]{PodKind}
-	Services        = Of[*corev1.Service]{ServiceKind}
-	Endpoints       = Of[*corev1.Endpoints]{EndpointsKind}
-	ConfigMaps      = Of[*corev1.ConfigMap]{ConfigMapKind}
-	Secrets         = Of[*corev1.Secret]{SecretKind}
-	Events          = Of[*corev1.Event]{EventKind}
-	Deployments     = Of[*appsv1.Deployment]{DeploymentKind}
-	ReplicaSets     = Of[*appsv1.ReplicaSet]{ReplicaSetKind}
-	Leases          = Of[*coordinationv1.Lease]{LeaseKind}
-	EndpointSlices  = Of[*discoveryv1.EndpointSlice]{EndpointSliceKind}
-	PriorityClasses = Of[*schedulingv1.PriorityClass]{PriorityClassKind}
+	Namespaces                 = Of[*corev1.Namespace]{NamespaceKind}
+	Nodes                      = Of[*corev1.Node]{NodeKind}
+	Pods                       = Of[*corev1.Pod]{PodKind}
+	Services                   = Of[*corev1.Service]{ServiceKind}
+	Endpoints                  = Of[*corev1.Endpoints]{EndpointsKind}
+	ConfigMaps                 = Of[*corev1.ConfigMap]{ConfigMapKind}
+	Secrets                    = Of[*corev1.Secret]{SecretKind}
+	Events                     = Of[*corev1.Event]{EventKind}
+	Deployments                = Of[*appsv1.Deployment]{DeploymentKind}
+	ReplicaSets                = Of[*appsv1.ReplicaSet]{ReplicaSetKind}
+	CertificateSigningRequests = Of[*certificatesv1.CertificateSigningRequest]{CertificateSigningRequestKind}
+	Leases                     = Of[*coordinationv1.Lease]{LeaseKind}
+	EndpointSlices             = Of[*discoveryv1.EndpointSlice]{EndpointSliceKind}
+	PriorityClasses            = Of[*schedulingv1.PriorityClass]{PriorityClassKind}
 )

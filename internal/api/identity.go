@@ -18,13 +18,15 @@ func (u User) In(group string) bool { return slices.Contains(u.Groups, group) }
 
 // Names and groups that the system itself uses.
 const (
-	GroupMasters     = "system:masters" // may do everything
-	GroupNodes       = "system:nodes"
-	NodePrefix       = "system:node:"       // + node name
-	UserControllers  = "system:controllers" // the controllers' shared informers and leader election
-	ControllerPrefix = "system:controller:" // + controller name
-	UserScheduler    = "system:scheduler"
-	UserAPIServer    = "system:apiserver"
+	GroupMasters       = "system:masters" // may do everything
+	GroupNodes         = "system:nodes"
+	NodePrefix         = "system:node:"         // + node name
+	GroupBootstrappers = "system:bootstrappers" // whoever has a bootstrap token,
+	BootstrapPrefix    = "system:bootstrap:"    // + the token's id
+	UserControllers    = "system:controllers"   // the controllers' shared informers and leader election
+	ControllerPrefix   = "system:controller:"   // + controller name
+	UserScheduler      = "system:scheduler"
+	UserAPIServer      = "system:apiserver"
 )
 
 type userKey struct{}

@@ -45,16 +45,20 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient("passthrough:///"+c.Server,
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(conf)),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx) }),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: dialTimeout,
 			Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxBackoff}}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)), // a list is as long as it is
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1 << 30)), // a list is as long as it is
 		grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
-		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(4*window),
-		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0))
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(4 * window),
+		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0)}
+	if c.Token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(bearer(c.Token)))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+c.Server, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +146,7 @@ type Config struct {
 	Server        string                                                   // host:port
 	ServerName    string                                                   // expected in the server's certificate; "" = the host
 	CA, Cert, Key []byte                                                   // PEM
+	Token         string                                                   // instead of Cert and Key: a bootstrap token
 	Dial          func(ctx context.Context, addr string) (net.Conn, error) // nil = TCP
 	Source        string                                                   // the file that all this is from, for messages
 	Log           *slog.Logger                                             // Keep's; nil = slog.Default()
@@ -162,24 +167,28 @@ func (c Config) dial(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", c.Server)
 }
 
-// tls is our side of mTLS for one protocol, and our own certificate.
+// tls is our side of mTLS for one protocol, and our own certificate, nil if a token stands for it.
 func (c Config) tls(protocol string) (*tls.Config, *x509.Certificate, error) {
-	pair, err := tls.X509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%sclient certificate: %w", c.from(), err)
+	conf := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: c.ServerName, NextProtos: []string{protocol}, MinVersion: tls.VersionTLS12}
+	var own *x509.Certificate
+	if c.Token == "" {
+		pair, err := tls.X509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%sclient certificate: %w", c.from(), err)
+		}
+		conf.Certificates, own = []tls.Certificate{pair}, pair.Leaf
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(c.CA) {
+	if !conf.RootCAs.AppendCertsFromPEM(c.CA) {
 		return nil, nil, fmt.Errorf("%sthe certificate authority is no PEM certificate", c.from())
 	}
-	name := c.ServerName
-	if name == "" {
-		if name, _, err = net.SplitHostPort(c.Server); err != nil {
+	if conf.ServerName == "" {
+		host, _, err := net.SplitHostPort(c.Server)
+		if err != nil {
 			return nil, nil, fmt.Errorf("%sserver %q: %w", c.from(), c.Server, err)
 		}
+		conf.ServerName = host
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, ServerName: name, NextProtos: []string{protocol},
-		MinVersion: tls.VersionTLS12}, pair.Leaf, nil
+	return conf, own, nil
 }
 
 func (c Config) from() string {

@@ -19,7 +19,7 @@ import (
 // trouble says what is wrong with a connection in words that a person can act on.
 type trouble struct {
 	server, source string
-	own            *x509.Certificate
+	own            *x509.Certificate // may be nil
 }
 
 // explain is wire.DecodeError, but for failures of the connection itself.
@@ -45,7 +45,7 @@ func (t trouble) explainWrite(err error, sent bool) error {
 	return t.explain(err)
 }
 
-const wrongName = "the API server's certificate is not made out to this address: use one of its addresses, or start it with --host for this one"
+const wrongName = "the API server's certificate is not made out to this address: use one of its addresses, or start it with this one too (ctl stop, then ctl start --san NAME)"
 
 // faults are what TLS says when certificates do not do, and what to do about it.
 var faults = []struct{ says, means string }{
@@ -64,7 +64,7 @@ var grpcWords = regexp.MustCompile(`^.*desc = "transport: (?:Error while dialing
 
 func (t trouble) words(said string) string {
 	where := "cannot reach the API server at " + t.server + ": "
-	if time.Now().After(t.own.NotAfter) {
+	if t.own != nil && time.Now().After(t.own.NotAfter) {
 		return where + fmt.Sprintf("%sthe certificate of %q expired on %s: restart the cluster to renew it (ctl stop, ctl start)",
 			Config{Source: t.source}.from(), t.own.Subject.CommonName, t.own.NotAfter.Format(time.DateTime))
 	}

@@ -93,11 +93,7 @@ func (o Bootstrap) kubeconfig(path string, ca *CA, c credential) error {
 	if err != nil {
 		return err
 	}
-	data, err := Access{Context: o.Cluster, User: c.Name, Server: c.server, CA: ca.PEM, Cert: certPEM, Key: keyPEM}.Kubeconfig()
-	if err != nil {
-		return err
-	}
-	return WriteFile(path, data)
+	return Access{Context: o.Cluster, User: c.Name, Server: c.server, CA: ca.PEM, Cert: certPEM, Key: keyPEM}.Write(path)
 }
 
 // fits reports whether a kubeconfig of ours needs no change. One that cannot be read does.

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -56,7 +57,7 @@ func EnsureCA(dir string) (*CA, error) {
 	if !ok || !pair.Leaf.IsCA {
 		return nil, fmt.Errorf("%s is not the certificate of a CA with an ECDSA key", crt)
 	}
-	return &CA{Cert: pair.Leaf, PEM: encodeCert(pair.Leaf.Raw), key: signer}, nil
+	return &CA{Cert: pair.Leaf, PEM: EncodeCert(pair.Leaf.Raw), key: signer}, nil
 }
 
 func makeCA(dir, crt, key string) (*CA, error) {
@@ -92,6 +93,28 @@ func (ca *CA) Issue(s Subject, hosts []string, life time.Duration) (certPEM, key
 	return ca.sign(t)
 }
 
+// Sign answers a request with a client certificate for its user, its groups and its key; what else stands in it is left out.
+func (ca *CA) Sign(req *x509.CertificateRequest, life time.Duration) (certPEM []byte, err error) {
+	t := template(pkix.Name{CommonName: req.Subject.CommonName, Organization: req.Subject.Organization}, life)
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	der, err := x509.CreateCertificate(rand.Reader, t, ca.Cert, req.PublicKey, ca.key)
+	return EncodeCert(der), err
+}
+
+// Hash is how people name a CA, in the form that kubeadm made common: that of its public key.
+func Hash(cert *x509.Certificate) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(cert.RawSubjectPublicKeyInfo))
+}
+
+// ParseCert reads the first certificate of a PEM file.
+func ParseCert(data []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("no PEM certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
 // sign makes a key and its certificate; a CA that has no certificate yet signs its own.
 func (ca *CA) sign(t *x509.Certificate) (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -106,8 +129,8 @@ func (ca *CA) sign(t *x509.Certificate) (certPEM, keyPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign a certificate for %s: %w", t.Subject.CommonName, err)
 	}
-	secret, err := x509.MarshalECPrivateKey(key)
-	return encodeCert(der), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), err
+	keyPEM, err = encodeKey(key)
+	return EncodeCert(der), keyPEM, err
 }
 
 func template(subject pkix.Name, life time.Duration) *x509.Certificate {
@@ -127,6 +150,7 @@ func ServerTLS(dir string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	pair.Certificate = append(pair.Certificate, ca.Cert.Raw) // who joins knows only the CA's hash
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.Cert)
 	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS12}, nil
@@ -144,8 +168,14 @@ func LoadPair(crt, key string) (tls.Certificate, error) {
 	return pair, nil
 }
 
-func encodeCert(der []byte) []byte {
+// EncodeCert is a certificate as a file holds it.
+func EncodeCert(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	secret, err := x509.MarshalECPrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), err
 }
 
 // writePair syncs the folder after each: a certificate that survives a loss of power has its key, and what it signs has it.

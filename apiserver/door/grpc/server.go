@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	rpc "google.golang.org/grpc"
 	creds "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -33,6 +35,9 @@ const (
 
 // Server offers a Service to connections whose TLS is done.
 type Server struct {
+	// Authenticate says who shows a bearer token; nil: everybody needs a certificate.
+	Authenticate func(ctx context.Context, from net.Addr, token string) (api.User, error)
+
 	objects *objects
 	log     *slog.Logger
 	conns   *wire.Queue
@@ -47,7 +52,7 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	g := guard{log: s.log}
+	g := guard{log: s.log, authenticate: s.Authenticate}
 	server := rpc.NewServer(
 		rpc.Creds(credentials{}), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.streams(ctx)),
 		rpc.MaxRecvMsgSize(maxRequest), rpc.MaxConcurrentStreams(maxStreams), rpc.NumStreamWorkers(workers),
@@ -75,11 +80,14 @@ func stop(s *rpc.Server) {
 }
 
 // guard stands before every call.
-type guard struct{ log *slog.Logger }
+type guard struct {
+	log          *slog.Logger
+	authenticate func(context.Context, net.Addr, string) (api.User, error) // may be nil
+}
 
 func (g guard) unary(ctx context.Context, req any, info *rpc.UnaryServerInfo, next rpc.UnaryHandler) (reply any, err error) {
 	defer func() { err = g.outcome(info.FullMethod, err, recover()) }()
-	if ctx, err = identify(ctx); err != nil {
+	if ctx, err = g.identify(ctx); err != nil {
 		return nil, err
 	}
 	return next(ctx, req)
@@ -89,7 +97,7 @@ func (g guard) unary(ctx context.Context, req any, info *rpc.UnaryServerInfo, ne
 func (g guard) streams(running context.Context) rpc.StreamServerInterceptor {
 	return func(srv any, s rpc.ServerStream, info *rpc.StreamServerInfo, next rpc.StreamHandler) (err error) {
 		defer func() { err = g.outcome(info.FullMethod, err, recover()) }()
-		ctx, err := identify(s.Context())
+		ctx, err := g.identify(s.Context())
 		if err != nil {
 			return err
 		}
@@ -127,10 +135,16 @@ type stream struct {
 
 func (s stream) Context() context.Context { return s.ctx }
 
-func identify(ctx context.Context) (context.Context, error) {
+// identify finds out who calls: whom the connection's certificate names, else whom the call's token does.
+func (g guard) identify(ctx context.Context) (context.Context, error) {
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(identity); ok && info.user.Name != "" {
 			return api.WithUser(ctx, info.user), nil
+		}
+		said := strings.Join(metadata.ValueFromIncomingContext(ctx, "authorization"), "")
+		if token, ok := strings.CutPrefix(said, "Bearer "); ok && g.authenticate != nil {
+			u, err := g.authenticate(ctx, p.Addr, token)
+			return api.WithUser(ctx, u), err
 		}
 	}
 	return ctx, apierrors.NewUnauthorized("no client certificate: use a kubeconfig of this cluster")

@@ -6,6 +6,6 @@ import "optimist/apiserver/registry"
 func All() []registry.Rules {
 	return []registry.Rules{
 		namespaceRules(), nodeRules(), podRules(), serviceRules(), endpointsRules(), configMapRules(), secretRules(), eventRules(),
-		deploymentRules(), replicaSetRules(), leaseRules(), endpointSliceRules(), priorityClassRules(),
+		deploymentRules(), replicaSetRules(), csrRules(), leaseRules(), endpointSliceRules(), priorityClassRules(),
 	}
 }

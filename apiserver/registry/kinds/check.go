@@ -19,7 +19,7 @@ import (
 
 // checks are the faults of everything.
 var checks = newTable(podChecks, containerChecks, volumeChecks, schedulingChecks, workloadChecks, serviceChecks, endpointSliceChecks,
-	endpointsChecks, namespaceChecks, nodeChecks, configMapChecks, secretChecks, eventChecks, leaseChecks, priorityClassChecks)
+	endpointsChecks, namespaceChecks, nodeChecks, configMapChecks, secretChecks, eventChecks, csrChecks, leaseChecks, priorityClassChecks)
 
 // validate makes Rules.Validate: the checks of what a write can touch, and what of an existing object must stay. Below what is forbidden, or
 // too much, nothing is looked at. Faults come in the order of their paths: some were found by going through a map.

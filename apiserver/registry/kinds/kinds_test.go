@@ -87,6 +87,7 @@ func TestColumnsAreKubectls(t *testing.T) {
 		"endpoints":                         "NAME ENDPOINTS AGE |",
 		"endpointslices.discovery.k8s.io":   "NAME ADDRESSTYPE PORTS ENDPOINTS AGE |",
 		"priorityclasses.scheduling.k8s.io": "NAME VALUE GLOBAL-DEFAULT AGE PREEMPTIONPOLICY |",
+		"certificatesigningrequests.certificates.k8s.io": "NAME AGE SIGNERNAME REQUESTOR REQUESTEDDURATION CONDITION |",
 	}
 	for _, r := range All() {
 		var narrow, wide []string

@@ -2,8 +2,11 @@ package kinds
 
 import (
 	"encoding/json"
+	"regexp"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
@@ -16,6 +19,13 @@ func secretRules() registry.Rules {
 		Default:  func(o api.Object) { defaultSecret(o.(*corev1.Secret)) },
 		Validate: validate(secretStays),
 		Fields:   selectable[*corev1.Secret]("type"),
+		TTL: func(o api.Object) time.Duration { // a token goes when it has expired
+			s := o.(*corev1.Secret)
+			if end, err := time.Parse(time.RFC3339, string(s.Data["expiration"])); s.Type == corev1.SecretTypeBootstrapToken && err == nil && time.Now().After(end) {
+				return 1
+			}
+			return 0
+		},
 		Columns: []registry.Column{
 			registry.NameColumn,
 			shown[*corev1.Secret]("Type", "type", "", "Which keys the secret must have."),
@@ -65,5 +75,27 @@ var secretChecks = []rule{each(func(_ *field.Path, s *corev1.Secret) field.Error
 	}
 	account := field.NewPath("metadata", "annotations").Key(corev1.ServiceAccountNameKey)
 	faults = append(faults, when(s.Type == corev1.SecretTypeServiceAccountToken && s.Annotations[corev1.ServiceAccountNameKey] == "", field.Required(account, ""))...)
+	if s.Type == corev1.SecretTypeBootstrapToken {
+		faults = append(faults, tokenFaults(data, s)...)
+	}
 	return append(faults, when(size > corev1.MaxSecretSize, field.TooLong(data, "", corev1.MaxSecretSize))...)
 })}
+
+// tokenKeys are the forms of what a bootstrap token holds (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/).
+var tokenKeys = map[string]*regexp.Regexp{
+	"token-id": regexp.MustCompile(`^[a-z0-9]{6}$`), "token-secret": regexp.MustCompile(`^[a-z0-9]{16}$`),
+	"usage-bootstrap-authentication": regexp.MustCompile(`^(true|false|)$`), "usage-bootstrap-signing": regexp.MustCompile(`^(true|false|)$`),
+	"auth-extra-groups": regexp.MustCompile(`^((^|,)system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9])*$`),
+}
+
+// tokenFaults are told without what is there: it is secret, or nearly.
+func tokenFaults(data *field.Path, s *corev1.Secret) (faults field.ErrorList) {
+	for key, form := range tokenKeys {
+		faults = append(faults, when(!form.Match(s.Data[key]), field.Invalid(data.Key(key), "", "must have the form "+form.String()))...)
+	}
+	end := string(s.Data["expiration"])
+	_, err := time.Parse(time.RFC3339, end)
+	faults = append(faults, when(end != "" && err != nil, field.Invalid(data.Key("expiration"), end, "must be a time like 2030-01-31T12:00:00Z"))...)
+	home := s.Namespace == metav1.NamespaceSystem && s.Name == "bootstrap-token-"+string(s.Data["token-id"])
+	return append(faults, when(!home, field.Invalid(field.NewPath("metadata", "name"), s.Name, "a bootstrap token is in kube-system and called bootstrap-token-<token-id>"))...)
+}

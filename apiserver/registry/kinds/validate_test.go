@@ -162,7 +162,7 @@ func TestFaults(t *testing.T) {
 	}
 	const sound = "selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, " + podSpec + "}"
 	of := func(kind, rest string) string {
-		version := map[string]string{"Lease": "coordination.k8s.io/v1", "EndpointSlice": "discovery.k8s.io/v1", "PriorityClass": "scheduling.k8s.io/v1", "ReplicaSet": "apps/v1"}[kind]
+		version := map[string]string{"CertificateSigningRequest": "certificates.k8s.io/v1", "Lease": "coordination.k8s.io/v1", "EndpointSlice": "discovery.k8s.io/v1", "PriorityClass": "scheduling.k8s.io/v1", "ReplicaSet": "apps/v1"}[kind]
 		if version == "" {
 			version = "v1"
 		}
@@ -172,6 +172,9 @@ func TestFaults(t *testing.T) {
 	secret := func(rest string) string { return of("Secret", "metadata: {name: s}, "+rest) }
 	event := func(rest string) string { return of("Event", "metadata: {name: e, namespace: default}, "+rest) }
 	slice := func(rest string) string { return of("EndpointSlice", "metadata: {name: e}, "+rest) }
+	csr := func(spec string) string {
+		return of("CertificateSigningRequest", "metadata: {name: c}, spec: {"+spec+"}")
+	}
 	big := strings.Repeat("x", 1<<20+1)
 	for _, c := range []struct{ name, in, old, want string }{
 		{"a sound deployment", deployment(sound), "", ""},
@@ -204,6 +207,13 @@ func TestFaults(t *testing.T) {
 		{"and must be there", secret("type: kubernetes.io/dockerconfigjson"), "", "Required data[.dockerconfigjson]"},
 		{"ssh needs a key", secret("type: kubernetes.io/ssh-auth"), "", "Required data[ssh-privatekey]"},
 		{"a token names its account", secret("type: kubernetes.io/service-account-token"), "", "Required metadata.annotations[kubernetes.io/service-account.name]"},
+		{"a bootstrap token is whole", of("Secret", "type: bootstrap.kubernetes.io/token, metadata: {namespace: kube-system, name: bootstrap-token-abcdef}, stringData: {token-id: abcdef, token-secret: 0123456789abcdef}"), "", ""},
+		{"and has its forms", of("Secret", "type: bootstrap.kubernetes.io/token, metadata: {namespace: default, name: bootstrap-token-abcdef}, "+
+			"stringData: {token-id: ABC, token-secret: short, expiration: tomorrow, usage-bootstrap-signing: maybe, auth-extra-groups: 'system:masters'}"), "",
+			"Invalid data[auth-extra-groups]\nInvalid data[expiration]\nInvalid data[token-id]\nInvalid data[token-secret]\nInvalid data[usage-bootstrap-signing]\nInvalid metadata.name"},
+		{"a request names its signer, its use and its key", csr("signerName: x, usages: [x, any, any], expirationSeconds: 599, request: eA=="), "",
+			"Duplicate spec.usages[2]\nInvalid spec.expirationSeconds\nInvalid spec.request\nInvalid spec.signerName\nNotSupported spec.usages[0]"},
+		{"or lacks them", csr(""), "", "Required spec.request\nRequired spec.signerName\nRequired spec.usages"},
 		{"the type stays", secret("type: x"), secret("type: y"), "Invalid type"},
 
 		{"a service has ports", service(""), "", "Required spec.ports"},

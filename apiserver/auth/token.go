@@ -1,0 +1,79 @@
+package auth
+
+import (
+	"context"
+	"crypto/subtle"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"optimist/internal/api"
+)
+
+// Tokens knows who shows a bootstrap token: system:bootstrap:<id>, as Kubernetes calls it.
+type Tokens struct {
+	Service api.Service // to read Secrets by, as the API server
+
+	mu     sync.Mutex
+	failed map[string]int // by address, since
+	since  time.Time
+}
+
+const (
+	maxFailures  = 10 // of an address in a minute: further tokens from there are not even looked at
+	maxAddresses = 4096
+)
+
+var tokenID = regexp.MustCompile(`^[a-z0-9]{6}$`)
+
+var errToken = apierrors.NewUnauthorized("the token is unknown, wrong or expired: make a new one where the cluster is (ctl token create)")
+
+// User is whom a token of the form id.secret, shown from an address, speaks for.
+func (k *Tokens) User(ctx context.Context, from net.Addr, token string) (api.User, error) {
+	host, _, _ := net.SplitHostPort(from.String())
+	if k.count(host, 0) >= maxFailures {
+		return api.User{}, apierrors.NewTooManyRequests("too many wrong tokens came from "+host, 60)
+	}
+	id, secret, _ := strings.Cut(token, ".")
+	if !tokenID.MatchString(id) {
+		id = "none"
+	}
+	s, err := api.Secrets.Get(ctx, k.Service, api.Key{Namespace: "kube-system", Name: "bootstrap-token-" + id})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return api.User{}, err
+	}
+	if err != nil || !good(s, secret, time.Now()) {
+		k.count(host, 1)
+		return api.User{}, errToken
+	}
+	u := api.User{Name: api.BootstrapPrefix + id, Groups: []string{api.GroupBootstrappers, "system:authenticated"}}
+	if extra := string(s.Data["auth-extra-groups"]); extra != "" {
+		u.Groups = append(u.Groups, strings.Split(extra, ",")...)
+	}
+	return u, nil
+}
+
+func good(s *corev1.Secret, secret string, now time.Time) bool {
+	end, err := time.Parse(time.RFC3339, string(s.Data["expiration"]))
+	alive := len(s.Data["expiration"]) == 0 || err == nil && now.Before(end)
+	same := subtle.ConstantTimeCompare(s.Data["token-secret"], []byte(secret)) == 1
+	return same && alive && secret != "" && s.Type == corev1.SecretTypeBootstrapToken && s.DeletionTimestamp == nil && string(s.Data["usage-bootstrap-authentication"]) == "true"
+}
+
+// count adds failures to an address's and returns how many it has in this minute. Should there be too many addresses, all begin anew.
+func (k *Tokens) count(host string, more int) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if time.Since(k.since) > time.Minute || len(k.failed) > maxAddresses {
+		k.failed, k.since = map[string]int{}, time.Now()
+	}
+	if more > 0 {
+		k.failed[host] += more
+	}
+	return k.failed[host]
+}

@@ -1,0 +1,47 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+
+	"optimist/internal/pki"
+	"optimist/internal/wire"
+)
+
+// bearer shows a token with every call; gRPC never lets it out of TLS.
+type bearer string
+
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+func (bearer) RequireTransportSecurity() bool { return true }
+
+// Pinned asks a server for its CA and returns it (PEM) if it has the hash that pin says (pki.Hash). Whether the server has the key of a certificate
+// of that CA, the next connection finds out.
+func Pinned(ctx context.Context, server, pin string) ([]byte, error) {
+	t := trouble{server: server}
+	raw, err := Config{Server: server}.dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s", t.words(err.Error()))
+	}
+	defer raw.Close()
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{wire.ALPN}, MinVersion: tls.VersionTLS12}) // nothing is said on it
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("%s", t.words(err.Error()))
+	}
+	shown := "no CA"
+	for _, cert := range conn.ConnectionState().PeerCertificates {
+		if !cert.IsCA {
+			continue
+		}
+		if shown = pki.Hash(cert); shown == pin {
+			return pki.EncodeCert(cert.Raw), nil
+		}
+	}
+	return nil, fmt.Errorf("the server at %s shows %s, not %s: it is another cluster's, or somebody stands in between. The token was not sent; "+
+		"take the command that `ctl token create --print-join-command` prints where the cluster is", server, shown, pin)
+}
