@@ -67,7 +67,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 			parent("set", "Change a single thing about containers", setImageCommand(s), setResourcesCommand(s)), patchCommand(s), replaceCommand(s), labelCommand(s))},
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
-		{"cluster", "The cluster itself:", append(s.connected(imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
+		{"cluster", "The cluster itself:", append(s.connected(tokenCommand(s), imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
 			cordonCommand(s, "uncordon", "Let it take pods again", false)), extra...)},
 		{"learn", "Learning:", []*cobra.Command{labCommand(s)}},
 		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand()}},
