@@ -14,7 +14,7 @@ type Simulate func(c Config, log *slog.Logger) error
 
 // Commands are ctl's commands for the life of a cluster. controllers are the names that need certificates.
 func Commands(simulate Simulate, controllers []string) []*cobra.Command {
-	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), partCommand(), superviseCommand(simulate)}
+	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), partCommand(), nodeCommand(), superviseCommand(simulate)}
 }
 
 // command is one for the cluster that --name says.
@@ -46,10 +46,11 @@ func upCommand(controllers []string) *cobra.Command {
 	var w Wish
 	cmd, name := command("up", "Start a cluster on this machine and wait until it is ready")
 	cmd.Example = `  sudo ctl up                      real containers
+  sudo ctl up --nodes 3            three nodes on this machine
   ctl up --sim --nodes 3           simulated ones: no root, any system
   sudo ctl up --name second        beside the first`
 	cmd.Flags().BoolVar(&w.Sim, "sim", false, "simulate the containers: everything in one process, without root")
-	cmd.Flags().IntVar(&w.Nodes, "nodes", 1, "how many nodes (more than one needs --sim)")
+	cmd.Flags().IntVar(&w.Nodes, "nodes", 1, "how many nodes; several real ones live in network namespaces of their own")
 	cmd.Flags().IntVar(&w.Port, "port", 0, "the API server's port on 127.0.0.1 (default the first free one from 6443)")
 	cmd.Flags().StringVar(&w.ClusterCIDR, "cluster-cidr", "", "the pods' address range (default a free one like 10.244.0.0/16)")
 	cmd.Flags().StringVar(&w.ServiceCIDR, "service-cidr", "", "the Services' address range (default a free one like 10.96.0.0/16)")
@@ -59,8 +60,8 @@ func upCommand(controllers []string) *cobra.Command {
 		if w.Nodes < 1 || w.Nodes > 1000 {
 			return fmt.Errorf("--nodes %d: want 1 to 1000", w.Nodes)
 		}
-		if w.Nodes > 1 && !w.Sim {
-			return fmt.Errorf("--nodes %d: real clusters of several nodes come with a later version; add --sim for simulated ones", w.Nodes)
+		if w.Nodes > 20 && !w.Sim {
+			return fmt.Errorf("--nodes %d: want 1 to 20, or add --sim for simulated ones: each real node is a process of its own", w.Nodes)
 		}
 		return Up(cmd.Context(), w, cmd.OutOrStdout())
 	}

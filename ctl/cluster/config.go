@@ -28,6 +28,9 @@ type Config struct {
 	ServiceCIDR netip.Prefix `json:"serviceCIDR"`
 	Bin         string       `json:"bin"` // where the component binaries are
 
+	Subnet  netip.Prefix      `json:"subnet,omitzero"` // of the cluster's own link, with real nodes
+	Members map[string]Member `json:"members,omitempty"`
+
 	controllers []string // whose certificates up and start make sure of
 
 	Root string `json:"-"` // what outlives a reboot
@@ -130,6 +133,11 @@ func (c Config) recovered() Config {
 	}
 	if len(c.Nodes) == 0 {
 		c.Nodes = nodeNames(1)
+	}
+	for _, node := range c.Nodes {
+		if _, err := os.Stat(filepath.Join(namespaces, c.cgroup(node))); err == nil {
+			c = c.with(node, Member{Address: netip.IPv4Unspecified()})
+		}
 	}
 	c.Listen = "127.0.0.1:0"
 	c.ClusterCIDR, c.ServiceCIDR = defaultRanges()[0][0], defaultRanges()[0][1]

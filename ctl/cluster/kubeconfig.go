@@ -23,6 +23,12 @@ func (c Config) credentials() pki.Bootstrap {
 	if !c.Sim {
 		b.Nodes, b.Controllers = c.Nodes, c.controllers
 	}
+	if c.Subnet.IsValid() {
+		b.Hosts = append(b.Hosts, c.gateway().String())
+	}
+	if c.netns(c.Nodes[0]) != "" {
+		b.NodeServer = c.inside()
+	}
 	return b
 }
 

@@ -54,12 +54,12 @@ func (c Config) part(cmd *cobra.Command, r parts.Request) error {
 	}
 	pids := map[string]int{}
 	if c.Sim {
-		runs, err := parts.Ask(cmd.Context(), c.Control(), r)
+		now, err := parts.Ask(cmd.Context(), c.Control(), r)
 		if err != nil {
 			return fmt.Errorf("cluster %q: %w", c.Name, err)
 		}
-		for name := range runs {
-			if pids[name] = 0; runs[name] {
+		for name, runs := range now.Runs {
+			if pids[name] = 0; runs {
 				pids[name] = pid // they share one process
 			}
 		}

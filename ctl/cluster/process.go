@@ -15,6 +15,7 @@ type process struct {
 	name   string
 	argv   []string
 	server string // the address of the server that it is a client of; "" = none
+	node   string // whose agent it is; "" = none's
 }
 
 // processes lists a cluster's programs in the order in which they start; they stop in the reverse order.
@@ -28,16 +29,30 @@ func (c Config) processes() []process {
 		{name: "scheduler", server: c.Listen, argv: []string{bin("scheduler"), "--kubeconfig", kubeconfig("scheduler")}},
 		{name: "controllers", server: c.Listen, argv: []string{bin("controllers"), "--pki", c.pki()}},
 	}
+	if c.Subnet.IsValid() {
+		all[1].argv = append(all[1].argv, "--listen", c.inside())
+	}
 	for _, node := range c.Nodes {
-		all = append(all, process{name: "agent-" + node, server: c.Listen, argv: append([]string{bin("agent"), "--kubeconfig", kubeconfig("node-" + node)}, c.agentFlags(node)...)})
+		if !c.Members[node].Stopped {
+			all = append(all, c.agent(node))
+		}
 	}
 	return all
 }
 
+func (c Config) agent(node string) process {
+	return process{name: "agent-" + node, node: node, server: c.Listen,
+		argv: append([]string{filepath.Join(c.Bin, "agent"), "--kubeconfig", filepath.Join(c.pki(), "node-"+node+".kubeconfig")}, c.agentFlags(node)...)}
+}
+
 // agentFlags are shared by the agent and by its clean-up.
 func (c Config) agentFlags(node string) []string {
-	return []string{"--node", node, "--root", c.agentRoot(node), "--run", filepath.Join(c.Run, node), "--runtime", "containerd",
+	flags := []string{"--node", node, "--root", c.agentRoot(node), "--run", filepath.Join(c.Run, node), "--runtime", "containerd",
 		"--containerd-socket", c.socket(), "--cluster", c.Name, "--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String()}
+	if at := c.Members[node].Address; at.IsValid() {
+		flags = append(flags, "--node-ip", at.String())
+	}
+	return flags
 }
 
 // containerdConfig is for a containerd of the cluster's own: nothing of it is shared with one that the machine may run already.

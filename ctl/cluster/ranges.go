@@ -32,7 +32,7 @@ func takenHere(others []Config, routes []netip.Prefix) (all []taken) {
 	for _, o := range others {
 		by := fmt.Sprintf("cluster %q", o.Name)
 		if !o.Sim { // addresses of simulated pods go nowhere
-			all = append(all, taken{o.ClusterCIDR, by}, taken{o.ServiceCIDR, by})
+			all = append(all, taken{o.ClusterCIDR, by}, taken{o.ServiceCIDR, by}, taken{o.Subnet, by})
 		}
 	}
 	for _, r := range routes {

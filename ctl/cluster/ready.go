@@ -33,6 +33,9 @@ func (c Config) checks() []check {
 		{"controllers", leads("optimist-controllers")},
 	}...)
 	for _, node := range c.Nodes {
+		if m := c.Members[node]; m.Stopped || m.Cut {
+			continue
+		}
 		checks = append(checks, check{"agent-" + node, nodeReady(node)})
 	}
 	return checks

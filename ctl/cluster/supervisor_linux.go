@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"optimist/ctl/parts"
 )
 
 const (
@@ -23,10 +26,12 @@ const (
 // supervisor watches over a cluster's processes. It is the only one to start them; what it knows of them is in processes.json, so that
 // the next supervisor can go on where this one was killed.
 type supervisor struct {
-	c   Config
-	log *slog.Logger
+	log   *slog.Logger
+	links sync.Mutex        // held while nodes' links change, or are made as they shall be
+	ends  map[string]func() // of what is watched; belongs to whoever obeys, then to who shuts down
 
-	mu      sync.Mutex // guards running and its file
+	mu      sync.Mutex // guards c, running and their files
+	c       Config
 	running map[string]running
 }
 
@@ -40,19 +45,46 @@ func (c Config) supervise(log *slog.Logger) error {
 		return err
 	}
 	defer lock.Close()
-	s := &supervisor{c: c, log: log, running: c.recorded()}
-
-	ends := map[string]func(){}
+	s := &supervisor{c: c, log: log, running: c.recorded(), ends: map[string]func(){}}
 	for _, p := range c.processes() {
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() { defer close(done); s.watch(ctx, p) }()
-		ends[p.name] = func() { cancel(); <-done }
+		s.begin(p)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	deaf := make(chan struct{})
+	go func() {
+		defer close(deaf)
+		if err := parts.Serve(ctx, c.Control(), s.obey); err != nil {
+			log.Error("nodes cannot be changed", "err", err)
+		}
+	}()
 	how := <-told
 	log.Info("stopping", "signal", how.String())
-	s.shutDown(ends, how == removeSignal)
+	cancel()
+	<-deaf
+	s.shutDown(how == removeSignal)
 	return nil
+}
+
+// begin watches over a process until its end is called for.
+func (s *supervisor) begin(p process) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); s.watch(ctx, p) }()
+	s.ends[p.name] = func() { cancel(); <-done }
+}
+
+// config is what the cluster is now: nodes come and go.
+func (s *supervisor) config() Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c
+}
+
+// ground makes what a process needs of the network. A node is joined or cut off as it shall be now, not when the process was first started.
+func (s *supervisor) ground(p process) error {
+	s.links.Lock()
+	defer s.links.Unlock()
+	return s.config().prepare(p)
 }
 
 // awaitPort gives a server a little time to open its port, so that its clients need not begin with complaints.
@@ -119,6 +151,9 @@ func (s *supervisor) adopted(p process) *running {
 		return nil
 	}
 	s.log.Info("adopted", "process", p.name, "pid", known.PID)
+	if err := s.ground(p); err != nil {
+		s.log.Error("the network is not as it should be", "process", p.name, "err", err)
+	}
 	return &known
 }
 
@@ -126,16 +161,20 @@ func (s *supervisor) start(ctx context.Context, p process) (*running, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	out, err := openLog(s.c.logFile(p.name))
+	c := s.config()
+	out, err := openLog(c.logFile(p.name))
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
+	if err := s.ground(p); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
-	cmd.Dir = s.c.Root
+	cmd.Dir = c.Root
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is not for them
-	if err := cmd.Start(); err != nil {
+	if err := c.within(p.node, cmd.Start); err != nil {
 		return nil, err
 	}
 	r := runningOf(cmd)
@@ -167,37 +206,61 @@ func (s *supervisor) record(name string, r running) {
 	}
 }
 
-// shutDown ends agents first, then the pods, then the rest in the reverse order of starting.
-func (s *supervisor) shutDown(ends map[string]func(), remove bool) {
-	order := slices.Backward(s.c.processes())
-	for _, p := range order {
+// shutDown ends agents first, then the pods, then the rest in the reverse order of starting. What is of several nodes ends at the same time.
+func (s *supervisor) shutDown(remove bool) {
+	var agents sync.WaitGroup
+	for _, p := range slices.Backward(s.config().processes()) {
+		end := func() {
+			s.ends[p.name]()
+			s.log.Info("stopped", "process", p.name)
+		}
+		if p.node != "" {
+			agents.Go(end)
+			continue
+		}
+		agents.Wait()
 		if p.name == "containerd" {
 			s.cleanNodes(remove)
 		}
-		ends[p.name]()
-		s.log.Info("stopped", "process", p.name)
+		end()
 	}
 }
 
-// cleanNodes has the agent's binary stop, or remove, what it ran.
 func (s *supervisor) cleanNodes(remove bool) {
-	mode := "stop"
+	c, mode := s.config(), "stop"
 	if remove {
 		mode = "remove"
 	}
-	for _, node := range s.c.Nodes {
-		out, err := openLog(s.c.logFile("agent-" + node))
-		if err != nil {
-			s.log.Error("cannot open the agent's log", "node", node, "err", err)
-			continue
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), cleanPatience)
-		cmd := exec.CommandContext(ctx, s.c.Bin+"/agent", append([]string{"--cleanup", mode}, s.c.agentFlags(node)...)...)
-		cmd.Stdout, cmd.Stderr = out, out
-		if err := cmd.Run(); err != nil {
-			s.log.Error("the node could not be cleaned up", "node", node, "err", err, "log", out.Name())
-		}
-		cancel()
-		out.Close()
+	var all sync.WaitGroup
+	for _, node := range c.Nodes {
+		all.Go(func() {
+			if err := c.cleanNode(node, mode); err != nil {
+				s.log.Error("the node could not be cleaned up", "node", node, "err", err)
+			}
+		})
 	}
+	all.Wait()
+}
+
+// cleanNode has the agent's binary stop, or remove, what it ran. A namespace that a reboot took is made anew for that.
+func (c Config) cleanNode(node, mode string) error {
+	out, err := openLog(c.logFile("agent-" + node))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), cleanPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.Bin+"/agent", append([]string{"--cleanup", mode}, c.agentFlags(node)...)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err = c.prepare(c.agent(node)); err == nil {
+		err = c.within(node, cmd.Start)
+	}
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("clean node %s: %w%s", node, err, lastLines(out.Name(), 1))
+	}
+	return nil
 }

@@ -28,6 +28,9 @@ func (c Config) sweep() error {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	if err := c.removeLinks(); err != nil {
+		return err
+	}
 	for _, m := range slices.Backward(c.mounts()) {
 		if err := unix.Unmount(m, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", m, err)
@@ -76,9 +79,6 @@ func (c Config) owns(proc string) bool {
 	return false
 }
 
-// cgroup is the parent of the cgroups of a node's pods; the agent names it so.
-func (c Config) cgroup(node string) string { return "optimist-" + c.Name + "-" + node }
-
 // mounts are the mount points below the cluster's folders, in the order in which they were made.
 func (c Config) mounts() []string {
 	f, err := os.Open("/proc/self/mountinfo")
@@ -100,10 +100,16 @@ func (c Config) mounts() []string {
 	return points
 }
 
+const shared = "/run/containerd"
+
+// removeRuncFolder removes what is named after the node's containerd namespace.
+func (c Config) removeRuncFolder(node string) {
+	_ = os.RemoveAll(filepath.Join(shared, "runc", c.cgroup(node)))
+}
+
 // removeRuntimeFolders removes what runc and the shims keep outside of our folders, where all containerds of a machine keep it. The folders
 // themselves go only if nothing of anybody is in them; whoever needs them makes them again.
 func (c Config) removeRuntimeFolders() {
-	const shared = "/run/containerd"
 	addresses, _ := filepath.Glob(filepath.Join(c.Run, "containerd", "io.containerd.runtime.v2.task", "*", "*", "address"))
 	for _, file := range addresses { // of shims that had to be killed
 		address, _ := os.ReadFile(file)
@@ -112,7 +118,7 @@ func (c Config) removeRuntimeFolders() {
 		}
 	}
 	for _, node := range c.Nodes {
-		_ = os.RemoveAll(filepath.Join(shared, "runc", c.cgroup(node))) // runc's folder is named after the containerd namespace
+		c.removeRuncFolder(node)
 	}
 	for _, dir := range []string{"runc", "s", ""} {
 		_ = os.Remove(filepath.Join(shared, dir))

@@ -20,7 +20,7 @@ import (
 type Wish struct {
 	Name                     string
 	Sim                      bool
-	Nodes                    int // simulated nodes; a real cluster has one here
+	Nodes                    int // one real node is this machine itself; several have network namespaces of their own
 	Port                     int
 	ClusterCIDR, ServiceCIDR string
 	Kubeconfig               string // where to put the context; "" = the calling user's
@@ -149,8 +149,18 @@ func (w Wish) plan(c Config) (Config, error) {
 	if !w.Sim { // addresses of simulated pods go nowhere, so they cannot meet others
 		used = takenHere(List(), routes())
 	}
-	c.ClusterCIDR, c.ServiceCIDR, err = w.ranges(used)
-	return c, err
+	if c.ClusterCIDR, c.ServiceCIDR, err = w.ranges(used); err != nil || w.Sim {
+		return c, err
+	}
+	if c.Subnet, err = subnet(append(used, taken{c.ClusterCIDR, "the pods"}, taken{c.ServiceCIDR, "the Services"})); err != nil || len(c.Nodes) == 1 {
+		return c, err
+	}
+	for _, node := range c.Nodes {
+		if c, err = c.admit(node); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
 }
 
 func nodeNames(n int) (names []string) {

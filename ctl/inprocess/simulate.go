@@ -53,11 +53,15 @@ func (s Simulation) Run() error {
 
 // obey does what somebody with access to the cluster's folder asks for. A part that is started again belongs to g as it did before.
 func (c *Cluster) obey(ctx context.Context, g *errgroup.Group, r parts.Request) parts.Reply {
-	reply := parts.Reply{Runs: map[string]bool{}}
+	reply := parts.Reply{Runs: map[string]bool{}, Cut: map[string]bool{}}
 	var err error
 	switch r.Verb {
 	case parts.Stop:
 		err = c.Stop(r.Part)
+	case parts.Cut:
+		err = c.Cut(r.Part)
+	case parts.Heal:
+		err = c.Join(r.Part)
 	case parts.Start:
 		var wait func() error
 		if wait, err = c.Start(ctx, r.Part); err == nil {
@@ -71,6 +75,8 @@ func (c *Cluster) obey(ctx context.Context, g *errgroup.Group, r parts.Request) 
 	defer c.mu.Unlock()
 	for _, name := range c.Names() {
 		reply.Runs[name] = c.parts[name].runs()
+		_, cut := c.links[name].state()
+		reply.Cut[name] = cut != nil
 	}
 	return reply
 }

@@ -1,10 +1,12 @@
-// Package parts stops and starts the parts of a simulated cluster, one at a time, as killing and starting their processes would.
+// Package parts stops and starts the parts of a simulated cluster, one at a time, as killing and starting their processes would; and the nodes of a
+// real one, which it also adds, cuts off and removes.
 //
-//	ctl part stop scheduler ── Ask ──▶ control.sock in the cluster's folder ── Serve ──▶ inprocess.Cluster
+//	ctl part stop scheduler ── Ask ──▶ control.sock in the cluster's folder ── Serve ──▶ inprocess.Cluster, or the supervisor
+//	ctl node cut n2
 //
 // It is a socket and no call to the API server, because the API server is a part too. Whoever can open the cluster's folder may use it.
 //
-// Real Kubernetes needs nothing of the kind: its parts are processes, and `kill -9` ends them. So it is here with real containers.
+// Real Kubernetes needs nothing of the kind: its parts are processes, and `kill -9` ends them; its nodes are machines.
 package parts
 
 import (
@@ -17,42 +19,48 @@ import (
 	"time"
 )
 
-// Request says what to do with a part: Stop, Start, or nothing.
+// Request says what to do with a part: one of the verbs, or nothing.
 type Request struct{ Verb, Part string }
 
 // The verbs of a request.
 const (
-	Stop  = "stop"
-	Start = "start"
+	Stop   = "stop"
+	Start  = "start"
+	Cut    = "cut" // off from all others
+	Heal   = "heal"
+	Add    = "add" // in real clusters
+	Remove = "rm"
 )
 
 // Reply is how the parts are afterwards.
 type Reply struct {
 	Runs  map[string]bool
-	Error string `json:",omitempty"`
+	Cut   map[string]bool `json:",omitempty"`
+	Error string          `json:",omitempty"`
 }
 
-// patience is how long a part may take to end.
-const patience = 15 * time.Second
+const (
+	patience = 15 * time.Second // for what is quick
+	endless  = 2 * time.Minute  // for a node's pods to end
+)
 
-// Ask sends a request to the cluster whose socket it is, and returns which parts run.
-func Ask(ctx context.Context, socket string, r Request) (map[string]bool, error) {
+// Ask sends a request to the cluster whose socket it is, and returns how the parts are then.
+func Ask(ctx context.Context, socket string, r Request) (reply Reply, err error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
-		return nil, err
+		return reply, err
 	}
 	defer conn.Close()
-	var reply Reply
-	if err := errors.Join(conn.SetDeadline(time.Now().Add(patience)), json.NewEncoder(conn).Encode(r)); err != nil {
-		return nil, err
+	if err := errors.Join(conn.SetDeadline(time.Now().Add(endless)), json.NewEncoder(conn).Encode(r)); err != nil {
+		return reply, err
 	}
 	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
-		return nil, fmt.Errorf("the cluster gave no answer: %w", err)
+		return reply, fmt.Errorf("the cluster gave no answer: %w", err)
 	}
 	if reply.Error != "" {
-		return nil, errors.New(reply.Error)
+		return reply, errors.New(reply.Error)
 	}
-	return reply.Runs, nil
+	return reply, nil
 }
 
 // Serve answers, one request after the other, until ctx ends. What is wrong with an asker is the asker's business.
@@ -73,7 +81,9 @@ func Serve(ctx context.Context, socket string, answer func(Request) Reply) error
 		}
 		var r Request
 		if conn.SetDeadline(time.Now().Add(patience)) == nil && json.NewDecoder(conn).Decode(&r) == nil {
-			_ = json.NewEncoder(conn).Encode(answer(r))
+			reply := answer(r)
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			_ = json.NewEncoder(conn).Encode(reply)
 		}
 		conn.Close()
 	}

@@ -25,13 +25,13 @@ func TestAskAndServe(t *testing.T) {
 			return parts.Reply{Runs: map[string]bool{r.Verb + " " + r.Part: true}}
 		})
 	}()
-	var all map[string]bool
+	var now parts.Reply
 	var err error
-	for all == nil { // until it listens
-		all, err = parts.Ask(ctx, socket, parts.Request{Verb: parts.Stop, Part: "scheduler"})
+	for now.Runs == nil { // until it listens
+		now, err = parts.Ask(ctx, socket, parts.Request{Verb: parts.Stop, Part: "scheduler"})
 	}
-	if err != nil || len(all) != 1 || !all["stop scheduler"] {
-		t.Errorf("got %v, %v", all, err)
+	if err != nil || len(now.Runs) != 1 || !now.Runs["stop scheduler"] {
+		t.Errorf("got %v, %v", now, err)
 	}
 	if _, err := parts.Ask(ctx, socket, parts.Request{Verb: parts.Stop, Part: "x"}); err == nil || err.Error() != "there is no x" {
 		t.Errorf("got %v", err)

@@ -96,9 +96,14 @@ func (c *Cluster) CtlContext(ctx context.Context, stdin string, args ...string) 
 	return out.String(), nil
 }
 
-// Up starts the cluster and loads the examples' images.
-func (c *Cluster) Up() error {
-	if _, err := c.Ctl("up", "--name", c.Name); err != nil {
+// On is Command in the network namespace of one of several nodes.
+func (c *Cluster) On(ctx context.Context, node, program string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "nsenter", append([]string{"--net=/run/netns/optimist-" + c.Name + "-" + node, program}, args...)...)
+}
+
+// Up starts the cluster, with further flags of `ctl up`, and loads the examples' images on all its nodes.
+func (c *Cluster) Up(flags ...string) error {
+	if _, err := c.Ctl(append([]string{"up", "--name", c.Name}, flags...)...); err != nil {
 		return err
 	}
 	images, err := filepath.Glob(filepath.Join(c.Bin, "images", "*.tar"))
@@ -141,12 +146,19 @@ func (c *Cluster) PIDs() (map[string]int, error) {
 	return pids, err
 }
 
-// Get is an HTTP GET to a pod, from the node.
-func (c *Cluster) Get(address, path string) (string, error) {
+// Get is an HTTP GET to a pod, from the cluster's network namespace, which is the only node's.
+func (c *Cluster) Get(address, path string) (string, error) { return get(c.Command, address, path) }
+
+// From is Get from one of several nodes.
+func (c *Cluster) From(node, address, path string) (string, error) {
+	return get(func(ctx context.Context, program string, args ...string) *exec.Cmd { return c.On(ctx, node, program, args...) }, address, path)
+}
+
+func get(command func(context.Context, string, ...string) *exec.Cmd, address, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	script := fmt.Sprintf(`exec 3<>/dev/tcp/%s/8080; printf 'GET %s HTTP/1.0\r\n\r\n' >&3; sed '1,/^\r*$/d' <&3`, address, path)
-	out, err := c.Command(ctx, "bash", "-c", script).CombinedOutput()
+	out, err := command(ctx, "bash", "-c", script).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("GET %s%s: %w: %s", address, path, err, out)
 	}

@@ -31,7 +31,7 @@ func needsRoot(t *testing.T) {
 	}
 }
 
-func up(t *testing.T) *Cluster {
+func up(t *testing.T, flags ...string) *Cluster {
 	t.Helper()
 	needsRoot(t)
 	c, err := New("t")
@@ -54,7 +54,7 @@ func up(t *testing.T) *Cluster {
 			t.Error(err)
 		}
 	})
-	if err := c.Up(); err != nil {
+	if err := c.Up(flags...); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -106,11 +106,13 @@ func TestKillEveryProcess(t *testing.T) {
 }
 
 // oneTaskEach compares the processes in pods' cgroups with the pods: none too many, none missing.
-func (c *Cluster) oneTaskEach(t *testing.T) {
+func (c *Cluster) oneTaskEach(t *testing.T) { t.Helper(); c.tasks(t, "app in (web, bystander)") }
+
+func (c *Cluster) tasks(t *testing.T, selector string) {
 	t.Helper()
 	eventually(t, 30*time.Second, func() (bool, string) {
 		var uids []string
-		for _, p := range c.pods(t, "app in (web, bystander)") {
+		for _, p := range c.pods(t, selector) {
 			if p.Status.Phase == corev1.PodRunning {
 				uids = append(uids, string(p.UID))
 			}
@@ -126,7 +128,8 @@ func podsWithProcesses(cluster string) (uids []string) {
 	procs, _ := filepath.Glob("/proc/[0-9]*/cgroup")
 	for _, file := range procs {
 		data, _ := os.ReadFile(file)
-		_, path, ours := strings.Cut(string(data), "/optimist-"+cluster+"-n1/")
+		_, path, ours := strings.Cut(string(data), "/optimist-"+cluster+"-n")
+		_, path, _ = strings.Cut(path, "/")
 		uid := strings.FieldsFunc(strings.TrimPrefix(path, "pod"), func(r rune) bool { return r == '.' || r == '/' || r == '\n' })
 		if ours && !slices.Contains(uids, uid[0]) {
 			uids = append(uids, uid[0])

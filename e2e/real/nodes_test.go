@@ -1,0 +1,179 @@
+package real
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const three = "testdata/three.yaml" // a Deployment with one pod on each of three nodes, which tolerates a silent node for two seconds
+
+// Several nodes on one machine: they come, go, fall silent and return.
+func TestNodes(t *testing.T) {
+	c := up(t, "--nodes", "3")
+	c.must(t, "apply", "-f", three)
+	c.must(t, "rollout", "status", "deployment/three", "--timeout=60s")
+	c.spread(t, "n1", "n2", "n3")
+	before := c.pods(t, "app=three")
+	for _, p := range before {
+		if body, err := c.From(p.Spec.NodeName, p.Status.PodIP, "/"); err != nil || !strings.Contains(body, p.Name) {
+			t.Errorf("%s answers its node %q (%v)", p.Name, body, err)
+		}
+	}
+	node := func(verb string, name ...string) string {
+		return c.must(t, append([]string{"node", verb, "--name", c.Name}, name...)...)
+	}
+
+	t.Run("what cannot be", func(t *testing.T) {
+		for _, row := range [][]string{
+			{`has no node "n9"; it has n1, n2, n3`, "cut", "n9"},
+			{"node/n1 is there already", "add", "n1"},
+			{"up to 20 lower-case letters and digits", "add", "a-b"},
+			{"node/n1 runs already", "start", "n1"},
+		} {
+			c.refused(t, append([]string{"node", "--name", c.Name}, row[1:]...), row[0])
+		}
+		c.refused(t, []string{"node", "list", "--name", "nobody"}, "no such cluster")
+	})
+
+	t.Run("an agent that is stopped leaves its pods running", func(t *testing.T) {
+		if out := node("stop", "n1"); out != "node/n1 stopped\n" {
+			t.Errorf("it said %q", out)
+		}
+		if list := node("list"); !strings.Contains(strings.Join(strings.Fields(list), " "), "n1 stopped up") {
+			t.Errorf("node list says\n%s", list)
+		}
+		if body, err := c.From("n1", before[slices.IndexFunc(before, on("n1"))].Status.PodIP, "/"); err != nil {
+			t.Errorf("its pod answers %q (%v)", body, err)
+		}
+		node("start", "n1")
+		c.refused(t, []string{"node", "start", "n1", "--name", c.Name}, "runs already")
+		eventually(t, 30*time.Second, func() (bool, string) { return c.nodeReady(t, "n1") })
+		c.spread(t, "n1", "n2", "n3")
+	})
+
+	t.Run("cut off both ways, also for the next supervisor, until healed", func(t *testing.T) {
+		node("cut", "n2")
+		reaches := func(from, to string) bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			return c.On(ctx, from, "bash", "-c", "exec 3<>/dev/tcp/"+to).Run() == nil
+		}
+		server, port := c.gateway(t)
+		if reaches("n2", server+"/"+port) || !reaches("n1", server+"/"+port) {
+			t.Error("n2 reaches the API server, or n1 does not")
+		}
+		pids, err := c.PIDs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, victim := range []string{"supervisor", "agent-n2", "agent-n1"} {
+			if err := syscall.Kill(pids[victim], syscall.SIGKILL); err != nil {
+				t.Fatal(victim, err)
+			}
+		}
+		eventually(t, 10*time.Second, func() (bool, string) { return syscall.Kill(pids["supervisor"], 0) != nil, "it lives" })
+		c.must(t, "start", "--name", c.Name)
+		eventually(t, 20*time.Second, func() (bool, string) {
+			list := strings.Join(strings.Fields(node("list")), " ")
+			return strings.Contains(list, "n1 runs up") && strings.Contains(list, "n2 runs cut"), list
+		})
+		if reaches("n2", server+"/"+port) {
+			t.Error("n2 reaches the API server under the new supervisor")
+		}
+		if now, err := c.PIDs(); err != nil || now["agent-n3"] != pids["agent-n3"] {
+			t.Errorf("agent-n3 was not adopted (%v)", err)
+		}
+		eventually(t, 2*time.Minute, func() (bool, string) { // its grace, then the tolerance
+			live := slices.DeleteFunc(c.pods(t, "app=three"), func(p corev1.Pod) bool { return p.DeletionTimestamp != nil || p.Spec.NodeName == "n2" })
+			return len(live) == 3, "not replaced yet: " + c.must(t, "get", "pods", "-o", "wide")
+		})
+		node("heal", "n2")
+		eventually(t, time.Minute, func() (bool, string) { return c.nodeReady(t, "n2") })
+		eventually(t, time.Minute, func() (bool, string) { return len(c.pods(t, "app=three")) == 3, "the old pod is still there" })
+		c.tasks(t, "app=three")
+	})
+
+	t.Run("one is removed, one is added", func(t *testing.T) {
+		node("rm", "n3")
+		c.refused(t, []string{"get", "node", "n3"}, `nodes "n3" not found`)
+		if _, err := os.Stat("/run/netns/optimist-" + c.Name + "-n3"); err == nil {
+			t.Error("its network namespace is still there")
+		}
+		eventually(t, time.Minute, func() (bool, string) {
+			pods := c.pods(t, "app=three")
+			return len(pods) == 3 && !slices.ContainsFunc(pods, on("n3")), "its pods are not replaced: " + c.must(t, "get", "pods", "-o", "wide")
+		})
+		if out := node("add"); out != "node/n3 added\n" {
+			t.Errorf("it said %q", out)
+		}
+		node("add", "port")
+		eventually(t, 10*time.Second, func() (bool, string) { return c.nodeReady(t, "port") })
+	})
+	t.Run("stop and start", func(t *testing.T) {
+		c.must(t, "stop", "--name", c.Name)
+		for _, mount := range []string{"n1", "port"} { // as a reboot does
+			if out, err := exec.Command("umount", "/run/netns/optimist-"+c.Name+"-"+mount).CombinedOutput(); err != nil {
+				t.Fatal(string(out), err)
+			}
+		}
+		c.must(t, "start", "--name", c.Name)
+		eventually(t, time.Minute, func() (bool, string) { return c.ready(t, "app=three", 3) })
+	})
+}
+
+// What is killed half-way, with all of its processes, is removed by down all the same. (up's cleanup looks.)
+func TestNodesLeaveNothingBehind(t *testing.T) {
+	c := up(t, "--nodes", "2")
+	pids, err := c.PIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"supervisor", "agent-n1", "agent-n2", "apiserver", "scheduler", "controllers", "containerd"} {
+		if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil {
+			t.Error(name, err)
+		}
+	}
+	if err := os.Remove(c.Root() + "/cluster.json"); err != nil { // as if it had been killed before that was written
+		t.Fatal(err)
+	}
+}
+
+func on(node string) func(corev1.Pod) bool {
+	return func(p corev1.Pod) bool { return p.Spec.NodeName == node }
+}
+
+// spread wants one pod on each of these nodes.
+func (c *Cluster) spread(t *testing.T, want ...string) {
+	t.Helper()
+	eventually(t, 30*time.Second, func() (bool, string) {
+		var nodes []string
+		for _, p := range c.pods(t, "app=three") {
+			nodes = append(nodes, p.Spec.NodeName)
+		}
+		slices.Sort(nodes)
+		return slices.Equal(nodes, want), "the pods are on " + strings.Join(nodes, ", ")
+	})
+}
+
+func (c *Cluster) nodeReady(t *testing.T, name string) (bool, string) {
+	t.Helper()
+	out, err := c.Ctl("get", "node", name, "--no-headers")
+	f := strings.Fields(out)
+	return err == nil && len(f) > 1 && f[1] == "Ready", out
+}
+
+// gateway is where nodes reach the API server.
+func (c *Cluster) gateway(t *testing.T) (address, port string) {
+	t.Helper()
+	config := c.config(t)
+	_, port, _ = strings.Cut(config.Listen, ":")
+	return config.Subnet.Addr().Next().String(), port
+}
