@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +35,7 @@ var deeds = map[Verb]deed{
 	AttachNetwork:  {do: (*Worker).attachNetwork, starts: true, delay: shortly, reason: "FailedCreatePodSandBox", event: "Failed to attach the pod to the network: "},
 	DetachNetwork:  {do: (*Worker).detachNetwork, delay: shortly},
 	StartContainer: {do: (*Worker).startContainer, starts: true, delay: steadily, reason: createContainerError, event: "Error: "},
+	Ask:            {do: (*Worker).ask, level: slog.LevelDebug, delay: shortly},
 	Stop:           {do: (*Worker).stop, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
 	Remove:         {do: (*Worker).remove, level: slog.LevelDebug, delay: images.Delay},
 	RemoveSandbox:  {do: (*Worker).removeSandbox, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
@@ -163,9 +165,15 @@ func (w *Worker) startContainer(ctx context.Context, v View, s Step) error {
 	return err // the image was removed under our hands: it is looked for again
 }
 
-func (w *Worker) stop(ctx context.Context, _ View, s Step) error {
-	w.say(ctx, corev1.EventTypeNormal, "Killing", "Stopping container %s", s.ID.Name)
-	return w.host.Runtime.Stop(ctx, s.ID, s.Grace)
+func (w *Worker) stop(ctx context.Context, v View, s Step) error {
+	began := time.Now()
+	if s.Probe != "" {
+		w.say(ctx, corev1.EventTypeNormal, "Killing", "Container %s failed %s probe, will be restarted", s.ID.Name, strings.ToLower(string(s.Probe)))
+	} else {
+		w.say(ctx, corev1.EventTypeNormal, "Killing", "Stopping container %s", s.ID.Name)
+	}
+	w.preStop(ctx, v, s)
+	return w.host.Runtime.Stop(ctx, s.ID, max(s.Grace-time.Since(began), minGrace))
 }
 
 func (w *Worker) remove(ctx context.Context, _ View, s Step) error {

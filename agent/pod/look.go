@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/images"
+	"optimist/agent/probe"
 	"optimist/agent/runtime"
 )
 
@@ -40,6 +41,7 @@ type Memory struct {
 	Troubles  map[string]Trouble       // by Step.Key: what failed and is not tried again before its time
 	Images    map[string]runtime.Image // by container: on the node, for its next start
 	Absent    map[string]bool          // by container: its image was looked for and must be pulled
+	Probes    map[string]probe.Record  // by kind and container
 	Confirmed bool                     // the API server itself said that the Pod is gone
 }
 
@@ -51,7 +53,7 @@ type Trouble struct {
 }
 
 func newMemory() Memory {
-	return Memory{Troubles: map[string]Trouble{}, Images: map[string]runtime.Image{}, Absent: map[string]bool{}}
+	return Memory{Troubles: map[string]Trouble{}, Images: map[string]runtime.Image{}, Absent: map[string]bool{}, Probes: map[string]probe.Record{}}
 }
 
 func (m Memory) fail(key, reason, message string, now time.Time, delay func(count int) time.Duration) {
@@ -134,6 +136,8 @@ type part struct {
 	last *runtime.Container // the newest attempt; nil: none
 	prev *runtime.Container // the one before
 	lost bool               // last is only known from the Pod's status: its sandbox has died
+	up   bool               // it runs, and its startup probe has succeeded
+	fit  bool               // … and so has its readiness probe
 	next move
 	due  time.Time // of await
 }
@@ -176,6 +180,8 @@ func look(v View, now time.Time) []part {
 		case c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways:
 			p.role = sidecar
 		}
+		p.up = p.running() && v.well(p, probe.Startup)
+		p.fit = p.up && v.well(p, probe.Readiness)
 		if p.next, p.due = p.decide(v.Pod.Spec.RestartPolicy, now); ending && p.next != hold {
 			p.next = done
 		}
@@ -280,7 +286,7 @@ func initialized(parts []part) bool {
 		}
 	}
 	for _, p := range parts {
-		if p.role == initial && (!p.succeeded() || p.lost) || p.role == sidecar && !p.running() {
+		if p.role == initial && (!p.succeeded() || p.lost) || p.role == sidecar && !p.up {
 			return false
 		}
 	}

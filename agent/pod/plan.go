@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 
+	"optimist/agent/probe"
 	"optimist/agent/runtime"
 )
 
@@ -23,7 +24,8 @@ const (
 	AttachNetwork  Verb = "AttachNetwork"  // give it an address
 	DetachNetwork  Verb = "DetachNetwork"  // free the address of a finished pod
 	StartContainer Verb = "StartContainer" // one attempt
-	Stop           Verb = "Stop"           // SIGTERM, then SIGKILL
+	Ask            Verb = "Ask"            // a probe
+	Stop           Verb = "Stop"           // preStop, SIGTERM, then SIGKILL
 	Remove         Verb = "Remove"         // an old attempt and its log
 	RemoveSandbox  Verb = "RemoveSandbox"  // everything, with the logs
 	WriteStatus    Verb = "WriteStatus"    // tell the API server
@@ -36,9 +38,10 @@ const (
 type Step struct {
 	Do        Verb
 	Container string              // FindImage, Pull, StartContainer: the name
-	ID        runtime.ContainerID // StartContainer, Stop, Remove: the attempt
+	ID        runtime.ContainerID // StartContainer, Ask, Stop, Remove: the attempt
 	Streak    int                 // StartContainer: how many restarts in a row this is
 	Grace     time.Duration       // Stop
+	Probe     probe.Kind          // Ask: which; Stop: that has failed, if one has
 	Status    *corev1.PodStatus   // WriteStatus
 	Until     time.Time           // Wait
 	Why       string
@@ -204,6 +207,12 @@ func keep(v View, now time.Time) []Step {
 	if overdue(v.Pod, now) {
 		return stop(running(parts), grace(v.Pod), ended)
 	}
+	if stops := unwell(v, parts); len(stops) > 0 {
+		return stops
+	}
+	if due, _ := probes(v, parts, now, probe.Kinds); len(due) > 0 {
+		return due
+	}
 	next := advance(v, parts, now)
 	if len(next) == 0 || next[0].Do == Pull || v.Pod.Status.StartTime == nil { // people look at a pod while a pull lasts
 		next = append(report(v, now, "the pod's state has changed"), next...)
@@ -253,7 +262,7 @@ func startable(parts []part) []part {
 			continue
 		}
 		turn = append(turn, p)
-		if p.role == initial || p.role == sidecar && !ready && !p.running() {
+		if p.role == initial || p.role == sidecar && !ready && !p.up {
 			return turn
 		}
 	}
@@ -314,10 +323,11 @@ func waits(v View, parts []part, now time.Time) []Step {
 			}
 		}
 	}
-	if until = earlier(until, deadline(v.Pod)); until.IsZero() {
+	_, due := probes(v, parts, now, probe.Kinds)
+	if until = earlier(earlier(until, deadline(v.Pod)), due); until.IsZero() {
 		return nil
 	}
-	return []Step{{Do: Wait, Until: until, Why: "a back-off or a deadline ends then"}}
+	return []Step{{Do: Wait, Until: until, Why: "a back-off or a deadline ends then, or a probe is due"}}
 }
 
 // report writes the status if it differs from what the API server has.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"optimist/agent/probe"
 	"optimist/agent/runtime"
 )
 
@@ -101,6 +102,8 @@ func told(s Step) string {
 		return fmt.Sprintf("Start %s#%d", s.Container, s.ID.Attempt)
 	case Stop:
 		return fmt.Sprintf("Stop %s#%d %v", s.ID.Name, s.ID.Attempt, s.Grace)
+	case Ask:
+		return fmt.Sprintf("Ask %s %s", s.Probe, s.ID.Name)
 	case Remove:
 		return fmt.Sprintf("Remove %s#%d", s.ID.Name, s.ID.Attempt)
 	case WriteStatus:
@@ -163,6 +166,17 @@ func TestPlan(t *testing.T) {
 		{"a sidecar that crashed is restarted beside its pod", begun + `spec: {initContainers: [{name: s, restartPolicy: Always}], containers: [{name: web}]}`, "10.0.0.1 s#0:exit1 web#0:running", imaged("s"), "Start s#1"},
 		{"sidecars end with the work", begun + `spec: {restartPolicy: Never, initContainers: [{name: s, restartPolicy: Always}], containers: [{name: web}]}`, "10.0.0.1 s#0:running web#0:exit0", nil, "Write Running, Stop s#0 30s"},
 
+		{"a probe is asked before anything else", probed("readiness"), "10.0.0.1 web#0:running", nil, "Ask Readiness web"},
+		{"what is not ready is told, until the next time", probed("readiness"), "10.0.0.1 web#0:running", asked(probe.Readiness, false, false, 7*time.Second), "Write Running, Wait 7s"},
+		{"the answers of another attempt do not count", probed("readiness"), "10.0.0.1 web#1:running", asked(probe.Readiness, false, true, 7*time.Second), "Ask Readiness web"},
+		{"nobody is asked before the initial delay", begun + `spec: {containers: [{name: web, livenessProbe: {initialDelaySeconds: 150, periodSeconds: 10}}]}`, "10.0.0.1 web#0:running", nil, "Write Running, Wait 30s"},
+		{"until a container has started, nothing but that is asked", probed("readiness", "startup", "liveness"), "10.0.0.1 web#0:running", nil, "Ask Startup web"},
+		{"then the rest", probed("readiness", "startup", "liveness"), "10.0.0.1 web#0:running", asked(probe.Startup, true, false, 0), "Ask Liveness web, Ask Readiness web"},
+		{"one that is not alive is stopped, with the probe's grace", probed("liveness"), "10.0.0.1 web#0:running", asked(probe.Liveness, false, true, 7*time.Second), "Stop web#0 5s"},
+		{"so is one that does not start", probed("startup"), "10.0.0.1 web#0:running", asked(probe.Startup, false, true, 7*time.Second), "Stop web#0 5s"},
+		{"a container waits for a sidecar to have started", begun + `spec: {initContainers: [{name: s, restartPolicy: Always, startupProbe: {periodSeconds: 10}}], containers: [{name: web}]}`,
+			"10.0.0.1 s#0:running", func(m *Memory) { m.Probes["Startup s"] = probe.Record{Due: now.Add(time.Second)} }, "Write Pending, Wait 1s"},
+
 		{"a container whose image was changed is stopped", begun + `spec: {containers: [{name: web, image: "nginx:2"}]}`, "10.0.0.1 web#0:running", nil, "Stop web#0 30s"},
 		{"and started again", begun + `spec: {containers: [{name: web, image: "nginx:2"}]}`, "10.0.0.1 web#0:exit0/0s", imaged("web"), "Start web#1"},
 
@@ -222,6 +236,22 @@ func imaged(names ...string) func(*Memory) {
 		for _, name := range names {
 			m.Images[name] = runtime.Image{ID: "sha256:1"}
 		}
+	}
+}
+
+// probed is a pod whose container has probes.
+func probed(kinds ...string) string {
+	text := begun + `spec: {containers: [{name: web`
+	for _, k := range kinds {
+		text += fmt.Sprintf(", %sProbe: {periodSeconds: 10, failureThreshold: 3, successThreshold: 1, terminationGracePeriodSeconds: 5}", k)
+	}
+	return text + "}]}"
+}
+
+// asked is what a probe of attempt 0 has told, and how long it is until the next.
+func asked(k probe.Kind, healthy, failed bool, next time.Duration) func(*Memory) {
+	return func(m *Memory) {
+		m.Probes[probeKey(k, "web")] = probe.Record{Healthy: healthy, Failed: failed, Due: now.Add(next)}
 	}
 }
 

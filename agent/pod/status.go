@@ -65,9 +65,8 @@ func second(t time.Time) *metav1.Time {
 
 func containerStatus(v View, p part, now time.Time) corev1.ContainerStatus {
 	s := corev1.ContainerStatus{Name: p.spec.Name, Image: p.spec.Image}
-	started := p.running()
-	s.Started = &started
-	s.Ready = p.running() && p.role != initial || p.role == initial && p.succeeded() && !p.lost
+	s.Started = &p.up
+	s.Ready = p.fit && p.role != initial || p.role == initial && p.succeeded() && !p.lost
 	if p.last != nil {
 		s.Image, s.ImageID, s.RestartCount = p.last.Image, p.last.ImageID, int32(p.last.ID.Attempt)
 		s.ContainerID = v.Node.Runtime + "://" + p.last.ID.String()

@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"optimist/agent/probe"
 )
 
 func TestStatus(t *testing.T) {
@@ -24,6 +26,13 @@ func TestStatus(t *testing.T) {
 			`{phase: Pending, podIP: 10.0.0.1, initContainerStatuses: [{name: i, started: true, ready: false}], containerStatuses: [{state: {waiting: {reason: PodInitializing}}}]}`},
 		{"what runs is ready", always, "10.0.0.1 web#0:running", nil,
 			`{phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}], containerStatuses: [{ready: true, started: true, restartCount: 0, containerID: "sim://u.web.0", state: {running: {startedAt: "2026-01-02T11:58:00Z"}}}]}`},
+		{"one with a readiness probe is ready once that says so", probed("readiness"), "10.0.0.1 web#0:running", nil, `{containerStatuses: [{ready: false, started: true}]}`},
+		{"… as now", probed("readiness"), "10.0.0.1 web#0:running", asked(probe.Readiness, true, false, 0), `{containerStatuses: [{ready: true, started: true}]}`},
+		{"before the first answer it stays what it was, also for another agent", `{status: {containerStatuses: [{name: web, ready: true, state: {running: {}}}]}, spec: {containers: [{name: web, readinessProbe: {}}]}}`,
+			"10.0.0.1 web#0:running", nil, `{containerStatuses: [{ready: true}]}`},
+		{"but a new attempt has to show it", `{status: {containerStatuses: [{name: web, ready: true, state: {running: {}}}]}, spec: {containers: [{name: web, readinessProbe: {}}]}}`,
+			"10.0.0.1 web#1:running", nil, `{containerStatuses: [{ready: false}]}`},
+		{"what has not started is not ready", probed("startup"), "10.0.0.1 web#0:running", nil, `{containerStatuses: [{ready: false, started: false}]}`},
 		{"a crash in back-off says how long, and how it ended before", always, "10.0.0.1 web#0:exit1 web#1:exit2/4s/streak1", nil,
 			`{phase: Running, containerStatuses: [{restartCount: 1, ready: false, state: {waiting: {reason: CrashLoopBackOff, message: "back-off 10s restarting failed container=web pod=p_default(u)"}}, lastState: {terminated: {exitCode: 2, reason: Error}}}]}`},
 		{"after a restart the attempt before is the last state", always, "10.0.0.1 web#0:exit1/1s/OOMKilled web#1:running", nil,

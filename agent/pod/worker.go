@@ -45,7 +45,7 @@ type Worker struct {
 	line   *console.Act  // what the step in progress has done so far
 	wake   chan struct{} // capacity 1: only the newest state matters
 
-	mu        sync.Mutex
+	mu        sync.Mutex         // guards interrupt, and memory.Probes while several are asked
 	interrupt context.CancelFunc // ends the step in progress
 }
 
@@ -147,10 +147,10 @@ func (w *Worker) Step(ctx context.Context) Next {
 	return next
 }
 
-// together is how many of the steps are done side by side: containers stop at the same time.
+// together is how many of the steps are done side by side: containers stop at the same time, and probes do not wait for each other.
 func together(steps []Step) int {
 	n := 1
-	for n < len(steps) && steps[0].Do == Stop && steps[n].Do == Stop {
+	for n < len(steps) && (steps[0].Do == Stop || steps[0].Do == Ask) && steps[n].Do == steps[0].Do {
 		n++
 	}
 	return n
@@ -162,6 +162,9 @@ func (w *Worker) act(ctx context.Context, v View, steps []Step) bool {
 	var group sync.WaitGroup
 	for i, s := range steps {
 		group.Go(func() { errs[i] = w.do(ctx, v, s) })
+	}
+	if steps[0].Do == Stop && v.Pod != nil {
+		w.meanwhile(ctx, v, &group)
 	}
 	group.Wait()
 	if ctx.Err() != nil {

@@ -179,6 +179,11 @@ type Line struct {
 	Text    string
 }
 
+// Prober is a runtime that answers probes itself, of a kind ("Readiness") each: in package sim nobody listens anywhere.
+type Prober interface {
+	Probe(id ContainerID, kind string) (ok bool, said string)
+}
+
 // Images administers the node's images.
 type Images interface {
 	Import(ctx context.Context, tar io.Reader) ([]Image, error) // an OCI or docker archive

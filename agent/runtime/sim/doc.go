@@ -7,6 +7,8 @@
 //	sim:exit=3            ends with this exit code, at once unless sim:after says when
 //	sim:after=5s          ends after this long, with exit code 0 unless sim:exit says another
 //	sim:crash-every=10s   runs this long, then ends with exit code 1
+//	sim:ready-after=5s    its readiness probe fails so long; other probes succeed at once
+//	sim:ready-for=1m      … and fails again after this time
 //	sim:print=hello       prints this line when it starts
 //	sim:oom               is killed for want of memory, at once unless sim:after says when
 //	sim:ignore-term       does not end at SIGTERM, only at SIGKILL

@@ -15,7 +15,9 @@ import (
 // script is what a simulated container does with its life.
 type script struct {
 	startAfter time.Duration
-	ends       bool // by itself
+	readyAfter time.Duration
+	readyFor   time.Duration // 0 = for ever
+	ends       bool          // by itself
 	after      time.Duration
 	code       int
 	print      []string
@@ -26,6 +28,8 @@ type script struct {
 // words is the table of doc.go.
 var words = map[string]func(s *script, value string) error{
 	"sim:start-after": func(s *script, v string) (err error) { s.startAfter, err = time.ParseDuration(v); return },
+	"sim:ready-after": func(s *script, v string) (err error) { s.readyAfter, err = time.ParseDuration(v); return },
+	"sim:ready-for":   func(s *script, v string) (err error) { s.readyFor, err = time.ParseDuration(v); return },
 	"sim:exit":        func(s *script, v string) (err error) { s.ends = true; s.code, err = strconv.Atoi(v); return },
 	"sim:after":       func(s *script, v string) (err error) { s.ends = true; s.after, err = time.ParseDuration(v); return },
 	"sim:crash-every": func(s *script, v string) (err error) {
@@ -106,6 +110,16 @@ func (r *Runtime) Exec(_ context.Context, id runtime.ContainerID, p runtime.Proc
 		return 0, fmt.Errorf("%w: %q: no such file or directory (simulated containers know cat, echo, exit, false, true)", runtime.ErrCannotRun, p.Command[0])
 	}
 	return run(p)
+}
+
+// Probe answers for readiness what the script says; otherwise whoever runs is well.
+func (r *Runtime) Probe(id runtime.ContainerID, kind string) (ok bool, said string) {
+	c := r.find(id)
+	if c == nil || kind != "Readiness" {
+		return c != nil, "no such container"
+	}
+	age := time.Since(c.Started) - c.readyAfter
+	return age >= 0 && (c.readyFor == 0 || age < c.readyFor), "the script says so"
 }
 
 // Logs yields the lines of sim:print; they are not stored, for they all came with the start.

@@ -20,6 +20,7 @@ import (
 var (
 	_ runtime.Runtime = (*Runtime)(nil)
 	_ runtime.Logger  = (*Runtime)(nil)
+	_ runtime.Prober  = (*Runtime)(nil)
 )
 
 // Runtime is the simulated runtime of one node. It outlives the agent that uses it, as containerd does.
