@@ -83,27 +83,33 @@ func (i *image) load(c *cobra.Command, node api.Target, archive string) error {
 		return err
 	}
 	defer file.Close()
-	ctx, cancel := context.WithCancel(c.Context())
-	defer cancel()
-	stream, err := i.Connect(ctx, node, url.Values{"import": {"1"}, "stdin": {"true"}, "stdout": {"true"}})
-	if err != nil {
-		return err
-	}
-	var g errgroup.Group
-	g.Go(func() error {
-		if err := pump(stream, shown(c.ErrOrStderr(), node.Key.Name, file)); !errors.Is(err, io.EOF) {
-			return err
-		}
-		return nil // the node has had enough; why, it says in its last word
-	})
 	var names bytes.Buffer
-	if err := drain(stream, &names, c.ErrOrStderr()); err != nil {
+	if err := i.send(c.Context(), node.Key.Name, shown(c.ErrOrStderr(), node.Key.Name, file), &names); err != nil {
 		return err
 	}
 	for name := range bytes.Lines(names.Bytes()) {
 		fmt.Fprintf(c.OutOrStdout(), "image %q loaded on node %s\n", bytes.TrimSpace(name), node.Key.Name)
 	}
-	return g.Wait()
+	return nil
+}
+
+// send streams an archive to a node, which answers with the names of the images in it.
+func (s *session) send(ctx context.Context, node string, archive io.Reader, names io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	target := api.Target{Kind: api.NodeKind, Key: api.Key{Name: node}, Sub: "images"}
+	stream, err := s.Connect(ctx, target, url.Values{"import": {"1"}, "stdin": {"true"}, "stdout": {"true"}})
+	if err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.Go(func() error {
+		if err := pump(stream, archive); !errors.Is(err, io.EOF) {
+			return err
+		}
+		return nil // the node has had enough; why, it says in its last word
+	})
+	return errors.Join(drain(stream, names, names), g.Wait())
 }
 
 // shown reads a file and draws on a terminal how much is through.

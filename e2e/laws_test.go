@@ -53,7 +53,7 @@ var moduleLaws = map[string][]string{
 	"go.etcd.io/bbolt":                 {"apiserver/store/bolt"},
 	"go.etcd.io/etcd":                  {"apiserver/store/etcd"},
 	"github.com/spf13/cobra":           {"ctl", "cmd"},
-	"github.com/google/nftables":       {"agent/network", "ctl/cluster"},
+	"github.com/google/nftables":       {"agent/network", "ctl/cluster", "ctl/doctor"},
 	"github.com/vishvananda/netlink":   {"agent/network", "agent/runtime/containerd", "ctl/cluster"},
 	"k8s.io/client-go":                 {},
 	"sigs.k8s.io/controller-runtime":   {},
