@@ -110,7 +110,8 @@ func TestJudge(t *testing.T) {
 		{"one fault of a pair is named once, the worst", map[string]Answers{"n1": {"n2/udp": "timeout", "n2/mtu": "timeout"}, "n2": {"n1/udp": "timeout"}}, []string{"no UDP between pods on n1 and n2"}},
 		{"only large packets", map[string]Answers{"n1": {}, "n2": {"n1/mtu": "1422 bytes: timeout"}}, []string{"packets of full size get lost between pods on n1 and n2"}},
 		{"a node's own part", map[string]Answers{"n1": {"dns": "no such host", "service/tcp": "refused"}, "n2": {"n2/tcp": "refused"}},
-			[]string{"Service's address", "names don't resolve", "on n2 and n2"}},
+			[]string{"on n2 and n2", "Service's address", "pods on n1 names don't resolve"}},
+		{"what is wrong everywhere is said once", map[string]Answers{"n1": {"api": "timeout"}, "n2": {"api": "timeout"}}, []string{"pods on n1, n2 the API server"}},
 	} {
 		got := judge(row.answers)
 		for i := range max(len(got), len(row.want)) {

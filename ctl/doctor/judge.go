@@ -59,15 +59,22 @@ func judge(answers map[string]Answers) (findings []Finding) {
 				}
 			}
 		}
-		for _, m := range []struct{ check, says, mend string }{
-			{"service/tcp", "a Service's address does not answer by TCP", "ctl logs --component agent-" + a},
-			{"service/udp", "a Service's address does not answer by UDP", "ctl logs --component agent-" + a},
-			{"dns", "names don't resolve in its pods", "ctl logs --component agent-" + a + "   # does anything else hold port 53?"},
-			{"api", "the API server can't be reached from its pods", "ctl get endpointslices -n default; that address must be reachable from " + a},
-		} {
-			if why := answers[a][m.check]; why != "" {
-				findings = append(findings, Finding{Bad, a, m.says + ": " + why, m.mend})
+	}
+	for _, m := range []struct{ check, says, mend string }{
+		{"service/tcp", "a Service's address does not answer by TCP", "LOGS"},
+		{"service/udp", "a Service's address does not answer by UDP", "LOGS"},
+		{"dns", "names don't resolve", "LOGS   # does anything else hold port 53?"},
+		{"api", "the API server can't be reached", "ctl get endpointslices -n default   # that address must be reachable from there"},
+	} {
+		var failed []string
+		for _, n := range nodes {
+			if answers[n][m.check] != "" {
+				failed = append(failed, n)
 			}
+		}
+		if len(failed) > 0 {
+			findings = append(findings, Finding{Bad, failed[0], fmt.Sprintf("in pods on %s %s: %s", strings.Join(failed, ", "), m.says, answers[failed[0]][m.check]),
+				strings.ReplaceAll(m.mend, "LOGS", "ctl logs --component agent-"+failed[0])})
 		}
 	}
 	if len(findings) == 0 && len(nodes) > 0 {
