@@ -115,7 +115,7 @@ func (c Cluster) start(ctx context.Context, ns, image string, nodes []string) (q
 	}
 	for _, node := range nodes {
 		if _, ok := q.Pods[node]; !ok {
-			missing = append(missing, Finding{Bad, node, fmt.Sprintf("its pod is not ready after %s", starts), "ctl logs --component agent-" + node})
+			missing = append(missing, Finding{Bad, node, fmt.Sprintf("its pod is not ready after %s", starts), "ctl logs --component node/" + node})
 		}
 	}
 	return q, missing, ctx.Err()

@@ -74,7 +74,7 @@ func judge(answers map[string]Answers) (findings []Finding) {
 		}
 		if len(failed) > 0 {
 			findings = append(findings, Finding{Bad, failed[0], fmt.Sprintf("in pods on %s %s: %s", strings.Join(failed, ", "), m.says, answers[failed[0]][m.check]),
-				strings.ReplaceAll(m.mend, "LOGS", "ctl logs --component agent-"+failed[0])})
+				strings.ReplaceAll(m.mend, "LOGS", "ctl logs --component node/"+failed[0])})
 		}
 	}
 	if len(findings) == 0 && len(nodes) > 0 {
