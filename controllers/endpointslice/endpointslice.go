@@ -76,23 +76,22 @@ func New(d reconcile.Deps) reconcile.Controller {
 
 func (c *controller) reconcile(ctx context.Context, key api.Key) (time.Duration, error) {
 	s, ok := c.services.Get(key)
-	if !ok || s.DeletionTimestamp != nil || s.Spec.Type == corev1.ServiceTypeExternalName {
-		return 0, nil
+	v, told := view{service: s}, false
+	if v.endpoints, told = c.endpoints.Get(key); told {
+		v.mirrors = c.slices.OwnedBy(v.endpoints.UID)
 	}
-	v := view{service: s}
-	v.endpoints, _ = c.endpoints.Get(key)
 	v.taken = func(name string) bool {
 		_, ok := c.slices.Get(api.Key{Namespace: key.Namespace, Name: name})
 		return ok
 	}
 	v.node = func(name string) *corev1.Node { n, _ := c.nodes.Get(api.Key{Name: name}); return n }
 	switch {
-	case len(s.Spec.Selector) > 0:
+	case ok && (s.DeletionTimestamp != nil || s.Spec.Type == corev1.ServiceTypeExternalName):
+	case ok && len(s.Spec.Selector) > 0:
 		v.slices = c.slices.OwnedBy(s.UID)
 		v.pods = slices.Collect(c.pods.List(key.Namespace, labels.SelectorFromSet(s.Spec.Selector)))
 		return 0, reconcile.Act(ctx, c.Deps, s, plan(v))
-	case v.endpoints != nil:
-		v.slices = c.slices.OwnedBy(v.endpoints.UID)
+	case told:
 		return 0, reconcile.Act(ctx, c.Deps, v.endpoints, mirror(v))
 	}
 	return 0, nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -23,11 +24,12 @@ const (
 
 // view is what a plan is made from.
 type view struct {
-	service   *corev1.Service
+	service   *corev1.Service                // nil = gone
 	pods      []*corev1.Pod                  // that its selector finds
 	node      func(name string) *corev1.Node // nil = there is none
-	slices    []*discoveryv1.EndpointSlice   // owned by the Service, or by the Endpoints that are mirrored
+	slices    []*discoveryv1.EndpointSlice   // owned by the Service
 	endpoints *corev1.Endpoints              // of the Service's name; nil = none
+	mirrors   []*discoveryv1.EndpointSlice   // owned by the Endpoints
 	taken     func(name string) bool         // whether any slice has a name
 }
 
@@ -41,7 +43,7 @@ type group struct {
 // plan is for a Service with a selector.
 func plan(v view) []reconcile.Action {
 	groups := serving(v)
-	return append(spread(v, v.service, "endpointslice-controller.k8s.io", groups), classic(v, groups)...)
+	return slices.Concat(spread(v, v.service, "endpointslice-controller.k8s.io", v.slices, groups), classic(v, groups), drop(v.mirrors, "its service has a selector now"))
 }
 
 // serving groups the pods that serve a Service, as endpoints, by what its ports mean for them. One on a node that does not exist is left out,
@@ -172,8 +174,8 @@ func subset(g group) (s corev1.EndpointSubset) {
 // mirror plans slices that say what somebody's Endpoints of a Service without a selector say.
 func mirror(v view) []reconcile.Action {
 	e := v.endpoints.DeepCopy()
-	if e.DeletionTimestamp != nil || e.Labels[discoveryv1.LabelSkipMirror] == "true" || e.Labels[labelManagedBy] != "" {
-		return nil
+	if v.service == nil || e.DeletionTimestamp != nil || e.Labels[discoveryv1.LabelSkipMirror] == "true" || e.Labels[labelManagedBy] != "" {
+		return drop(v.mirrors, "its endpoints are not to be mirrored")
 	}
 	var groups []group
 	for _, s := range e.Subsets {
@@ -182,6 +184,9 @@ func mirror(v view) []reconcile.Action {
 			ports = append(ports, discoveryv1.EndpointPort{Name: &p.Name, Port: &p.Port, Protocol: &p.Protocol, AppProtocol: p.AppProtocol})
 		}
 		for i, a := range slices.Concat(s.Addresses, s.NotReadyAddresses) {
+			if strings.Contains(a.IP, ":") {
+				continue // IPv6: nothing here could send to it
+			}
 			to := discoveryv1.Endpoint{Addresses: []string{a.IP}, NodeName: a.NodeName, TargetRef: a.TargetRef,
 				Conditions: discoveryv1.EndpointConditions{Ready: new(i < len(s.Addresses))}}
 			if a.Hostname != "" {
@@ -190,7 +195,7 @@ func mirror(v view) []reconcile.Action {
 			groups = join(groups, ports, to)
 		}
 	}
-	return spread(v, v.endpoints, "endpointslicemirroring-controller.k8s.io", groups)
+	return spread(v, v.endpoints, "endpointslicemirroring-controller.k8s.io", v.mirrors, groups)
 }
 
 // labelled are an owner's labels with ours, and with the mark of a headless Service.

@@ -280,7 +280,7 @@ func TestMirror(t *testing.T) {
 apiVersion: v1
 kind: Endpoints
 metadata: {name: web, namespace: default, uid: e1}
-subsets: [{addresses: [{ip: 1.0.0.1}], notReadyAddresses: [{ip: 1.0.0.2, hostname: b}], ports: [{port: 7, protocol: TCP}]}]
+subsets: [{addresses: [{ip: 1.0.0.1}], notReadyAddresses: [{ip: 1.0.0.2, hostname: b}, {ip: "fd00::1"}], ports: [{port: 7, protocol: TCP}]}]
 `)
 	for _, a := range mirror(w.view) {
 		w.apply(t, a)
@@ -289,12 +289,25 @@ subsets: [{addresses: [{ip: 1.0.0.1}], notReadyAddresses: [{ip: 1.0.0.2, hostnam
 		s.Labels[discoveryv1.LabelManagedBy] != "endpointslicemirroring-controller.k8s.io" || s.Labels[discoveryv1.LabelServiceName] != "web" {
 		t.Errorf("%s %+v", w, s)
 	}
+	w.mirrors = w.slices
 	if steps := mirror(w.view); len(steps) != 0 {
 		t.Error("the second plan is not empty:", steps)
 	}
-	w.endpoints.Labels, w.slices = map[string]string{discoveryv1.LabelSkipMirror: "true"}, nil
-	if steps := mirror(w.view); len(steps) != 0 {
-		t.Error("what is not to be mirrored is:", steps)
+	for name, change := range map[string]func(v *view){
+		"its service is gone":      func(v *view) { v.service = nil },
+		"it is marked":             func(v *view) { v.endpoints.Labels = map[string]string{discoveryv1.LabelSkipMirror: "true"} },
+		"its service has selector": func(v *view) { v.service.Spec.Selector, v.slices = map[string]string{"app": "web"}, nil },
+	} {
+		v := w.view
+		v.service, v.endpoints = v.service.DeepCopy(), v.endpoints.DeepCopy()
+		change(&v)
+		steps := mirror
+		if strings.Contains(name, "selector") {
+			steps = plan
+		}
+		if all := steps(v); len(all) == 0 || all[len(all)-1].Verb != api.VerbDelete || all[len(all)-1].Key.Name != w.mirrors[0].Name {
+			t.Errorf("%s, but the mirror stays: %v", name, all)
+		}
 	}
 }
 

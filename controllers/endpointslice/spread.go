@@ -23,13 +23,13 @@ func (s slot) room() int     { return max(0, maxEndpoints-len(s.now.Endpoints)) 
 
 // spread plans an owner's slices. Those that are left without endpoints become the next new ones, or go; without any endpoints at all an empty slice
 // says so.
-func spread(v view, owner api.Object, manager string, groups []group) (steps []reconcile.Action) {
+func spread(v view, owner api.Object, manager string, have []*discoveryv1.EndpointSlice, groups []group) (steps []reconcile.Action) {
 	if len(groups) == 0 {
 		groups = []group{{}}
 	}
 	labels := labelled(v.service, owner.GetLabels(), discoveryv1.LabelServiceName, v.service.Name, discoveryv1.LabelManagedBy, manager)
 	slots, spare, ordinal := make([][]slot, len(groups)), []*discoveryv1.EndpointSlice(nil), 0
-	for _, old := range v.slices {
+	for _, old := range have {
 		if old.DeletionTimestamp != nil || old.Labels[discoveryv1.LabelManagedBy] != manager {
 			continue
 		}
@@ -65,8 +65,12 @@ func spread(v view, owner api.Object, manager string, groups []group) (steps []r
 			}
 		}
 	}
-	for _, s := range spare {
-		steps = append(steps, reconcile.Delete(api.EndpointSliceKind, s, "it has no endpoints any more", nil))
+	return append(steps, drop(spare, "it has no endpoints any more")...)
+}
+
+func drop(all []*discoveryv1.EndpointSlice, why string) (steps []reconcile.Action) {
+	for _, s := range all {
+		steps = append(steps, reconcile.Delete(api.EndpointSliceKind, s, why, nil))
 	}
 	return steps
 }
