@@ -4,6 +4,9 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -57,5 +60,23 @@ func TestLeftovers(t *testing.T) {
 	}
 	if !found[ours.Process.Pid] || !found[shim.Process.Pid] || found[theirs.Process.Pid] || found[os.Getpid()] || len(found) != 2 {
 		t.Errorf("found %v; ours are %d and %d, the other's is %d", found, ours.Process.Pid, shim.Process.Pid, theirs.Process.Pid)
+	}
+}
+
+func TestDaemonsKeepNothingOfTheirCallers(t *testing.T) {
+	inherited, err := os.Create(filepath.Join(t.TempDir(), "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inherited.Close()
+	fd, err := syscall.Dup(int(inherited.Fd())) // without close-on-exec, as what a shell hands down
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	list := exec.Command("ls", "-l", "/proc/self/fd")
+	list.SysProcAttr = detached()
+	if out, err := list.CombinedOutput(); err != nil || strings.Contains(string(out), inherited.Name()) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -26,8 +26,14 @@ func tryShared(f *os.File) bool {
 // awaitLock waits for a file's lock.
 func awaitLock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }
 
-// detached is a process in a session of its own: the end of the terminal is not its end.
-func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+// detached is a process in a session of its own: the end of the terminal is not its end. Nor does it keep open what our caller has (flock FILE ctl
+// up would hold the lock for as long as the cluster runs).
+func detached() *syscall.SysProcAttr {
+	for fd := 3; fd < 256; fd++ {
+		syscall.CloseOnExec(fd)
+	}
+	return &syscall.SysProcAttr{Setsid: true}
+}
 
 // kill sends a signal; that the process is gone already is fine.
 func kill(pid int, sig syscall.Signal) error {
