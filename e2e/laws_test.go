@@ -55,6 +55,7 @@ var moduleLaws = map[string][]string{
 	"github.com/spf13/cobra":           {"ctl", "cmd"},
 	"github.com/google/nftables":       {"agent/network", "ctl/cluster", "ctl/doctor"},
 	"github.com/vishvananda/netlink":   {"agent/network", "agent/runtime/containerd", "ctl/cluster"},
+	"github.com/miekg/dns":             {"agent/dns"},
 	"k8s.io/client-go":                 {},
 	"sigs.k8s.io/controller-runtime":   {},
 	"k8s.io/kubernetes":                {},

@@ -16,6 +16,7 @@ type Reader[T api.Object] interface {
 	List(namespace string, sel labels.Selector) iter.Seq[T] // "" = all namespaces, nil = everything
 	OwnedBy(types.UID) []T                                  // those with an owner reference to the uid
 	Indexed(index, value string) []T
+	Holds(namespace string) bool // any object
 }
 
 type reader[T api.Object] struct{ c *cache }
@@ -54,6 +55,12 @@ func (r reader[T]) Indexed(name, value string) []T {
 	}
 	r.c.mu.RUnlock()
 	return sorted(all)
+}
+
+func (r reader[T]) Holds(namespace string) bool {
+	r.c.mu.RLock()
+	defer r.c.mu.RUnlock()
+	return len(r.c.indexes[byNamespace].keys[namespace]) > 0
 }
 
 // collect copies the pointers out, so that no lock is held while a caller works.
