@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 
+	"optimist/agent/dns"
 	"optimist/agent/images"
 	"optimist/agent/network"
 	"optimist/agent/node"
@@ -45,8 +46,15 @@ type Config struct {
 	ClusterCIDR netip.Prefix
 	ServiceCIDR netip.Prefix
 	Wired       bool          // the node has a real network: it knows the other nodes, Services and their endpoints
+	DNS         Resolver      // answers the pods' questions; nil in simulated nodes
+	ResolvConf  string        // the node's; "" = the machine's
 	Console     *console.Ring // the agent's own log; may be nil
 	Log         *slog.Logger
+}
+
+// Resolver is a DNS server (dns.Server, which ctl does not need).
+type Resolver interface {
+	Run(context.Context, dns.Zones, *slog.Logger) error
 }
 
 // Agent runs one node.
@@ -58,6 +66,7 @@ type Agent struct {
 	cache    informer.Reader[*corev1.Pod]
 	services informer.Reader[*corev1.Service]            // nil unless Wired
 	slices   informer.Reader[*discoveryv1.EndpointSlice] // nil unless Wired
+	names    dns.Zones
 	keeper   *node.Keeper
 	events   *event.Recorder
 	server   *server.Server
@@ -98,6 +107,7 @@ func newAgent(c Config, find func(string) string) *Agent {
 	if c.Wired {
 		a.services = informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})
 		a.slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{})
+		a.names = dns.Watch(set)
 	}
 	a.cache = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", c.Node)})
 	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
@@ -106,8 +116,11 @@ func newAgent(c Config, find func(string) string) *Agent {
 	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
 		Service: service, Pods: a.cache, Services: a.services, Runtime: c.Runtime, Network: c.Network,
 		Images: images.NewPuller(c.Runtime), Events: a.events, Starts: make(chan struct{}, starts), Address: a.keeper.Address,
-		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Log: c.Log,
+		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Resolv: c.ResolvConf, Log: c.Log,
 	}}
+	if c.DNS != nil {
+		a.pods.host.DNS = network.DNSAddress(c.ServiceCIDR)
+	}
 	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
 	set.Listen(api.PodKind, a.pods.changed)
 	set.Listen(api.NodeKind, func(n informer.Change) {
@@ -175,6 +188,9 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 		group.Go(func() error { return a.routes(ctx, r) })
 	}
 	group.Go(func() error { return a.rewire(ctx) })
+	if a.config.DNS != nil {
+		group.Go(func() error { return a.config.DNS.Run(ctx, a.names, a.config.Log) })
+	}
 	a.pods.open(a.cache.List("", nil), boxes, func(f func(context.Context)) {
 		group.Go(func() error { f(ctx); return nil })
 	})

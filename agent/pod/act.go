@@ -126,7 +126,14 @@ func (w *Worker) keys(ctx context.Context, v View) images.Keyring {
 }
 
 func (w *Worker) startSandbox(ctx context.Context, v View, _ Step) error {
-	_, err := w.host.Runtime.StartSandbox(ctx, sandboxSpec(v.Pod))
+	spec, omitted, err := w.host.sandboxSpec(v.Pod)
+	if err != nil {
+		return err
+	}
+	for _, note := range omitted {
+		w.say(ctx, corev1.EventTypeWarning, "DNSConfigForming", "%s", note)
+	}
+	_, err = w.host.Runtime.StartSandbox(ctx, spec)
 	return err
 }
 
@@ -135,14 +142,14 @@ func (w *Worker) attachNetwork(ctx context.Context, v View, _ Step) error {
 	if err != nil {
 		return err
 	}
-	return w.host.Runtime.SetAddress(ctx, w.uid, a)
+	return w.host.Runtime.SetAddress(ctx, w.uid, a, hosts(v.Pod, a))
 }
 
-func (w *Worker) detachNetwork(ctx context.Context, _ View, _ Step) error {
+func (w *Worker) detachNetwork(ctx context.Context, v View, _ Step) error {
 	if err := w.host.Network.Detach(ctx, w.uid); err != nil {
 		return err
 	}
-	return w.host.Runtime.SetAddress(ctx, w.uid, netip.Addr{})
+	return w.host.Runtime.SetAddress(ctx, w.uid, netip.Addr{}, v.Sandbox.Hosts)
 }
 
 func (w *Worker) startContainer(ctx context.Context, v View, s Step) error {

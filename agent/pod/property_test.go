@@ -77,12 +77,15 @@ func (o once) do(ctx context.Context, v *View, s Step) error {
 		v.Memory.Images[s.Container] = image
 		return err
 	case StartSandbox:
-		_, err := o.StartSandbox(ctx, sandboxSpec(v.Pod))
+		spec, _, err := new(Host).sandboxSpec(v.Pod)
+		if err == nil {
+			_, err = o.StartSandbox(ctx, spec)
+		}
 		return err
 	case AttachNetwork:
-		return o.SetAddress(ctx, v.Pod.UID, netip.MustParseAddr("10.0.0.1"))
+		return o.SetAddress(ctx, v.Pod.UID, netip.MustParseAddr("10.0.0.1"), "")
 	case DetachNetwork:
-		return o.SetAddress(ctx, v.Pod.UID, netip.Addr{})
+		return o.SetAddress(ctx, v.Pod.UID, netip.Addr{}, "")
 	case StartContainer:
 		if o.started[s.ID] {
 			return fmt.Errorf("%s was started before", s.ID)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"optimist/agent/dns"
 	"optimist/agent/network"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
@@ -26,18 +27,17 @@ func LogPath(root string, key api.Key, id runtime.ContainerID) string {
 	return filepath.Join(LogDir(root, key, id.Pod), id.Name, strconv.Itoa(id.Attempt)+".log")
 }
 
-func sandboxSpec(pod *corev1.Pod) runtime.SandboxSpec {
-	return runtime.SandboxSpec{
-		Pod: pod.UID, Namespace: pod.Namespace, Name: pod.Name,
-		Hostname: hostname(pod), HostNetwork: pod.Spec.HostNetwork,
+// sandboxSpec also returns what of the pod's resolv.conf had to be left out.
+func (h *Host) sandboxSpec(pod *corev1.Pod) (spec runtime.SandboxSpec, omitted []string, err error) {
+	spec = runtime.SandboxSpec{
+		Pod: pod.UID, Namespace: pod.Namespace, Name: pod.Name, HostNetwork: pod.Spec.HostNetwork,
 		Labels: map[string]string{labelRevision: api.RevisionOf(pod).String()},
 	}
-}
-
-// hostname fits into the 63 bytes that a host's name may have.
-func hostname(pod *corev1.Pod) string {
-	name := cmp.Or(pod.Spec.Hostname, pod.Name)
-	return name[:min(len(name), 63)]
+	if spec.Hostname, err = h.kernelName(pod); err == nil && h.DNS.IsValid() {
+		spec.ResolvConf, omitted = resolvConf(pod, h.DNS, dns.ReadResolver(h.Resolv))
+		spec.Hosts = hosts(pod, netip.Addr{})
+	}
+	return spec, omitted, err
 }
 
 // containerSpec resolves all that a container refers to.

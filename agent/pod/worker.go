@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -32,6 +33,8 @@ type Host struct {
 	Node     Node
 	Address  func() string // of the node now; nil = Node.IP
 	Root     string        // of the logs; "" = containers write none
+	DNS      netip.Addr    // the cluster's server; invalid: pods get no files about names
+	Resolv   string        // the node's resolv.conf; "" = the machine's
 	Log      *slog.Logger
 }
 

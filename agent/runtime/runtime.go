@@ -43,6 +43,8 @@ type SandboxSpec struct {
 	Pod             types.UID
 	Namespace, Name string // the pod's, kept as labels
 	Hostname        string
+	ResolvConf      string // the text of /etc/resolv.conf
+	Hosts           string // the text of /etc/hosts, until SetAddress brings another
 	HostNetwork     bool
 	Labels          map[string]string // opaque to the runtime, given back by State
 }
@@ -139,8 +141,8 @@ type Runtime interface {
 	Pull(ctx context.Context, ref string, login Credentials) (Image, error)
 	// StartSandbox makes the namespaces, or finds them.
 	StartSandbox(ctx context.Context, spec SandboxSpec) (Sandbox, error)
-	// SetAddress remembers the address that the network gave to a sandbox.
-	SetAddress(ctx context.Context, pod types.UID, a netip.Addr) error
+	// SetAddress remembers the address that the network gave to a sandbox, and gives its containers, also running ones, this /etc/hosts.
+	SetAddress(ctx context.Context, pod types.UID, a netip.Addr, hosts string) error
 	// StartContainer creates and starts. An error that wraps ErrCannotRun is the container's own fault (no such command …) and leaves
 	// the container in State as Exited, code 128 (127 for a missing command: as Kubernetes shows them), reason StartError or ContainerCannotRun.
 	StartContainer(ctx context.Context, spec ContainerSpec) error

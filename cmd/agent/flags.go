@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"optimist/agent"
+	"optimist/agent/dns"
 	"optimist/agent/network"
 	"optimist/agent/node"
 	"optimist/agent/runtime/sim"
@@ -36,7 +37,7 @@ func (f *flags) define(set *flag.FlagSet) {
 	set.StringVar(&f.cluster, "cluster", "optimist", "the cluster's `name`: part of the names of what this node makes")
 	set.StringVar(&f.clusterCIDR, "cluster-cidr", "10.244.0.0/16", "the pods' addresses")
 	set.StringVar(&f.serviceCIDR, "service-cidr", "10.96.0.0/16", "the services' addresses")
-	set.StringVar(&f.resolvConf, "resolv-conf", "", "the `file` that pods get as /etc/resolv.conf (default: the machine's)")
+	set.StringVar(&f.resolvConf, "resolv-conf", "", "the `file` with the node's name servers, which pods' DNS asks in turn (default: the machine's resolv.conf, or systemd-resolved's own)")
 	set.StringVar(&f.logger, "logger", "", "the logger's binary (default: beside this one)")
 	set.StringVar(&f.cleanup, "cleanup", "", "do not run, but `stop` all containers of this node, or remove them with the network")
 	set.IntVar(&f.nodes, "nodes", 1, "with --runtime sim: run so many nodes, named <node>-1, <node>-2, …")
@@ -73,7 +74,9 @@ func (f *flags) config(name string) (agent.Config, error) {
 				return c, fmt.Errorf("--node-ip: %w", err)
 			}
 		}
-		c.Root, c.Wired = f.root, true
+		c.Root, c.Wired, c.ResolvConf = f.root, true, f.resolvConf
+		c.DNS = &dns.Server{Address: netip.AddrPortFrom(network.DNSAddress(net.ServiceCIDR), 53), Ranges: []netip.Prefix{net.ClusterCIDR, net.ServiceCIDR},
+			Upstreams: func() []string { return dns.ReadResolver(f.resolvConf).Upstreams() }}
 		c.Runtime, c.Network, err = f.real(name)
 	default:
 		err = fmt.Errorf("--runtime %q: must be containerd or sim", f.runtime)

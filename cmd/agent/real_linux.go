@@ -24,6 +24,6 @@ func (f *flags) real(name string) (runtime.Runtime, network.Network, error) {
 		return nil, nil, fmt.Errorf("--root: %w", err)
 	}
 	id := "optimist-" + f.cluster + "-" + name
-	r, err := containerd.New(containerd.Config{Socket: f.socket, Namespace: id, Root: f.run, LoggerPath: logger, CgroupRoot: "/" + id, ResolvConf: f.resolvConf})
+	r, err := containerd.New(containerd.Config{Socket: f.socket, Namespace: id, Root: f.run, LoggerPath: logger, CgroupRoot: "/" + id})
 	return r, &network.Native{}, err
 }

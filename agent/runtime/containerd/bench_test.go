@@ -87,7 +87,7 @@ func startPod(ctx context.Context, r *Runtime, n network.Network, i int) error {
 	if err != nil {
 		return err
 	}
-	if err := r.SetAddress(ctx, pod, address); err != nil {
+	if err := r.SetAddress(ctx, pod, address, ""); err != nil {
 		return err
 	}
 	return r.StartContainer(ctx, sh(r, runtime.ContainerID{Pod: pod, Name: "c"}, "sleep 1000"))

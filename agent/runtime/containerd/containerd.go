@@ -27,7 +27,6 @@ type Config struct {
 	Root       string // the run folder: sandboxes and the pipes of exec
 	LoggerPath string // the binary of cmd/logger, an absolute path
 	CgroupRoot string // the parent of all pods' cgroups, "/optimist-dev-n1"
-	ResolvConf string // copied to pods, "" = /etc/resolv.conf
 }
 
 // Runtime implements runtime.Runtime and runtime.Images.
@@ -56,9 +55,6 @@ var (
 func New(cfg Config) (*Runtime, error) {
 	if !filepath.IsAbs(cfg.LoggerPath) || !filepath.IsAbs(cfg.Root) {
 		return nil, fmt.Errorf("logger %q and run folder %q are used by containerd, too, and so need absolute paths", cfg.LoggerPath, cfg.Root)
-	}
-	if cfg.ResolvConf == "" {
-		cfg.ResolvConf = "/etc/resolv.conf"
 	}
 	c, err := client.New(cfg.Socket, client.WithDefaultNamespace(cfg.Namespace), client.WithDefaultRuntime(runc))
 	if err != nil {

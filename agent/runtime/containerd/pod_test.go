@@ -94,10 +94,13 @@ func logOf(t testing.TB, spec runtime.ContainerSpec) string {
 
 func TestPodsFiles(t *testing.T) {
 	r := newMachine(t).node(t)
-	must(r.StartSandbox(t.Context(), sandbox("p1")))(t)
-	check(t, r.SetAddress(t.Context(), "p1", netip.MustParseAddr("10.1.2.3")))
-	run(t, r, sh(r, id("p1", "writer"), "echo shared >/dev/shm/f"))
-	exited(t, r, id("p1", "writer"))
+	box := sandbox("p1")
+	box.Hosts, box.ResolvConf = "early\n", "nameserver 10.8.8.8\n"
+	must(r.StartSandbox(t.Context(), box))(t)
+	if got := printed(t, r, sh(r, id("p1", "early"), "echo shared >/dev/shm/f; cat /etc/hosts /etc/resolv.conf")); got != "early\nnameserver 10.8.8.8\n" {
+		t.Errorf("before its address the pod saw %q", got)
+	}
+	check(t, r.SetAddress(t.Context(), "p1", netip.MustParseAddr("10.1.2.3"), "10.1.2.3\thost-p1\n"))
 	own := filepath.Join(t.TempDir(), "resolv.conf")
 	check(t, os.WriteFile(own, []byte("nameserver 10.9.9.9\n"), 0o600))
 	spec := sh(r, id("p1", "reader"), "cat /dev/shm/f; hostname; cat /etc/hostname; echo $HOSTNAME $A; grep host-p1 /etc/hosts; cat /etc/resolv.conf; ip link show lo | grep -o LOWER_UP; pwd")

@@ -114,14 +114,14 @@ func (r *Runtime) describe(rec record) runtime.Sandbox {
 	return s
 }
 
-// SetAddress remembers the address and names it in the pod's /etc/hosts.
-func (r *Runtime) SetAddress(_ context.Context, pod types.UID, a netip.Addr) error {
+// SetAddress remembers the address and /etc/hosts.
+func (r *Runtime) SetAddress(_ context.Context, pod types.UID, a netip.Addr, hosts string) error {
 	defer r.pods.lock(string(pod))()
 	rec, err := r.load(pod)
 	if err != nil {
 		return fmt.Errorf("address of sandbox %s: %w", pod, runtime.ErrNotFound)
 	}
-	rec.Address = a
+	rec.Address, rec.Spec.Hosts = a, hosts
 	return r.save(rec)
 }
 
@@ -153,28 +153,12 @@ func (r *Runtime) remove(ctx context.Context, pod types.UID) error {
 
 // writeFiles writes in place, because running containers have these very files mounted.
 func (r *Runtime) writeFiles(rec record) error {
-	resolv, err := os.ReadFile(r.cfg.ResolvConf)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	files := map[string]string{"hosts": hostsFile(rec), "hostname": rec.Spec.Hostname + "\n", "resolv.conf": string(resolv)}
-	for name, text := range files {
+	for name, text := range map[string]string{"hosts": rec.Spec.Hosts, "hostname": rec.Spec.Hostname + "\n", "resolv.conf": rec.Spec.ResolvConf} {
 		if err := os.WriteFile(filepath.Join(r.dir(rec.Spec.Pod), name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func hostsFile(rec record) string {
-	if own, err := os.ReadFile("/etc/hosts"); err == nil && rec.Spec.HostNetwork {
-		return string(own)
-	}
-	text := "# Written by Optimist for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-	if rec.Address.IsValid() {
-		text += fmt.Sprintf("%s\t%s\n", rec.Address, rec.Spec.Hostname)
-	}
-	return text
 }
 
 func bootID() string {

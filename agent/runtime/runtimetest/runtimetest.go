@@ -89,14 +89,14 @@ func sandboxIsFound(t *testing.T, s Subject) {
 		t.Errorf("the second start made another sandbox: %v, then %v", first, again)
 	}
 	address := netip.MustParseAddr("10.1.2.3")
-	check(t, s.Runtime.SetAddress(t.Context(), "p1", address))
+	check(t, s.Runtime.SetAddress(t.Context(), "p1", address, "hosts"))
 	for _, r := range []runtime.Runtime{s.Runtime, s.Restart()} {
 		state := s.state(t, r)
-		if len(state) != 1 || state[0].Pod != "p1" || state[0].Address != address || state[0].Labels["who"] != "me" || state[0].Name != spec.Name {
+		if len(state) != 1 || state[0].Pod != "p1" || state[0].Address != address || state[0].Labels["who"] != "me" || state[0].Hosts != "hosts" || state[0].Name != spec.Name {
 			t.Errorf("state = %+v", state)
 		}
 	}
-	if err := s.Runtime.SetAddress(t.Context(), "nobody", address); !errors.Is(err, runtime.ErrNotFound) {
+	if err := s.Runtime.SetAddress(t.Context(), "nobody", address, ""); !errors.Is(err, runtime.ErrNotFound) {
 		t.Errorf("address of an unknown pod: %v", err)
 	}
 	check(t, s.Runtime.RemoveSandbox(t.Context(), "p1"))

@@ -88,15 +88,15 @@ func (r *Runtime) StartSandbox(_ context.Context, spec runtime.SandboxSpec) (run
 	return b.copy(), nil
 }
 
-// SetAddress remembers the address.
-func (r *Runtime) SetAddress(_ context.Context, pod types.UID, a netip.Addr) error {
+// SetAddress remembers both.
+func (r *Runtime) SetAddress(_ context.Context, pod types.UID, a netip.Addr, hosts string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.boxes[pod]
 	if b == nil {
 		return fmt.Errorf("address of sandbox %s: %w", pod, runtime.ErrNotFound)
 	}
-	b.Address = a
+	b.Address, b.Hosts = a, hosts
 	return nil
 }
 

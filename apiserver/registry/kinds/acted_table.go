@@ -16,14 +16,13 @@ import (
 // warned says which fields are stored though nothing acts on them: whoever sets one is told so. A name goes when a version acts on its field.
 //
 // Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and
-// memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, probes, preStop, hostNetwork, hostname, imagePullSecrets;
-// runAsUser, runAsGroup, runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
+// memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, probes, preStop, hostNetwork, imagePullSecrets;
+// hostname, setHostnameAsFQDN, subdomain, dnsPolicy, dnsConfig, hostAliases; runAsUser, runAsGroup, runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
 var warned = newTable([]rule{
-	set[corev1.PodSpec](`affinity dnsConfig ephemeralContainers hostAliases hostIPC hostPID hostnameOverride overhead resourceClaims
-		resources runtimeClassName subdomain topologySpreadConstraints volumes`, inert),
-	set[corev1.PodSpec]("automountServiceAccountToken setHostnameAsFQDN shareProcessNamespace", inertUnless(false)),
+	set[corev1.PodSpec](`affinity ephemeralContainers hostIPC hostPID hostnameOverride overhead resourceClaims
+		resources runtimeClassName topologySpreadConstraints volumes`, inert),
+	set[corev1.PodSpec]("automountServiceAccountToken shareProcessNamespace", inertUnless(false)),
 	set[corev1.PodSpec]("hostUsers", inertUnless(true)),
-	set[corev1.PodSpec]("dnsPolicy", inertUnless(corev1.DNSClusterFirst)),
 	set[corev1.PodSpec]("serviceAccountName", inertUnless("default")),
 	set[corev1.PodSpec]("os", inertUnless(corev1.PodOS{Name: corev1.Linux})),
 	set[corev1.PodSpec]("priorityClassName", worth("orders the waiting pods, but nothing in this version preempts running ones for it")),
@@ -37,7 +36,6 @@ var warned = newTable([]rule{
 	set[corev1.SecurityContext]("allowPrivilegeEscalation appArmorProfile capabilities seLinuxOptions seccompProfile windowsOptions", inert),
 	set[corev1.SecurityContext]("procMount", inertUnless(corev1.DefaultProcMount)),
 	set[corev1.ServiceSpec]("ports", worth("an address is reserved for the Service, but nothing in this version routes to it")),
-	set[corev1.ServiceSpec]("externalName", worth("is stored, but no DNS server in this version answers with it")),
 	set[corev1.ServiceSpec]("externalIPs loadBalancerClass loadBalancerIP loadBalancerSourceRanges trafficDistribution", inert),
 	set[discoveryv1.Endpoint]("hints", inert),
 	set[corev1.NodeSpec]("configSource podPreemptionPolicy providerID", inert),
