@@ -35,6 +35,7 @@ var deeds = map[Verb]deed{
 	AttachNetwork:  {do: (*Worker).attachNetwork, starts: true, delay: shortly, reason: "FailedCreatePodSandBox", event: "Failed to attach the pod to the network: "},
 	DetachNetwork:  {do: (*Worker).detachNetwork, delay: shortly},
 	StartContainer: {do: (*Worker).startContainer, starts: true, delay: steadily, reason: createContainerError, event: "Error: "},
+	PostStart:      {do: (*Worker).postStart, delay: shortly},
 	Ask:            {do: (*Worker).ask, level: slog.LevelDebug, delay: shortly},
 	Stop:           {do: (*Worker).stop, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
 	Remove:         {do: (*Worker).remove, level: slog.LevelDebug, delay: images.Delay},

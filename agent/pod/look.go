@@ -92,6 +92,9 @@ func Containers(pod *corev1.Pod) iter.Seq[*corev1.Container] {
 }
 
 func containerNamed(pod *corev1.Pod, name string) *corev1.Container {
+	if pod == nil {
+		return nil
+	}
 	for c := range Containers(pod) {
 		if c.Name == name {
 			return c

@@ -24,6 +24,7 @@ const (
 	AttachNetwork  Verb = "AttachNetwork"  // give it an address
 	DetachNetwork  Verb = "DetachNetwork"  // free the address of a finished pod
 	StartContainer Verb = "StartContainer" // one attempt
+	PostStart      Verb = "PostStart"      // what its container wants then
 	Ask            Verb = "Ask"            // a probe
 	Stop           Verb = "Stop"           // preStop, SIGTERM, then SIGKILL
 	Remove         Verb = "Remove"         // an old attempt and its log
@@ -38,7 +39,7 @@ const (
 type Step struct {
 	Do        Verb
 	Container string              // FindImage, Pull, StartContainer: the name
-	ID        runtime.ContainerID // StartContainer, Ask, Stop, Remove: the attempt
+	ID        runtime.ContainerID // StartContainer, PostStart, Ask, Stop, Remove: the attempt
 	Streak    int                 // StartContainer: how many restarts in a row this is
 	Grace     time.Duration       // Stop
 	Probe     probe.Kind          // Ask: which; Stop: that has failed, if one has
@@ -233,7 +234,11 @@ func advance(v View, parts []part, now time.Time) []Step {
 	}
 	for _, p := range startable(parts) {
 		if _, wait := v.Memory.postponed(p.spec.Name, now); p.next == begin && !wait {
-			return []Step{raise(v, p)}
+			s := raise(v, p)
+			if s.Do == StartContainer && p.spec.Lifecycle != nil && p.spec.Lifecycle.PostStart != nil {
+				return []Step{s, {Do: PostStart, ID: s.ID, Why: "it has started"}}
+			}
+			return []Step{s}
 		}
 	}
 	return nil

@@ -104,6 +104,8 @@ func told(s Step) string {
 		return fmt.Sprintf("Stop %s#%d %v", s.ID.Name, s.ID.Attempt, s.Grace)
 	case Ask:
 		return fmt.Sprintf("Ask %s %s", s.Probe, s.ID.Name)
+	case PostStart:
+		return "PostStart " + s.ID.Name
 	case Remove:
 		return fmt.Sprintf("Remove %s#%d", s.ID.Name, s.ID.Attempt)
 	case WriteStatus:
@@ -166,6 +168,7 @@ func TestPlan(t *testing.T) {
 		{"a sidecar that crashed is restarted beside its pod", begun + `spec: {initContainers: [{name: s, restartPolicy: Always}], containers: [{name: web}]}`, "10.0.0.1 s#0:exit1 web#0:running", imaged("s"), "Start s#1"},
 		{"sidecars end with the work", begun + `spec: {restartPolicy: Never, initContainers: [{name: s, restartPolicy: Always}], containers: [{name: web}]}`, "10.0.0.1 s#0:running web#0:exit0", nil, "Write Running, Stop s#0 30s"},
 
+		{"what wants something after its start gets it", begun + `spec: {containers: [{name: web, lifecycle: {postStart: {sleep: {seconds: 1}}}}]}`, "10.0.0.1", imaged("web"), "Start web#0, PostStart web"},
 		{"a probe is asked before anything else", probed("readiness"), "10.0.0.1 web#0:running", nil, "Ask Readiness web"},
 		{"what is not ready is told, until the next time", probed("readiness"), "10.0.0.1 web#0:running", asked(probe.Readiness, false, false, 7*time.Second), "Write Running, Wait 7s"},
 		{"the answers of another attempt do not count", probed("readiness"), "10.0.0.1 web#1:running", asked(probe.Readiness, false, true, 7*time.Second), "Ask Readiness web"},

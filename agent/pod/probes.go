@@ -129,27 +129,40 @@ func (w *Worker) meanwhile(ctx context.Context, v View, stops *sync.WaitGroup) {
 	}
 }
 
-// preStop lets a container prepare its end, at most as long as its grace. That it fails is told, and keeps nobody.
+// preStop lets a container prepare its end, at most as long as its grace. That it fails keeps nobody.
 func (w *Worker) preStop(ctx context.Context, v View, s Step) {
-	if v.Pod == nil {
-		return
-	}
-	c := containerNamed(v.Pod, s.ID.Name)
-	if c == nil || c.Lifecycle == nil || c.Lifecycle.PreStop == nil {
-		return
-	}
 	limit, cancel := context.WithTimeout(ctx, s.Grace)
 	defer cancel()
-	h := c.Lifecycle.PreStop
-	if h.Sleep != nil {
-		select {
-		case <-limit.Done():
-		case <-time.After(time.Duration(h.Sleep.Seconds) * time.Second):
-		}
-		return
-	}
-	ok, _, err := w.check(limit, v, c, corev1.ProbeHandler{Exec: h.Exec, HTTPGet: h.HTTPGet, TCPSocket: h.TCPSocket}, s.ID, "PreStop")
-	if ctx.Err() == nil && (!ok || err != nil) {
+	if c := containerNamed(v.Pod, s.ID.Name); c != nil && c.Lifecycle != nil && !w.hook(limit, v, c, c.Lifecycle.PreStop, s.ID) && ctx.Err() == nil {
 		w.say(ctx, corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
 	}
+}
+
+// postStart ends a container that it fails for. An agent that died meanwhile does not repeat it.
+func (w *Worker) postStart(ctx context.Context, v View, s Step) (err error) {
+	if v.Sandbox, err = w.host.Runtime.Sandbox(ctx, w.uid); err != nil {
+		return err
+	}
+	c := containerNamed(v.Pod, s.ID.Name)
+	if !v.part(c).running() || w.hook(ctx, v, c, c.Lifecycle.PostStart, s.ID) || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	w.say(ctx, corev1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
+	return w.host.Runtime.Stop(ctx, s.ID, grace(v.Pod))
+}
+
+// hook does what a container wants at a turn of its life, if anything, and reports whether it went well.
+func (w *Worker) hook(ctx context.Context, v View, c *corev1.Container, h *corev1.LifecycleHandler, id runtime.ContainerID) bool {
+	if h == nil {
+		return true
+	}
+	if h.Sleep != nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(h.Sleep.Seconds) * time.Second):
+		}
+		return true
+	}
+	ok, _, err := w.check(ctx, v, c, corev1.ProbeHandler{Exec: h.Exec, HTTPGet: h.HTTPGet, TCPSocket: h.TCPSocket}, id, "Hook")
+	return ok && err == nil
 }

@@ -55,7 +55,7 @@ func TestProbes(t *testing.T) {
 
 	c.must(t, "exec", "asked", "-c", "shell", "--", "rm", "/tmp/alive")
 	ready(corev1.ConditionTrue, 1)
-	if log := c.must(t, "logs", "asked", "-c", "shell", "--previous"); log != "prepared\nsignal\n" {
+	if log := c.must(t, "logs", "asked", "-c", "shell", "--previous"); log != "begun\nprepared\nsignal\n" {
 		t.Errorf("the one that was not alive said %q", log)
 	}
 	events := c.must(t, "get", "events")

@@ -16,7 +16,7 @@ import (
 // warned says which fields are stored though nothing acts on them: whoever sets one is told so. A name goes when a version acts on its field.
 //
 // Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and
-// memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, probes, preStop, hostNetwork, imagePullSecrets;
+// memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, probes, postStart, preStop, hostNetwork, imagePullSecrets;
 // hostname, setHostnameAsFQDN, subdomain, dnsPolicy, dnsConfig, hostAliases; runAsUser, runAsGroup, runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
 var warned = newTable([]rule{
 	set[corev1.PodSpec](`affinity ephemeralContainers hostIPC hostPID hostnameOverride overhead resourceClaims
@@ -31,7 +31,7 @@ var warned = newTable([]rule{
 	set[corev1.Container]("resizePolicy restartPolicyRules stdinOnce volumeDevices volumeMounts", inert),
 	set[corev1.Container]("terminationMessagePath", inertUnless(corev1.TerminationMessagePathDefault)),
 	set[corev1.Container]("terminationMessagePolicy", inertUnless(corev1.TerminationMessageReadFile)),
-	set[corev1.Lifecycle]("postStart stopSignal", inert),
+	set[corev1.Lifecycle]("stopSignal", inert),
 	set[corev1.ResourceRequirements]("claims", inert),
 	set[corev1.SecurityContext]("allowPrivilegeEscalation appArmorProfile capabilities seLinuxOptions seccompProfile windowsOptions", inert),
 	set[corev1.SecurityContext]("procMount", inertUnless(corev1.DefaultProcMount)),

@@ -50,9 +50,9 @@ spec:
   volumes: [{name: v}]
   containers:
   - {name: a, image: i, livenessProbe: {tcpSocket: {port: 1}}, securityContext: {runAsNonRoot: true, capabilities: {drop: [ALL]}}}
-  - {name: b, image: i, lifecycle: {preStop: {sleep: {seconds: 1}}, postStart: {sleep: {seconds: 1}}}, ports: [{containerPort: 1}, {containerPort: 2, hostPort: 2}], terminationMessagePath: /x, volumeMounts: [{name: v, mountPath: /v}]}
+  - {name: b, image: i, lifecycle: {preStop: {sleep: {seconds: 1}}, stopSignal: SIGINT}, ports: [{containerPort: 1}, {containerPort: 2, hostPort: 2}], terminationMessagePath: /x, volumeMounts: [{name: v, mountPath: /v}]}
 `, `spec.affinity spec.containers[0].securityContext.capabilities
-spec.containers[1].lifecycle.postStart spec.containers[1].terminationMessagePath spec.containers[1].volumeMounts
+spec.containers[1].lifecycle.stopSignal spec.containers[1].terminationMessagePath spec.containers[1].volumeMounts
 spec.hostPID spec.priorityClassName spec.volumes`},
 		{"a template too", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /v}]}]}}}}`,
 			"spec.template.spec.containers[0].volumeMounts"},
