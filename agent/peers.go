@@ -33,11 +33,11 @@ func (a *Agent) routes(ctx context.Context, r network.Router) error {
 			} else if due {
 				err = r.Probe(ctx)
 			}
-			if err == nil && due {
-				good = time.Now()
-			}
 			if c := reach(err, time.Since(good)); due && c != nil && ctx.Err() == nil {
 				a.keeper.Reach(*c)
+			}
+			if err == nil && due {
+				good = time.Now()
 			}
 		}
 		select {

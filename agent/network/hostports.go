@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
-	"reflect"
 	"slices"
 
 	"github.com/google/nftables"
@@ -39,108 +37,39 @@ var (
 func (n *Native) expose(pod types.UID, address netip.Addr, ports []HostPort) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	next := maps.Clone(n.ports)
-	delete(next, pod)
+	next := slices.DeleteFunc(slices.Clone(n.ports), func(e exposed) bool { return e.Pod == pod })
 	for _, p := range ports {
-		for other, theirs := range next {
-			if other != pod && slices.ContainsFunc(theirs, func(e exposed) bool { return e.Meets(p) }) {
-				return fmt.Errorf("host port %d/%s of pod %s belongs to pod %s on this node", p.Port, p.Protocol, pod, other)
-			}
+		if i := slices.IndexFunc(next, func(e exposed) bool { return e.Pod != pod && e.meets(p) }); i >= 0 {
+			return fmt.Errorf("host port %d/%s of pod %s belongs to pod %s on this node", p.Port, p.Protocol, pod, next[i].Pod)
 		}
-		next[pod] = append(next[pod], exposed{p, pod, address})
+		next = append(next, exposed{p, pod, address})
 	}
 	return n.rewrite(next)
 }
 
-// rewrite makes these the node's ports.
-func (n *Native) rewrite(next map[types.UID][]exposed) error {
-	if reflect.DeepEqual(next, n.ports) {
+func (p HostPort) meets(o HostPort) bool {
+	return p.Port == o.Port && p.Protocol == o.Protocol && (p.IP == o.IP || p.IP.IsUnspecified() || o.IP.IsUnspecified())
+}
+
+// rewrite makes these the node's ports, and ends UDP conversations through those that lead elsewhere now: the kernel would go on with them as they began.
+func (n *Native) rewrite(next []exposed) error {
+	before, moved := n.ports, udpFlows{}
+	if slices.Equal(before, next) {
 		return nil
 	}
 	if _, err := writeTable(n.config, n.wasOff, next); err != nil {
 		return err
 	}
-	before := n.ports
 	n.ports = next
-	return forgetFlows(before, next)
-}
-
-// addPorts writes the rules into a table that is being made.
-func addPorts(conn *nftables.Conn, masquerade *nftables.Chain, services netip.Prefix, ports map[types.UID][]exposed) {
-	if len(ports) == 0 {
-		return
-	}
-	table := masquerade.Table
-	chain := conn.AddChain(&nftables.Chain{Name: portsChain, Table: table})
-	for name, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting, "nat_output": nftables.ChainHookOutput} {
-		base := conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: nftables.ChainPriorityNATDest})
-		conn.AddRule(&nftables.Rule{Table: table, Chain: base, Exprs: append(address(destination, expr.CmpOpNeq, services), // DNS stays the node's
-			&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true}, &expr.Cmp{Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-			&expr.Verdict{Kind: expr.VerdictJump, Chain: portsChain})})
-	}
-	for _, all := range ports {
-		own := netip.PrefixFrom(all[0].Address, 32)
-		conn.AddRule(&nftables.Rule{Table: table, Chain: masquerade, Exprs: slices.Concat(
-			address(source, expr.CmpOpEq, own), address(destination, expr.CmpOpEq, own), []expr.Any{&expr.Masq{}})})
-		for _, e := range all {
-			memory, _ := json.Marshal(e) // of these fields this never fails
-			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, UserData: memory, Exprs: e.rule()})
+	for _, e := range slices.Concat(before, next) {
+		if e.Protocol == "UDP" && !(slices.Contains(before, e) && slices.Contains(next, e)) {
+			moved[e.Port] = true
 		}
 	}
-}
-
-func (e exposed) rule() []expr.Any {
-	to := address(destination, expr.CmpOpNeq, loopback)
-	if e.IP.IsValid() && !e.IP.IsUnspecified() {
-		to = append(to, address(destination, expr.CmpOpEq, netip.PrefixFrom(e.IP, 32))...)
-	}
-	return append(to,
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Register: 1, Data: []byte{protocols[e.Protocol]}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, // the destination port
-		&expr.Cmp{Register: 1, Data: binary.BigEndian.AppendUint16(nil, e.Port)},
-		&expr.Immediate{Register: 1, Data: e.Address.AsSlice()},
-		&expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, e.To)},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2})
-}
-
-// readPorts are those that an earlier agent gave.
-func readPorts(c Config) (map[types.UID][]exposed, error) {
-	ports := map[types.UID][]exposed{}
-	conn, err := nftables.New()
-	if err != nil {
-		return nil, err
-	}
-	table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(c)}
-	rules, err := conn.GetRules(table, &nftables.Chain{Name: portsChain, Table: table})
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return nil, fmt.Errorf("read nft table %s: %w", table.Name, err)
-	}
-	for _, r := range rules {
-		var e exposed
-		if json.Unmarshal(r.UserData, &e) == nil { // what is not ours goes
-			ports[e.Pod] = append(ports[e.Pod], e)
-		}
-	}
-	return ports, nil
-}
-
-// forgetFlows ends UDP conversations through ports that lead elsewhere now: the kernel would go on sending them to where they led when they began.
-func forgetFlows(before, after map[types.UID][]exposed) error {
-	flows := udpFlows{}
-	for _, ports := range []map[types.UID][]exposed{before, after} {
-		for pod, all := range ports {
-			for _, e := range all {
-				if e.Protocol == "UDP" && !reflect.DeepEqual(before[pod], after[pod]) {
-					flows[e.Port] = true
-				}
-			}
-		}
-	}
-	if len(flows) == 0 {
+	if len(moved) == 0 {
 		return nil
 	}
-	_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.FAMILY_V4, flows)
+	_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.FAMILY_V4, moved)
 	return err
 }
 
@@ -149,9 +78,57 @@ type udpFlows map[uint16]bool
 
 // MatchConntrackFlow implements netlink.CustomConntrackFilter.
 func (u udpFlows) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
-	if f.Forward.Protocol != unix.IPPROTO_UDP || !u[f.Forward.DstPort] {
-		return false
-	}
 	local, _ := net.InterfaceAddrs()
-	return slices.ContainsFunc(local, func(a net.Addr) bool { n, ok := a.(*net.IPNet); return ok && n.IP.Equal(f.Forward.DstIP) })
+	return f.Forward.Protocol == unix.IPPROTO_UDP && u[f.Forward.DstPort] &&
+		slices.ContainsFunc(local, func(a net.Addr) bool { n, ok := a.(*net.IPNet); return ok && n.IP.Equal(f.Forward.DstIP) })
+}
+
+// addPorts writes the rules into a table that is being made. A pod that asks itself by its own port must not see its own address come from outside.
+func addPorts(conn *nftables.Conn, masquerade *nftables.Chain, services netip.Prefix, ports []exposed) {
+	if len(ports) == 0 {
+		return
+	}
+	chain := conn.AddChain(&nftables.Chain{Name: portsChain, Table: masquerade.Table})
+	for name, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting, "nat_output": nftables.ChainHookOutput} {
+		add(conn, conn.AddChain(&nftables.Chain{Name: name, Table: chain.Table, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: nftables.ChainPriorityNATDest}),
+			nil, address(destination, expr.CmpOpNeq, services), []expr.Any{ // DNS stays the node's
+				&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true}, &expr.Cmp{Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+				&expr.Verdict{Kind: expr.VerdictJump, Chain: portsChain}})
+	}
+	for _, e := range ports {
+		memory, _ := json.Marshal(e) // of these fields this never fails
+		own, only := netip.PrefixFrom(e.Address, 32), netip.Prefix{}
+		if !e.IP.IsUnspecified() {
+			only = netip.PrefixFrom(e.IP, 32)
+		}
+		add(conn, masquerade, nil, address(source, expr.CmpOpEq, own), address(destination, expr.CmpOpEq, own), []expr.Any{&expr.Masq{}})
+		add(conn, chain, memory, address(destination, expr.CmpOpNeq, loopback), address(destination, expr.CmpOpEq, only), []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+			&expr.Cmp{Register: 1, Data: []byte{protocols[e.Protocol]}},
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, // the destination port
+			&expr.Cmp{Register: 1, Data: binary.BigEndian.AppendUint16(nil, e.Port)},
+			&expr.Immediate{Register: 1, Data: e.Address.AsSlice()},
+			&expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, e.To)},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2}})
+	}
+}
+
+// readPorts are those that an earlier agent gave.
+func readPorts(c Config) (ports []exposed, err error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(c)}
+	rules, err := conn.GetRules(table, &nftables.Chain{Name: portsChain, Table: table})
+	for _, r := range rules {
+		var e exposed
+		if json.Unmarshal(r.UserData, &e) == nil { // what is not ours goes
+			ports = append(ports, e)
+		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		err = nil
+	}
+	return ports, err
 }

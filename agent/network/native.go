@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -20,10 +20,10 @@ type Native struct {
 
 	mu     sync.RWMutex // held for reading to wire one pod, for writing to change the node
 	config Config
-	wasOff bool                    // forwarding, before we came
-	ports  map[types.UID][]exposed // of the node, that lead to pods
-	ways   []way                   // to the peers
-	seen   uint64                  // packets out of the tunnel at the last Probe
+	wasOff bool // forwarding, before we came
+	ports  []exposed
+	ways   []way  // to the peers
+	seen   uint64 // packets out of the tunnel at the last Probe
 }
 
 var _ Network = (*Native)(nil)
@@ -101,8 +101,7 @@ func (n *Native) Detach(_ context.Context, pod types.UID) error {
 func (n *Native) Keep(_ context.Context, pods map[types.UID]netip.Addr) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	ports := maps.Clone(n.ports)
-	maps.DeleteFunc(ports, func(pod types.UID, _ []exposed) bool { _, keep := pods[pod]; return !keep })
+	ports := slices.DeleteFunc(slices.Clone(n.ports), func(e exposed) bool { _, keep := pods[e.Pod]; return !keep })
 	return errors.Join(n.deleteLinks(pods), n.addresses.keep(pods), n.rewrite(ports))
 }
 
@@ -110,7 +109,7 @@ func (n *Native) Keep(_ context.Context, pods map[types.UID]netip.Addr) error {
 func (n *Native) Teardown(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ways = nil
+	n.ways, n.ports = nil, nil
 	return errors.Join(n.deleteLinks(nil), n.route(), teardownRouter(n.config))
 }
 

@@ -404,7 +404,7 @@ func TestHostPorts(t *testing.T) {
 	connectWorld(t, world)
 	setup(t, &n)
 	p1, p2 := namespace(t), namespace(t)
-	tcp := HostPort{Port: 8080, To: 80, Protocol: "TCP"}
+	tcp := HostPort{IP: netip.IPv4Unspecified(), Port: 8080, To: 80, Protocol: "TCP"}
 	only := HostPort{IP: netip.MustParseAddr("192.0.2.1"), Port: 8081, To: 80, Protocol: "TCP"}
 	a1 := must(n.Attach(t.Context(), "p1", p1, netip.Addr{}, tcp, only, HostPort{IP: netip.MustParseAddr("127.0.0.1"), Port: 8082, To: 80, Protocol: "TCP"}))(t)
 	a2 := attach(t, &n, "p2", p2)
@@ -431,7 +431,7 @@ func TestHostPorts(t *testing.T) {
 	if _, err := seenAs("10.96.0.10:8081"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("another address of the node: %v", err)
 	}
-	dns := must(n.Attach(t.Context(), "p2", p2, netip.Addr{}, HostPort{Port: 53, To: 80, Protocol: "TCP"}))(t)
+	dns := must(n.Attach(t.Context(), "p2", p2, netip.Addr{}, HostPort{IP: netip.IPv4Unspecified(), Port: 53, To: 80, Protocol: "TCP"}))(t)
 	serve(t, p2, dns.String()+":80")
 	serve(t, here(), "10.96.0.10:53")
 	if got := must(seenAs("10.96.0.10:53"))(t); got != "10.96.0.10" {
@@ -497,7 +497,7 @@ func TestUDPHostPortsChangeHands(t *testing.T) {
 	_, _ = client.WriteTo([]byte("?"), &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5353}) // the kernel remembers: to the node itself
 	for _, pod := range []types.UID{"p1", "p2"} {
 		path := namespace(t)
-		a := must(n.Attach(t.Context(), pod, path, netip.Addr{}, HostPort{Port: 5353, To: 53, Protocol: "UDP"}))(t)
+		a := must(n.Attach(t.Context(), pod, path, netip.Addr{}, HostPort{IP: netip.IPv4Unspecified(), Port: 5353, To: 53, Protocol: "UDP"}))(t)
 		var server net.PacketConn
 		elsewhere(t, path, func() (err error) { server, err = net.ListenPacket("udp4", a.String()+":53"); return err })
 		defer server.Close()

@@ -45,15 +45,9 @@ type Network interface {
 
 // HostPort is a port of the node that leads to one of a pod's. (Pod spec.containers[].ports[].)
 type HostPort struct {
-	IP       netip.Addr // only of this address of the node; invalid or 0.0.0.0: of all but loopback's
+	IP       netip.Addr // only of this address of the node; 0.0.0.0: of all but loopback's
 	Port, To uint16     // on the node; in the pod
 	Protocol string     // TCP, UDP or SCTP
-}
-
-// Meets reports whether two cannot both be had.
-func (p HostPort) Meets(o HostPort) bool {
-	any := func(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
-	return p.Port == o.Port && p.Protocol == o.Protocol && (p.IP == o.IP || any(p.IP) || any(o.IP))
 }
 
 // Router is a Network that knows the ways to other nodes' pods.

@@ -67,7 +67,8 @@ func (n *Native) route() error {
 	if slices.ContainsFunc(n.ways, func(w way) bool { return w.link == 0 }) {
 		link, err := ensureTunnel(n.config)
 		if err == nil {
-			tunnel, err = link.Attrs().Index, settleTunnel(n.config, link.Attrs().Index, n.ways)
+			tunnel = link.Attrs().Index
+			err = settleTunnel(n.config, tunnel, n.ways)
 		}
 		faults = append(faults, err)
 	} else {
@@ -139,12 +140,7 @@ func ensureTunnel(c Config) (netlink.Link, error) {
 			return nil, fmt.Errorf("add VXLAN device %s (UDP port %d, VNI %d): %w", attrs.Name, vxlanPort, v.VxlanId, err)
 		}
 	}
-	if v.MTU != attrs.MTU {
-		err = netlink.LinkSetMTU(v, attrs.MTU)
-	} else {
-		err = nil
-	}
-	return v, errors.Join(err, netlink.LinkSetUp(v))
+	return v, errors.Join(netlink.LinkSetMTU(v, attrs.MTU), netlink.LinkSetUp(v))
 }
 
 // noOffload has the kernel itself compute checksums of what enters the tunnel. Network cards, and kernels before 5.7 where the outer packet

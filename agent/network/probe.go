@@ -32,19 +32,31 @@ func (n *Native) Probe(ctx context.Context) error {
 	if ready = ready[:min(asked, len(ready))]; len(ready) == 0 {
 		return nil
 	}
-	var conn net.ListenConfig
-	socket, err := conn.ListenPacket(ctx, "ip4:icmp", c.PodCIDR.Masked().Addr().String())
+	socket, err := net.ListenPacket("ip4:icmp", c.PodCIDR.Masked().Addr().String())
 	if err != nil {
 		return fmt.Errorf("ask other nodes: %w", err)
 	}
 	defer socket.Close()
-	if err := echo(socket, ready); !errors.Is(err, os.ErrDeadlineExceeded) {
+	stop := context.AfterFunc(ctx, func() { socket.Close() })
+	defer stop()
+	switch err := echo(socket, ready); {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
-	}
-	if came && len(ready) == 1 && ready[0].link == 0 {
+	case came && len(ready) == 1 && ready[0].link == 0:
 		return nil
 	}
-	return unreachable(ready, came)
+	var names []string
+	for _, p := range ready {
+		names = append(names, fmt.Sprintf("%s (%s)", p.Name, p.Address))
+	}
+	open := "they are on this node's segment, so let packets with pods' addresses pass between the nodes, in both directions"
+	switch tunnel := slices.ContainsFunc(ready, func(w way) bool { return w.link == 0 }); {
+	case tunnel && came:
+		open = "theirs arrive here, so let UDP port 4789 (VXLAN) out of this node, and into those"
+	case tunnel:
+		open = "nor does anything else, so let UDP port 4789 (VXLAN) into this node from those, and out of it"
+	}
+	return fmt.Errorf("no answer to a ping comes back from the pods' network of %s: %s", strings.Join(names, ", "), open)
 }
 
 // arrived reports whether packets have come out of the tunnel since it was last asked.
@@ -59,46 +71,18 @@ func (n *Native) arrived() bool {
 
 // echo returns nil when one of the peers has answered.
 func echo(socket net.PacketConn, peers []way) error {
-	request := make([]byte, 16) // RFC 792: type, code, checksum, identifier, sequence number, data
-	request[0] = 8
-	binary.BigEndian.PutUint64(request[8:], rand.Uint64())
-	var sum uint32
-	for i := 0; i < len(request); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(request[i:]))
-	}
-	sum = sum>>16 + sum&0xffff
-	binary.BigEndian.PutUint16(request[2:], ^uint16(sum+sum>>16))
+	x := rand.Uint32()
+	request := []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0} // RFC 792: echo request. The checksum is always this: what follows adds up to nothing
+	request = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(request, x), ^x)
 	for _, p := range peers {
 		_, _ = socket.WriteTo(request, &net.IPAddr{IP: p.PodCIDR.Masked().Addr().AsSlice()}) // what cannot be sent is not answered
 	}
-	if err := socket.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	for answer := make([]byte, 64); ; {
-		size, _, err := socket.ReadFrom(answer)
-		if err != nil {
-			return err
-		}
-		if size == len(request) && answer[0] == 0 && bytes.Equal(answer[8:size], request[8:]) {
+	err := socket.SetReadDeadline(time.Now().Add(time.Second))
+	for answer := make([]byte, 64); err == nil; {
+		var size int
+		if size, _, err = socket.ReadFrom(answer); err == nil && size == len(request) && answer[0] == 0 && bytes.Equal(answer[4:size], request[4:]) {
 			return nil
 		}
 	}
-}
-
-// unreachable says what to open, and where.
-func unreachable(peers []way, came bool) error {
-	var names []string
-	for _, p := range peers {
-		names = append(names, fmt.Sprintf("%s (%s)", p.Name, p.Address))
-	}
-	text, who := "no packet comes back from the pods' network of %s: ", strings.Join(names, ", ")
-	switch tunnel := slices.ContainsFunc(peers, func(w way) bool { return w.link == 0 }); {
-	case tunnel && came:
-		text += "theirs arrive here, so let UDP port 4789 (VXLAN) out of this node, and into those"
-	case tunnel:
-		text += "nor does anything else, so let UDP port 4789 (VXLAN) into this node from those, and out of it"
-	default:
-		text += "they are on this node's segment, so let packets with pods' addresses pass between the nodes, in both directions"
-	}
-	return fmt.Errorf(text, who)
+	return err
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -40,7 +39,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 // setupRouter lets the node pass packets between its pods and the world.
-func setupRouter(c Config, ports map[types.UID][]exposed) (wasOff bool, err error) {
+func setupRouter(c Config, ports []exposed) (wasOff bool, err error) {
 	all, err := netlink.AddrList(nil, netlink.FAMILY_V4)
 	if err == nil && !slices.ContainsFunc(all, func(a netlink.Addr) bool { return a.Scope == unix.RT_SCOPE_UNIVERSE }) {
 		err = netlink.AddrReplace(nil, lonely())
@@ -75,25 +74,21 @@ func settleRouter(c Config) error {
 // podCIDR, which is the node's own among the pods. Their scope keeps them from being the source of what the node sends elsewhere.
 func settleAddresses(c Config, want ...netip.Addr) error {
 	have, err := netlink.AddrList(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: lo}}, netlink.FAMILY_V4)
-	faults := []error{err}
 	for _, h := range have {
 		a, _ := netip.AddrFromSlice(h.IP.To4())
-		ours := h.Scope == unix.RT_SCOPE_HOST && (c.ClusterCIDR.Contains(a) || a == DNSAddress(c.ServiceCIDR))
-		if i := slices.Index(want, a); i >= 0 {
-			want = slices.Delete(want, i, i+1)
-		} else if ours {
-			faults = append(faults, netlink.AddrDel(nil, &h))
+		if h.Scope == unix.RT_SCOPE_HOST && (c.ClusterCIDR.Contains(a) || a == DNSAddress(c.ServiceCIDR)) && !slices.Contains(want, a) {
+			err = errors.Join(err, netlink.AddrDel(nil, &h))
 		}
 	}
 	for _, a := range want {
 		if a.IsValid() {
-			faults = append(faults, netlink.AddrReplace(nil, &netlink.Addr{LinkIndex: lo, IPNet: host(a.AsSlice()), Scope: unix.RT_SCOPE_HOST}))
+			err = errors.Join(err, netlink.AddrReplace(nil, &netlink.Addr{LinkIndex: lo, IPNet: host(a.AsSlice()), Scope: unix.RT_SCOPE_HOST}))
 		}
 	}
-	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("give lo its addresses: %w", err)
+	if err != nil {
+		err = fmt.Errorf("give lo the node's addresses: %w", err)
 	}
-	return nil
+	return err
 }
 
 // teardownRouter undoes it. Forwarding is switched off again if it was off before, as the table remembers.
@@ -102,7 +97,6 @@ func teardownRouter(c Config) error {
 	if errors.Is(address, unix.EADDRNOTAVAIL) {
 		address = nil
 	}
-	address = errors.Join(address, settleAddresses(c))
 	var route error
 	if c.ServiceCIDR.IsValid() {
 		if route = netlink.RouteDel(serviceRoute(c)); errors.Is(route, unix.ESRCH) {
@@ -113,13 +107,11 @@ func teardownRouter(c Config) error {
 	if wasOff {
 		table = errors.Join(table, os.WriteFile(forwarding, []byte("0"), 0o644))
 	}
-	return errors.Join(address, route, table)
+	return errors.Join(address, settleAddresses(c), route, table)
 }
 
 // wasOffChain is an empty chain: that it is there remembers that forwarding was off before we came, for as long as the table lives.
 const wasOffChain = "forwarding_was_off"
-
-const masqueradeChain = "masquerade"
 
 // mendTable writes the table again if somebody has removed it, as `nft flush ruleset` and restarts of firewalls do.
 func (n *Native) mendTable() error {
@@ -127,7 +119,7 @@ func (n *Native) mendTable() error {
 	if err != nil {
 		return err
 	}
-	if _, err := conn.ListChain(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(n.config)}, masqueradeChain); err == nil {
+	if _, err := conn.ListChain(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(n.config)}, "masquerade"); err == nil {
 		return nil
 	}
 	_, err = writeTable(n.config, n.wasOff, n.ports)
@@ -145,7 +137,7 @@ func (n *Native) mendTable() error {
 //	chain forward     { type filter hook forward  priority filter;  ip daddr <services> ip daddr != <DNS> reject }
 //
 // What has an endpoint was rewritten to it before the last two see it; so no packet to a Service's address ever leaves the machine.
-func writeTable(c Config, forwardingWasOff bool, ports map[types.UID][]exposed) (wasOff bool, err error) {
+func writeTable(c Config, forwardingWasOff bool, ports []exposed) (wasOff bool, err error) {
 	conn, table, wasOff, err := emptied(c)
 	if err != nil {
 		return false, err
@@ -154,11 +146,10 @@ func writeTable(c Config, forwardingWasOff bool, ports map[types.UID][]exposed) 
 	if wasOff = wasOff || forwardingWasOff; wasOff {
 		conn.AddChain(&nftables.Chain{Name: wasOffChain, Table: table})
 	}
-	masquerade := conn.AddChain(&nftables.Chain{Name: masqueradeChain, Table: table, Type: nftables.ChainTypeNAT,
+	masquerade := conn.AddChain(&nftables.Chain{Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
 	if c.PodCIDR.IsValid() {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: masquerade, Exprs: slices.Concat(
-			address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})})
+		add(conn, masquerade, nil, address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})
 	}
 	addPorts(conn, masquerade, c.ServiceCIDR, ports)
 	if c.ServiceCIDR.IsValid() {
@@ -170,8 +161,7 @@ func writeTable(c Config, forwardingWasOff bool, ports map[types.UID][]exposed) 
 			chain := conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter,
 				Hooknum: hook, Priority: nftables.ChainPriorityFilter})
 			for _, reject := range rejects() {
-				conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(
-					address(destination, expr.CmpOpEq, c.ServiceCIDR), address(destination, expr.CmpOpNeq, dns), reject)})
+				add(conn, chain, nil, address(destination, expr.CmpOpEq, c.ServiceCIDR), address(destination, expr.CmpOpNeq, dns), reject)
 			}
 		}
 	}
@@ -179,6 +169,11 @@ func writeTable(c Config, forwardingWasOff bool, ports map[types.UID][]exposed) 
 		return false, fmt.Errorf("write nft table %s (does the kernel have nf_tables?): %w", table.Name, err)
 	}
 	return wasOff, nil
+}
+
+// add puts a rule at the end of a chain; memory is for whoever reads it later.
+func add(conn *nftables.Conn, to *nftables.Chain, memory []byte, parts ...[]expr.Any) {
+	conn.AddRule(&nftables.Rule{Table: to.Table, Chain: to, UserData: memory, Exprs: slices.Concat(parts...)})
 }
 
 // Offsets in the IPv4 header.

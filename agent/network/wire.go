@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -157,33 +156,24 @@ func addressBehind(l netlink.Link) netip.Addr {
 // keeps its MTU for life, and the next node to join may be on another segment. That costs 3 % of a single segment, and no packet ever.
 func podMTU() int { return uplinkMTU() - overhead }
 
-// uplinkMTU is that of the default route's link; without one, the smallest of those that have an address.
+// uplinkMTU is that of the default route's link; without one, the smallest of those that have an address, at most 1500.
 func uplinkMTU() int {
 	routes, _ := netlink.RouteList(nil, netlink.FAMILY_V4)
 	local, _ := netlink.AddrList(nil, netlink.FAMILY_V4)
-	var out, all []int
+	mtu := func(index, otherwise int) int {
+		if link, err := netlink.LinkByIndex(index); err == nil && index != lo && link.Attrs().MTU > overhead {
+			return link.Attrs().MTU
+		}
+		return otherwise
+	}
 	for _, r := range routes {
 		if r.Dst == nil || r.Dst.IP.IsUnspecified() {
-			out = append(out, mtu(r.LinkIndex)...)
+			return mtu(r.LinkIndex, 1500)
 		}
 	}
+	least := 1500
 	for _, a := range local {
-		if a.LinkIndex != lo {
-			all = append(all, mtu(a.LinkIndex)...)
-		}
+		least = min(least, mtu(a.LinkIndex, least))
 	}
-	switch {
-	case len(out) > 0:
-		return out[0]
-	case len(all) > 0:
-		return slices.Min(all)
-	}
-	return 1500
-}
-
-func mtu(index int) []int {
-	if link, err := netlink.LinkByIndex(index); err == nil && link.Attrs().MTU > overhead {
-		return []int{link.Attrs().MTU}
-	}
-	return nil
+	return least
 }

@@ -98,7 +98,7 @@ func limits(r corev1.ResourceRequirements) runtime.Limits {
 // hostPorts are those of api.HostPorts, as the network has them. The API server has checked the addresses.
 func hostPorts(pod *corev1.Pod) (all []network.HostPort) {
 	for _, p := range api.HostPorts(pod) {
-		ip, _ := netip.ParseAddr(p.HostIP)
+		ip, _ := netip.ParseAddr(cmp.Or(p.HostIP, "0.0.0.0"))
 		all = append(all, network.HostPort{IP: ip, Port: uint16(p.HostPort), To: uint16(p.ContainerPort), Protocol: string(p.Protocol)})
 	}
 	return all
