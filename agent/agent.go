@@ -21,6 +21,7 @@ import (
 	"optimist/agent/network"
 	"optimist/agent/node"
 	"optimist/agent/pod"
+	"optimist/agent/proxy"
 	"optimist/agent/runtime"
 	"optimist/agent/server"
 	"optimist/internal/api"
@@ -48,6 +49,7 @@ type Config struct {
 	Wired       bool          // the node has a real network: it knows the other nodes, Services and their endpoints
 	DNS         Resolver      // answers the pods' questions; nil in simulated nodes
 	ResolvConf  string        // the node's; "" = the machine's
+	Proxy       proxy.Table   // where Services are programmed, if Wired; nil = nowhere
 	Console     *console.Ring // the agent's own log; may be nil
 	Log         *slog.Logger
 }
@@ -67,6 +69,7 @@ type Agent struct {
 	services informer.Reader[*corev1.Service]            // nil unless Wired
 	slices   informer.Reader[*discoveryv1.EndpointSlice] // nil unless Wired
 	names    dns.Zones
+	proxy    *proxy.Proxy // nil without Config.Proxy
 	keeper   *node.Keeper
 	events   *event.Recorder
 	server   *server.Server
@@ -108,6 +111,9 @@ func newAgent(c Config, find func(string) string) *Agent {
 		a.services = informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})
 		a.slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{})
 		a.names = dns.Watch(set)
+	}
+	if c.Proxy != nil {
+		a.proxy = proxy.New(c.Proxy, set, c.Node, network.DNSAddress(c.ServiceCIDR), c.Log)
 	}
 	a.cache = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", c.Node)})
 	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
@@ -186,6 +192,9 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 	a.keeper.Wired()
 	if r, ok := a.config.Network.(network.Router); ok && a.config.Wired {
 		group.Go(func() error { return a.routes(ctx, r) })
+	}
+	if a.proxy != nil {
+		group.Go(func() error { return a.proxy.Run(ctx) })
 	}
 	group.Go(func() error { return a.rewire(ctx) })
 	if a.config.DNS != nil {

@@ -14,6 +14,7 @@ import (
 
 	"optimist/agent/network"
 	"optimist/agent/pod"
+	"optimist/agent/proxy"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
 	"optimist/internal/informer"
@@ -115,8 +116,8 @@ func Stop(ctx context.Context, r runtime.Runtime) error {
 	return group.Wait()
 }
 
-// Remove takes away everything that agents made on a node: containers, sandboxes, network.
-func Remove(ctx context.Context, r runtime.Runtime, n network.Network, c network.Config) error {
+// Remove takes away everything that agents made on a node: containers, sandboxes, network, and the table of Services if there may be one.
+func Remove(ctx context.Context, r runtime.Runtime, n network.Network, t proxy.Table, c network.Config) error {
 	faults := []error{Stop(ctx, r)}
 	boxes, err := r.State(ctx)
 	faults = append(faults, err, n.Setup(ctx, c))
@@ -124,6 +125,9 @@ func Remove(ctx context.Context, r runtime.Runtime, n network.Network, c network
 		if err := errors.Join(n.Detach(ctx, b.Pod), r.RemoveSandbox(ctx, b.Pod)); err != nil {
 			faults = append(faults, fmt.Errorf("pod %s/%s: %w", b.Namespace, b.Name, err))
 		}
+	}
+	if t != nil {
+		faults = append(faults, t.Remove())
 	}
 	return errors.Join(append(faults, n.Teardown(ctx))...)
 }

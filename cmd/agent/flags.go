@@ -77,7 +77,7 @@ func (f *flags) config(name string) (agent.Config, error) {
 		c.Root, c.Wired, c.ResolvConf = f.root, true, f.resolvConf
 		c.DNS = &dns.Server{Address: netip.AddrPortFrom(network.DNSAddress(net.ServiceCIDR), 53), Ranges: []netip.Prefix{net.ClusterCIDR, net.ServiceCIDR},
 			Upstreams: func() []string { return dns.ReadResolver(f.resolvConf).Upstreams() }}
-		c.Runtime, c.Network, err = f.real(name)
+		c.Runtime, c.Network, c.Proxy, err = f.real(name, net.ClusterCIDR)
 	default:
 		err = fmt.Errorf("--runtime %q: must be containerd or sim", f.runtime)
 	}
@@ -106,7 +106,7 @@ func (f *flags) clean(ctx context.Context) error {
 	case "stop":
 		return agent.Stop(ctx, c.Runtime)
 	case "remove":
-		return agent.Remove(ctx, c.Runtime, c.Network, network.Config{Cluster: c.Cluster, Node: c.Node, ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR})
+		return agent.Remove(ctx, c.Runtime, c.Network, c.Proxy, network.Config{Cluster: c.Cluster, Node: c.Node, ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR})
 	}
 	return fmt.Errorf("--cleanup %q: must be stop or remove", f.cleanup)
 }

@@ -4,11 +4,13 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 
 	"optimist/agent/network"
+	"optimist/agent/proxy"
 	"optimist/agent/runtime"
 )
 
-func (f *flags) real(string) (runtime.Runtime, network.Network, error) {
-	return nil, nil, errors.New("containers need Linux; use --runtime sim here")
+func (f *flags) real(string, netip.Prefix) (runtime.Runtime, network.Network, proxy.Table, error) {
+	return nil, nil, nil, errors.New("containers need Linux; use --runtime sim here")
 }

@@ -38,11 +38,12 @@ var sections = []struct {
 	{"watch", watch},
 	{"start", start},
 	{"pods", pods},
+	{"services", services},
 	{"idle", idle},
 }
 
 func main() {
-	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, start, pods, idle")
+	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, start, pods, services, idle")
 	quick := flag.Bool("short", false, "fewer rounds: to see that it works, not to quote")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

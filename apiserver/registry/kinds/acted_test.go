@@ -59,7 +59,7 @@ spec.hostPID spec.priorityClassName spec.volumes`},
 		{"what is likely a mistake", `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: d}, spec: {template: {spec: {terminationGracePeriodSeconds: -1, imagePullSecrets: [{}],
   containers: [{name: c, image: i, env: [{name: a, value: b}, {name: a, value: "$(a)c"}, {name: a, value: c}]}]}}}}`,
 			"spec.template.spec.containers[0].env[2] spec.template.spec.imagePullSecrets[0].name spec.template.spec.terminationGracePeriodSeconds"},
-		{"nothing routes to services", `{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}`, "spec.ports"},
+		{"services", `{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}], externalIPs: [203.0.113.1], trafficDistribution: PreferSameZone}}`, "spec.trafficDistribution"},
 		{"hints", `{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: e}, addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2], hints: {}}]}`, "endpoints[1].hints"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
