@@ -48,16 +48,15 @@ type Signer struct {
 
 // Run answers requests until ctx ends.
 func (s *Signer) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.watch(ctx); ctx.Err() == nil {
-			s.Log.Warn("certificate requests are looked at again", "err", err)
-		}
+	for {
+		err := s.watch(ctx)
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-time.After(time.Second):
+			s.Log.Warn("certificate requests are looked at again", "err", err)
 		}
 	}
-	return nil
 }
 
 func (s *Signer) watch(ctx context.Context) error {

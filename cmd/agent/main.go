@@ -15,6 +15,7 @@ import (
 	"optimist/agent"
 	"optimist/internal/client"
 	"optimist/internal/console"
+	"optimist/internal/pki"
 )
 
 func main() {
@@ -36,7 +37,8 @@ func run(ctx context.Context, f flags, log *slog.Logger, ring *console.Ring) err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, node := range f.names() {
-		cfg, err := client.Load(strings.ReplaceAll(f.kubeconfig, "{node}", node), "")
+		path := strings.ReplaceAll(f.kubeconfig, "{node}", node)
+		cfg, err := client.Load(path, "")
 		if err != nil {
 			return err
 		}
@@ -52,6 +54,7 @@ func run(ctx context.Context, f flags, log *slog.Logger, ring *console.Ring) err
 		a := agent.New(c)
 		g.Go(func() error { return a.Run(ctx) })
 		g.Go(func() error { return client.Keep(ctx, cfg, a) })
+		g.Go(func() error { return pki.RenewNode(ctx, svc, path, node, log) })
 	}
 	return g.Wait()
 }

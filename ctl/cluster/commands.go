@@ -14,7 +14,7 @@ type Simulate func(c Config, log *slog.Logger) error
 
 // Commands are ctl's commands for the life of a cluster. controllers are the names that need certificates.
 func Commands(simulate Simulate, controllers []string) []*cobra.Command {
-	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), partCommand(), nodeCommand(), superviseCommand(simulate)}
+	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), partCommand(), nodeCommand(), joinCommand(), resetCommand(), superviseCommand(simulate)}
 }
 
 // command is one for the cluster that --name says.
@@ -55,6 +55,7 @@ func upCommand(controllers []string) *cobra.Command {
 	cmd.Flags().StringVar(&w.ClusterCIDR, "cluster-cidr", "", "the pods' address range (default a free one like 10.244.0.0/16)")
 	cmd.Flags().StringVar(&w.ServiceCIDR, "service-cidr", "", "the Services' address range (default a free one like 10.96.0.0/16)")
 	cmd.Flags().DurationVar(&w.Wait, "wait", time.Minute, "how long to wait until it is ready")
+	w.openFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w.Name, w.Kubeconfig, w.controllers = *name, kubeconfigOf(cmd), controllers
 		if w.Nodes < 1 || w.Nodes > 1000 {
@@ -70,9 +71,12 @@ func upCommand(controllers []string) *cobra.Command {
 
 func startCommand(controllers []string) *cobra.Command {
 	cmd, name := command("start", "Start a stopped cluster, or adopt one whose supervisor died")
-	wait := cmd.Flags().Duration("wait", time.Minute, "how long to wait until it is ready")
+	var w Wish
+	cmd.Flags().DurationVar(&w.Wait, "wait", time.Minute, "how long to wait until it is ready")
+	w.openFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return Start(cmd.Context(), Wish{Name: *name, Kubeconfig: kubeconfigOf(cmd), Wait: *wait, controllers: controllers}, cmd.OutOrStdout())
+		w.Name, w.Kubeconfig, w.controllers = *name, kubeconfigOf(cmd), controllers
+		return Start(cmd.Context(), w, cmd.OutOrStdout())
 	}
 	return cmd
 }
@@ -105,6 +109,9 @@ func superviseCommand(simulate Simulate) *cobra.Command {
 			return err
 		}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+		if err := c.mkdirs(); err != nil { // a reboot may have taken one, and systemd may have started us
+			return err
+		}
 		if !c.Sim {
 			return c.supervise(log)
 		}

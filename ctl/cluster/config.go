@@ -23,13 +23,19 @@ type Config struct {
 	Name        string       `json:"name"`
 	Sim         bool         `json:"sim,omitempty"`
 	Nodes       []string     `json:"nodes"`
-	Listen      string       `json:"listen"` // the API server's address
+	Listen      string       `json:"listen,omitempty"` // the API server's address; "" = it is elsewhere:
+	Server      string       `json:"server,omitempty"` // there, and the node here has joined it
 	ClusterCIDR netip.Prefix `json:"clusterCIDR"`
 	ServiceCIDR netip.Prefix `json:"serviceCIDR"`
 	Bin         string       `json:"bin"` // where the component binaries are
 
 	Subnet  netip.Prefix      `json:"subnet,omitzero"` // of the cluster's own link, with real nodes
 	Members map[string]Member `json:"members,omitempty"`
+
+	Open    string   `json:"open,omitempty"`    // the address at which other machines reach the API server; 0.0.0.0 = any of this machine's; "" = they do not
+	SANs    []string `json:"sans,omitempty"`    // further names of this machine
+	Cluster string   `json:"cluster,omitempty"` // its name where the API server is; "" = Name
+	NodeIP  string   `json:"nodeIP,omitempty"`  // of a node that has joined; "" = found
 
 	controllers []string // whose certificates up and start make sure of
 
@@ -107,7 +113,7 @@ func (c Config) unreadable(err error) error {
 // complete reports what cluster.json lacks.
 func (c Config) complete() error {
 	var lacks []string
-	for what, there := range map[string]bool{"nodes": len(c.Nodes) > 0, "listen": c.Listen != "", "clusterCIDR": c.ClusterCIDR.IsValid(), "serviceCIDR": c.ServiceCIDR.IsValid(),
+	for what, there := range map[string]bool{"nodes": len(c.Nodes) > 0, "listen": c.Listen+c.Server != "", "clusterCIDR": c.ClusterCIDR.IsValid(), "serviceCIDR": c.ServiceCIDR.IsValid(),
 		"name (that of the folder)": c.Name == filepath.Base(c.Root)} {
 		if !there {
 			lacks = append(lacks, what)
@@ -140,6 +146,10 @@ func (c Config) recovered() Config {
 		}
 	}
 	c.Listen = "127.0.0.1:0"
+	_, noServer := os.Stat(filepath.Join(c.pki(), "ca.key"))
+	if a, err := pki.LoadKubeconfig(filepath.Join(c.pki(), "node-"+c.Nodes[0]+".kubeconfig"), ""); a.Server != "" && noServer != nil {
+		c.Listen, c.Server, c.Cluster, _ = "", a.Server, a.Context, err
+	}
 	c.ClusterCIDR, c.ServiceCIDR = defaultRanges()[0][0], defaultRanges()[0][1]
 	return c
 }
@@ -170,10 +180,17 @@ func (c Config) path(elem ...string) string {
 }
 
 func (c Config) pki() string             { return c.path("pki") }
-func (c Config) kubeconfig() string      { return filepath.Join(c.pki(), "admin.kubeconfig") }
 func (c Config) logFile(p string) string { return c.path("logs", p+".log") }
 func (c Config) socket() string          { return filepath.Join(c.Run, "containerd.sock") }
 func (c Config) exists() bool            { _, err := os.Stat(c.path("cluster.json")); return err == nil }
+
+// kubeconfig is the best that this machine has: the administrator's, or that of the node which has joined.
+func (c Config) kubeconfig() string {
+	if c.Server != "" {
+		return filepath.Join(c.pki(), "node-"+c.Nodes[0]+".kubeconfig")
+	}
+	return filepath.Join(c.pki(), "admin.kubeconfig")
+}
 
 // begun reports whether there is at least a folder of the cluster.
 func (c Config) begun() bool { _, err := os.Stat(c.Root); return c.Root != "" && err == nil }

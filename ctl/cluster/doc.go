@@ -1,4 +1,4 @@
-// Package cluster is the life of a cluster on this machine: up, stop, start, down.
+// Package cluster is the life of a cluster on this machine: up, stop, start, down; and of a node of a cluster whose API server is elsewhere: join, reset.
 //
 //	ctl up ──▶ folder, certificates, configuration ──▶ supervisor (a detached `ctl supervise`) ──▶ containerd
 //	   │                                                   │ restarts what dies                  ├▶ apiserver

@@ -23,6 +23,7 @@ func (c Config) credentials() pki.Bootstrap {
 	if !c.Sim {
 		b.Nodes, b.Controllers = c.Nodes, c.controllers
 	}
+	b.Hosts = append(b.Hosts, c.hosts()...)
 	if c.Subnet.IsValid() {
 		b.Hosts = append(b.Hosts, c.gateway().String())
 	}
@@ -79,6 +80,10 @@ func (c Config) published(path string) bool {
 
 // publish enters the cluster in the caller's kubeconfig and makes it the current one there.
 func (c Config) publish(path string, out io.Writer) error {
+	if c.Server != "" {
+		fmt.Fprintf(out, "node %q has joined cluster %q at https://%s\n", c.Nodes[0], c.Cluster, c.Server)
+		return nil
+	}
 	access, err := pki.LoadKubeconfig(c.kubeconfig(), "")
 	if err != nil {
 		return err

@@ -52,6 +52,9 @@ func (c Config) supervisor() int {
 
 // spawn starts a supervisor that outlives this command, and waits until it holds the lock.
 func (c Config) spawn() error {
+	if c.hasUnit() {
+		return c.spawnUnit()
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -25,7 +26,9 @@ type Member struct {
 }
 
 // cgroup is what the node's cgroup, network namespace and containerd namespace are called.
-func (c Config) cgroup(node string) string { return "optimist-" + c.Name + "-" + node }
+func (c Config) cgroup(node string) string {
+	return "optimist-" + cmp.Or(c.Cluster, c.Name) + "-" + node
+}
 
 // netns is the node's network namespace; "" = that of the machine.
 func (c Config) netns(node string) string {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -24,13 +25,12 @@ func (c Config) processes() []process {
 	kubeconfig := func(who string) string { return filepath.Join(c.pki(), who+".kubeconfig") }
 	all := []process{
 		{name: "containerd", argv: []string{"containerd", "--config", c.path("containerd", "config.toml")}},
-		{name: "apiserver", argv: []string{bin("apiserver"), "--name", c.Name, "--data", c.path("store.db"), "--listen", c.Listen, "--pki", c.pki(),
-			"--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String()}},
+		{name: "apiserver", argv: append([]string{bin("apiserver")}, c.serverFlags()...)},
 		{name: "scheduler", server: c.Listen, argv: []string{bin("scheduler"), "--kubeconfig", kubeconfig("scheduler")}},
 		{name: "controllers", server: c.Listen, argv: []string{bin("controllers"), "--pki", c.pki()}},
 	}
-	if c.Subnet.IsValid() {
-		all[1].argv = append(all[1].argv, "--listen", c.inside())
+	if c.Server != "" {
+		all = all[:1]
 	}
 	for _, node := range c.Nodes {
 		if !c.Members[node].Stopped {
@@ -48,9 +48,12 @@ func (c Config) agent(node string) process {
 // agentFlags are shared by the agent and by its clean-up.
 func (c Config) agentFlags(node string) []string {
 	flags := []string{"--node", node, "--root", c.agentRoot(node), "--run", filepath.Join(c.Run, node), "--runtime", "containerd",
-		"--containerd-socket", c.socket(), "--cluster", c.Name, "--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String()}
+		"--containerd-socket", c.socket(), "--cluster", cmp.Or(c.Cluster, c.Name), "--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String()}
 	if at := c.Members[node].Address; at.IsValid() {
 		flags = append(flags, "--node-ip", at.String())
+	}
+	if c.NodeIP != "" {
+		flags = append(flags, "--node-ip", c.NodeIP)
 	}
 	return flags
 }

@@ -27,11 +27,13 @@ func (c Config) checks() []check {
 	if !c.Sim {
 		checks = append(checks, check{"containerd", func(context.Context, api.Service) bool { return accepts("unix", c.socket()) }})
 	}
-	checks = append(checks, []check{
-		{"apiserver", func(ctx context.Context, svc api.Service) bool { _, err := svc.Now(ctx); return err == nil }},
-		{"scheduler", leads("optimist-scheduler")},
-		{"controllers", leads("optimist-controllers")},
-	}...)
+	if c.Server == "" {
+		checks = append(checks, []check{
+			{"apiserver", func(ctx context.Context, svc api.Service) bool { _, err := svc.Now(ctx); return err == nil }},
+			{"scheduler", leads("optimist-scheduler")},
+			{"controllers", leads("optimist-controllers")},
+		}...)
+	}
 	for _, node := range c.Nodes {
 		if m := c.Members[node]; m.Stopped || m.Cut {
 			continue

@@ -36,6 +36,9 @@ func Stop(name string, out io.Writer) error {
 
 // end has the supervisor end the cluster in order. One that was killed, perhaps only just now, is replaced: a new one adopts what it left.
 func (c Config) end(sig syscall.Signal) error {
+	if c.hasUnit() {
+		return systemctl("stop", c.unit())
+	}
 	if c.Sim {
 		return c.signal(sig, stopPatience)
 	}
@@ -63,23 +66,39 @@ func (c Config) awaitContainerd() {
 	}
 }
 
-// Down removes a cluster with everything that up has made. It needs nothing of it to be alive, or whole.
-func Down(name, kubeconfig string, out io.Writer) error {
+// remove ends and removes what there is here of a cluster or of a node that has joined one. It needs nothing of it to be alive, or whole.
+func remove(name string, out io.Writer) (Config, error) {
 	c, err := Load(name)
 	switch {
-	case errors.Is(err, ErrNone) && c.begun(): // whoever made it was killed early
+	case errors.Is(err, ErrNone) && (c.begun() || c.hasUnit() || len(c.leftovers()) > 0): // whoever made it was killed early
 		c = c.recovered()
 	case errors.Is(err, ErrNone) || c.Root == "":
-		return err
+		return c, err
 	case err != nil:
 		fmt.Fprintf(out, "%v\nremoving what can be found\n", err)
 		c = c.recovered()
 	}
+	if err := c.uninstall(); err != nil {
+		fmt.Fprintln(out, err)
+	}
 	c.endOrderly(out)
 	if err := c.sweep(); err != nil {
-		return err
+		return c, err
+	}
+	if c.Server != "" {
+		fmt.Fprintf(out, "nothing of cluster %q is left here; the Node stays in it until someone there says: ctl delete node %s\n", c.Cluster, c.Nodes[0])
+		return c, nil
 	}
 	fmt.Fprintf(out, "cluster %q is gone\n", name)
+	return c, nil
+}
+
+// Down removes a cluster with everything that up has made.
+func Down(name, kubeconfig string, out io.Writer) error {
+	c, err := remove(name, out)
+	if err != nil || c.Server != "" {
+		return err
+	}
 	if kubeconfig == "" {
 		kubeconfig = userKubeconfig()
 	}

@@ -25,6 +25,9 @@ type Wish struct {
 	ClusterCIDR, ServiceCIDR string
 	Kubeconfig               string // where to put the context; "" = the calling user's
 	Wait                     time.Duration
+	Open                     string // the address for other machines; "" = none
+	SANs                     []string
+	Systemd                  bool
 	controllers              []string // names that need certificates
 }
 
@@ -42,7 +45,7 @@ func Up(ctx context.Context, w Wish, out io.Writer) error {
 			return err
 		}
 	}
-	if err := errors.Join(checkSystem(), w.checkKubeconfig()); err != nil {
+	if err := errors.Join(checkSystem(), w.checkKubeconfig(), w.checkSystemd()); err != nil {
 		return err
 	}
 	if c, err = w.make(c); err != nil {
@@ -83,12 +86,20 @@ func Start(ctx context.Context, w Wish, out io.Writer) error {
 		return err
 	}
 	w.tellIgnored(c, out)
-	if err := w.checkKubeconfig(); err != nil {
+	if err := w.checkKubeconfig(); err != nil && c.Server == "" {
+		return err
+	}
+	now, err := w.open(c)
+	if err = errors.Join(err, w.checkSystemd()); err != nil {
 		return err
 	}
 	if c.supervisor() != 0 {
+		if now.Open != c.Open || len(now.SANs) != len(c.SANs) || w.Systemd && !c.hasUnit() {
+			return fmt.Errorf("cluster %q runs: --listen, --san and --systemd take effect when it is started (ctl stop --name %s, then ctl start with them)", c.Name, c.Name)
+		}
 		return c.running(ctx, w, out)
 	}
+	c = now
 	if !c.Sim {
 		if err := checkMachine(); err != nil {
 			return err
@@ -106,7 +117,7 @@ func Start(ctx context.Context, w Wish, out io.Writer) error {
 
 // running is what becomes of up and start when the cluster runs already: it should be ready, and the user should know how to reach it.
 func (c Config) running(ctx context.Context, w Wish, out io.Writer) error {
-	fmt.Fprintf(out, "cluster %q runs already at https://%s; nothing to do\n", c.Name, c.Listen)
+	fmt.Fprintf(out, "cluster %q runs already at https://%s; nothing to do\n", c.Name, c.Listen+c.Server)
 	if err := c.awaitReady(ctx, time.Now(), w.Wait, io.Discard); err != nil {
 		return fmt.Errorf("%w\n(it runs, but is not ready; start it anew: ctl stop --name %s, ctl start --name %s)", err, c.Name, c.Name)
 	}
@@ -140,6 +151,9 @@ func (w Wish) plan(c Config) (Config, error) {
 	c.Sim, c.controllers = w.Sim, w.controllers
 	c.Nodes = nodeNames(max(1, w.Nodes))
 	if c.Bin, err = programs(); err != nil {
+		return c, err
+	}
+	if c, err = w.open(c); err != nil {
 		return c, err
 	}
 	if c.Listen, err = w.listen(List()); err != nil {
@@ -227,11 +241,20 @@ func (c Config) create() error {
 // start makes sure of the certificates, starts the supervisor and waits until the cluster is Ready. What cannot run at all is stopped again.
 func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 	began := time.Now()
-	if err := tryListen(c.Listen); err != nil && !c.answers() {
-		return fmt.Errorf("cluster %q cannot have its port back: %w", c.Name, err)
+	if c.Server == "" {
+		for _, door := range c.doors() {
+			if err := tryListen(door); err != nil && !c.answers() && door != c.inside() {
+				return fmt.Errorf("cluster %q cannot have its port: %w", c.Name, err)
+			}
+		}
+		if err := c.credentials().Run(c.pki()); err != nil {
+			return err
+		}
 	}
-	if err := c.credentials().Run(c.pki()); err != nil {
-		return err
+	if w.Systemd || c.hasUnit() {
+		if err := c.install(); err != nil {
+			return err
+		}
 	}
 	if err := c.spawn(); err != nil {
 		return err
@@ -248,4 +271,11 @@ func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 		return fmt.Errorf("%w\n(it goes on running; look at %s, then ctl start, ctl stop or ctl down --name %s)", err, c.path("logs"), c.Name)
 	}
 	return c.publish(w.kubeconfig(), out)
+}
+
+func (w Wish) checkSystemd() error {
+	if w.Systemd {
+		return systemd.check()
+	}
+	return nil
 }

@@ -33,10 +33,7 @@ func csrRules() registry.Rules {
 		Validate: validate(csrStays),
 		Fields:   selectable[*csr]("spec.signerName"),
 		TTL: func(o api.Object) time.Duration {
-			if len(o.(*csr).Status.Conditions) > 0 {
-				return time.Hour
-			}
-			return 24 * time.Hour
+			return map[bool]time.Duration{true: time.Hour, false: 24 * time.Hour}[len(o.(*csr).Status.Conditions) > 0]
 		},
 		Subs: map[string]registry.Sub{"approval": {
 			New:  func() api.Object { return api.Kinded(api.CertificateSigningRequestKind, "", &csr{}) },
@@ -67,11 +64,9 @@ func prepareCSR(ctx context.Context, _ string, o, old api.Object) {
 		c.Spec.Username, c.Spec.Groups, c.Spec.UID, c.Spec.Extra, c.Status = u.Name, u.Groups, u.UID, nil, certificatesv1.CertificateSigningRequestStatus{}
 	}
 	for i := range c.Status.Conditions {
-		now := metav1.NewTime(time.Now().Truncate(time.Second))
-		for _, t := range []*metav1.Time{&c.Status.Conditions[i].LastUpdateTime, &c.Status.Conditions[i].LastTransitionTime} {
-			if t.IsZero() {
-				*t = now
-			}
+		if cond := &c.Status.Conditions[i]; cond.LastUpdateTime.IsZero() {
+			cond.LastUpdateTime = metav1.NewTime(time.Now().Truncate(time.Second))
+			cond.LastTransitionTime = cond.LastUpdateTime
 		}
 	}
 }
@@ -95,13 +90,7 @@ var csrChecks = []rule{
 			return field.ErrorList{field.Invalid(at, "", "PEM block type must be CERTIFICATE REQUEST")}
 		}
 		req, err := x509.ParseCertificateRequest(block.Bytes)
-		if err == nil {
-			err = req.CheckSignature()
-		}
-		if err != nil {
-			return field.ErrorList{field.Invalid(at, "", err.Error())}
-		}
-		return nil
+		return when(err != nil || req.CheckSignature() != nil, field.Invalid(at, "", "is no request, or not signed with its own key"))
 	}))),
 }
 

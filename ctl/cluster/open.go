@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// openFlags are those of up and start by which other machines come to reach the API server.
+func (w *Wish) openFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&w.Open, "listen", "", "let other machines join: the `address` of this one at which they reach the API server, or 0.0.0.0 for all of its addresses (default: they do not)")
+	cmd.Flags().StringArrayVar(&w.SANs, "san", nil, "a further `name or address` of this machine, for the API server's certificate; the first is what others are told to use (repeatable)")
+	cmd.Flags().BoolVar(&w.Systemd, "systemd", false, "have systemd start the cluster with the machine, and watch over it")
+}
+
+// open takes over what the flags say; whether anything changes can be told from the result.
+func (w Wish) open(c Config) (Config, error) {
+	if w.Open != "" {
+		if a, err := netip.ParseAddr(w.Open); err != nil || !a.Is4() || a.IsLoopback() || w.Sim || c.Sim {
+			return c, fmt.Errorf("--listen %s: want an IPv4 address of this machine other than loopback, or 0.0.0.0, and real containers", w.Open)
+		}
+		c.Open = w.Open
+	}
+	for _, name := range w.SANs {
+		if !slices.Contains(c.SANs, name) {
+			c.SANs = append(slices.Clone(c.SANs), name)
+		}
+	}
+	return c, nil
+}
+
+const everywhere = "0.0.0.0"
+
+// doors are the addresses at which the API server listens: for those on this machine, on others, and in network namespaces here.
+func (c Config) doors() []string {
+	_, port, _ := net.SplitHostPort(c.Listen)
+	if c.Open == everywhere {
+		return []string{net.JoinHostPort(everywhere, port)}
+	}
+	all := []string{c.Listen}
+	if c.Open != "" {
+		all = append(all, net.JoinHostPort(c.Open, port))
+	}
+	if c.Subnet.IsValid() {
+		all = append(all, c.inside())
+	}
+	return all
+}
+
+// hosts are the names and addresses by which others may call this machine; the first is what they are told to use.
+func (c Config) hosts() []string {
+	all := slices.Clone(c.SANs)
+	if c.Open == everywhere {
+		return append(all, c.addresses()...)
+	}
+	if c.Open != "" {
+		all = append(all, c.Open)
+	}
+	return all
+}
+
+// addresses are this machine's, the one of its way out first.
+func (c Config) addresses() (all []string) {
+	if out, err := net.Dial("udp4", "192.0.2.1:9"); err == nil { // to connect a UDP socket sends nothing
+		host, _, _ := net.SplitHostPort(out.LocalAddr().String())
+		all = append(all, host)
+		out.Close()
+	}
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if ip := p.Addr(); err == nil && ip.Is4() && ip.IsGlobalUnicast() && !c.Subnet.Contains(ip) && !c.ClusterCIDR.Contains(ip) && !c.ServiceCIDR.Contains(ip) && !slices.Contains(all, ip.String()) {
+			all = append(all, ip.String())
+		}
+	}
+	return all
+}
+
+// serverFlags are the API server's.
+func (c Config) serverFlags() []string {
+	flags := []string{"--name", c.Name, "--data", c.path("store.db"), "--pki", c.pki(), "--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String(), "--host", "127.0.0.1"}
+	for _, door := range c.doors() {
+		flags = append(flags, "--listen", door)
+	}
+	for i, host := range c.hosts() {
+		if flags = append(flags, "--host", host); i == 0 && c.Open != "" {
+			flags = append(flags, "--join-host", host)
+		}
+	}
+	if addresses := c.addresses(); c.Open == everywhere && len(addresses) > 0 {
+		flags = append(flags, "--advertise-address", addresses[0])
+	}
+	return flags
+}
