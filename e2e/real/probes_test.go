@@ -11,7 +11,10 @@ import (
 
 // Who is ready, alive and started is asked over the pod's network and inside its containers; who stops may prepare for it.
 func TestProbes(t *testing.T) {
-	c := up(t)
+	c := up(t, "--nodes", "2")
+	if server, port := c.gateway(t); !strings.Contains(c.must(t, "get", "endpoints", "kubernetes"), server+":"+port) {
+		t.Errorf("nodes reach the API server at %s:%s, but the Service kubernetes says\n%s", server, port, c.must(t, "get", "endpoints", "kubernetes"))
+	}
 	c.must(t, "apply", "-f", "testdata/probes.yaml")
 	ready := func(want corev1.ConditionStatus, restarts int32) {
 		t.Helper()
@@ -46,6 +49,9 @@ func TestProbes(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, env)
 		}
 	}
+
+	// Nothing but the Service's address and port lead there.
+	c.must(t, "exec", "asked", "-c", "shell", "--", "sh", "-c", `nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null`)
 
 	c.must(t, "exec", "asked", "-c", "shell", "--", "rm", "/tmp/ready")
 	ready(corev1.ConditionFalse, 0)
