@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"optimist/ctl/parts"
+	"optimist/ctl/printer"
 	"optimist/internal/api"
 )
 
@@ -117,8 +117,7 @@ func (c Config) deleteNode(cmd *cobra.Command, node string) error {
 }
 
 func (c Config) listNodes(out io.Writer, r parts.Reply) error {
-	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(w, "NAME\tAGENT\tLINK\tADDRESS")
+	var rows [][]any
 	for _, part := range slices.Sorted(maps.Keys(r.Runs)) {
 		node, ok := strings.CutPrefix(part, "node/")
 		if !ok {
@@ -134,7 +133,7 @@ func (c Config) listNodes(out io.Writer, r parts.Reply) error {
 		if at := c.Members[node].Address; at.IsValid() {
 			address = at.String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", node, agent, link, address)
+		rows = append(rows, []any{node, agent, link, address})
 	}
-	return w.Flush()
+	return printer.Plain(out, false, rows, "Name", "Agent", "Link", "Address")
 }

@@ -13,10 +13,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-)
 
-// namespaces is where `ip netns` looks for them.
-const namespaces = "/run/netns"
+	"optimist/ctl/parts"
+)
 
 // Member is what is peculiar to one node.
 type Member struct {
@@ -24,6 +23,9 @@ type Member struct {
 	Stopped bool       `json:"stopped,omitempty"` // its agent shall not run
 	Cut     bool       `json:"cut,omitempty"`     // its link shall be down
 }
+
+// namespaces is where `ip netns` looks for them.
+const namespaces = "/run/netns"
 
 // cgroup is what the node's cgroup, network namespace and containerd namespace are called.
 func (c Config) cgroup(node string) string {
@@ -55,37 +57,34 @@ func hash(s string, chars int) string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:chars]
 }
 
-// subnet is the first range of links that meets nothing in use.
+// subnet is the first range for links that meets nothing in use.
 func subnet(used []taken) (netip.Prefix, error) {
 	for i := range 256 {
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 87, byte(i), 0}), 24)
-		if meets(p, used) == "" {
+		if p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 87, byte(i), 0}), 24); meets(p, used) == "" {
 			return p, nil
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("no range in 10.87.0.0/16 is free for the nodes: it is in use by %s", meets(netip.MustParsePrefix("10.87.0.0/16"), used))
+	all := netip.MustParsePrefix("10.87.0.0/16")
+	return all, fmt.Errorf("the nodes need a range in %s, which is in use by %s", all, meets(all, used))
 }
-
-// Names of nodes have no dashes, lest node b-n1 of cluster a be taken for node n1 of cluster a-b.
-var validNode = regexp.MustCompile(`^[a-z0-9]{1,20}$`)
 
 // with says something else of a node.
 func (c Config) with(node string, m Member) Config {
-	all := map[string]Member{node: m}
-	for name, other := range c.Members {
-		if name != node {
-			all[name] = other
-		}
-	}
-	c.Members = all
+	c.Members = maps.Collect(maps.All(c.Members))
+	c.Members[node] = m
+	return c
+}
+
+// without forgets a node.
+func (c Config) without(node string) Config {
+	c = c.with(node, Member{})
+	delete(c.Members, node)
+	c.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(n string) bool { return n == node })
 	return c
 }
 
 // admit adds a node in a network namespace of its own, with the first free address.
-func (c Config) admit(node string) (Config, error) {
-	if !validNode.MatchString(node) {
-		return c, fmt.Errorf("node name %q: want up to 20 lower-case letters and digits", node)
-	}
+func (c Config) admit(node string) Config {
 	used := map[netip.Addr]bool{}
 	for _, m := range c.Members {
 		used[m.Address] = true
@@ -94,36 +93,34 @@ func (c Config) admit(node string) (Config, error) {
 	for used[at] {
 		at = at.Next()
 	}
-	if !c.Subnet.Contains(at.Next()) {
-		return c, fmt.Errorf("all addresses of %s belong to nodes", c.Subnet)
-	}
-	if !slices.Contains(c.Nodes, node) {
-		c.Nodes = append(slices.Clone(c.Nodes), node)
-	}
-	return c.with(node, Member{Address: at}), nil
+	c = c.without(node)
+	c.Nodes = append(c.Nodes, node)
+	return c.with(node, Member{Address: at})
 }
 
-// without forgets a node.
-func (c Config) without(node string) Config {
-	c.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(n string) bool { return n == node })
-	c.Members = maps.Clone(c.Members)
-	delete(c.Members, node)
-	return c
-}
+// Names of nodes have no dashes, lest node b-n1 of cluster a be taken for node n1 of cluster a-b.
+var validNode = regexp.MustCompile(`^[a-z0-9]{1,20}$`)
 
-// knows says what is wrong with naming this node.
-func (c Config) knows(node string) error {
-	if slices.Contains(c.Nodes, node) {
-		return nil
+// allows says why something cannot be done to a node.
+func (c Config) allows(verb, node string) error {
+	m, there := c.Members[node], slices.Contains(c.Nodes, node)
+	switch {
+	case verb != parts.Stop && verb != parts.Start && c.netns(c.Nodes[0]) == "":
+		return fmt.Errorf("the node of cluster %q is this machine itself, which stays, alone and connected; several nodes, which can come and go, has a cluster made by ctl up --name NAME --nodes 3", c.Name)
+	case verb == parts.Add && there:
+		return fmt.Errorf("node/%s is there already", node)
+	case verb == parts.Add && !validNode.MatchString(node):
+		return fmt.Errorf("node name %q: want up to 20 lower-case letters and digits", node)
+	case verb == parts.Add && len(c.Nodes) > 250:
+		return errors.New("there is no address left for another node")
+	case verb != parts.Add && !there:
+		return fmt.Errorf("cluster %q has no node %q; it has %s", c.Name, node, strings.Join(c.Nodes, ", "))
+	case verb == parts.Stop && m.Stopped:
+		return fmt.Errorf("node/%s does not run", node)
+	case verb == parts.Start && !m.Stopped:
+		return fmt.Errorf("node/%s runs already", node)
+	case verb == parts.Remove && len(c.Nodes) == 1:
+		return fmt.Errorf("node/%s is the last one: remove the whole cluster (ctl down --name %s)", node, c.Name)
 	}
-	return fmt.Errorf("cluster %q has no node %q; it has %s", c.Name, node, strings.Join(c.Nodes, ", "))
-}
-
-// apart says why nodes cannot come, go or be cut off: they are not in namespaces of their own.
-func (c Config) apart() error {
-	if c.netns(c.Nodes[0]) != "" {
-		return nil
-	}
-	return errors.New("the node of cluster \"" + c.Name + "\" is this machine itself, which stays, alone and connected: make a cluster of several nodes, each in a network namespace" +
-		" (ctl up --name NAME --nodes 3)")
+	return nil
 }

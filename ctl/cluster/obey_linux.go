@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"optimist/ctl/parts"
@@ -18,62 +17,51 @@ func (s *supervisor) obey(r parts.Request) parts.Reply {
 			reply.Error = err.Error()
 		}
 	}
-	c := s.config()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, node := range c.Nodes {
-		reply.Runs["node/"+node] = s.running["agent-"+node].alive()
-		reply.Cut["node/"+node] = c.Members[node].Cut
+	for _, node := range s.c.Nodes {
+		reply.Runs["node/"+node], reply.Cut["node/"+node] = s.running["agent-"+node].alive(), s.c.Members[node].Cut
 	}
 	return reply
 }
 
-// change is in such an order that a supervisor killed in the middle leaves a node that its successor can go on with: what shall be there is noted
+// change keeps such an order that a supervisor killed in the middle leaves a node that its successor can go on with: what shall be there is noted
 // before it is made, and what shall not, after it is gone.
 func (s *supervisor) change(verb, node string) error {
 	c := s.config()
-	if verb != parts.Stop && verb != parts.Start {
-		if err := c.apart(); err != nil {
-			return err
-		}
-	}
-	if verb == parts.Add {
-		return s.add(node)
-	}
-	if err := c.knows(node); err != nil {
+	if err := c.allows(verb, node); err != nil {
 		return err
 	}
 	s.log.Info("changing a node", "node", node, "verb", verb)
 	m := c.Members[node]
 	switch verb {
 	case parts.Stop:
-		if m.Stopped {
-			return fmt.Errorf("node/%s does not run", node)
-		}
-		s.end("agent-" + node)
 		m.Stopped = true
+		s.end(node)
 		return s.note(c.with(node, m))
 	case parts.Start:
-		if !m.Stopped {
-			return fmt.Errorf("node/%s runs already", node)
-		}
 		m.Stopped = false
+		return s.welcome(c.with(node, m), node)
+	case parts.Cut, parts.Heal:
+		m.Cut = verb == parts.Cut
+		s.links.Lock()
+		defer s.links.Unlock()
 		if err := s.note(c.with(node, m)); err != nil {
 			return err
 		}
-		s.begin(c.agent(node))
-		return nil
-	case parts.Cut, parts.Heal:
-		s.links.Lock()
-		defer s.links.Unlock()
-		m.Cut = verb == parts.Cut
-		c = c.with(node, m)
-		if err := s.note(c); err != nil {
+		return c.with(node, m).setLink(node)
+	case parts.Add:
+		c = c.admit(node)
+		if err := c.credentials().Run(c.pki()); err != nil {
 			return err
 		}
-		return c.setLink(node)
+		return s.welcome(c, node)
 	case parts.Remove:
-		return s.remove(node)
+		s.end(node)
+		if err := c.purge(node); err != nil {
+			return err
+		}
+		return s.note(c.without(node))
 	}
 	return fmt.Errorf("nodes do not know how to %q", verb)
 }
@@ -89,53 +77,33 @@ func (s *supervisor) note(c Config) error {
 	return nil
 }
 
-func (s *supervisor) end(process string) {
-	if end := s.ends[process]; end != nil {
+func (s *supervisor) welcome(c Config, node string) error {
+	err := s.note(c)
+	if err == nil {
+		s.begin(c.agent(node))
+	}
+	return err
+}
+
+func (s *supervisor) end(node string) {
+	if end := s.ends["agent-"+node]; end != nil {
 		end()
-		delete(s.ends, process)
+		delete(s.ends, "agent-"+node)
 	}
 }
 
-func (s *supervisor) add(node string) error {
-	c := s.config()
-	if slices.Contains(c.Nodes, node) {
-		return fmt.Errorf("node/%s is there already", node)
-	}
-	c, err := c.admit(node)
-	if err != nil {
-		return err
-	}
-	if err := c.credentials().Run(c.pki()); err != nil {
-		return err
-	}
-	if err := s.note(c); err != nil {
-		return err
-	}
-	s.begin(c.agent(node))
-	return nil
-}
-
-// remove ends a node with its pods, and forgets it.
-func (s *supervisor) remove(node string) error {
-	c := s.config()
-	if len(c.Nodes) == 1 {
-		return fmt.Errorf("node/%s is the last one: remove the whole cluster (ctl down --name %s)", node, c.Name)
-	}
-	s.end("agent-" + node)
+// purge ends a node's pods and removes whatever was the node's.
+func (c Config) purge(node string) error {
 	if err := c.cleanNode(node, "remove"); err != nil {
 		return err
 	}
 	one := c
 	one.Nodes = []string{node}
 	one.removeCgroups()
-	one.removeRuncFolder(node)
-	if err := c.removeNode(node); err != nil {
-		return err
-	}
-	for _, path := range []string{c.agentRoot(node), filepath.Join(c.Run, node), filepath.Join(c.pki(), "node-"+node+".kubeconfig")} {
+	for _, path := range []string{c.agentRoot(node), filepath.Join(c.Run, node), filepath.Join(c.pki(), "node-"+node+".kubeconfig"), c.runcFolder(node)} {
 		if err := os.RemoveAll(path); err != nil {
-			return err
+			return fmt.Errorf("remove node %s: %w", node, err)
 		}
 	}
-	return s.note(c.without(node))
+	return c.removeNode(node)
 }

@@ -102,10 +102,8 @@ func (c Config) mounts() []string {
 
 const shared = "/run/containerd"
 
-// removeRuncFolder removes what is named after the node's containerd namespace.
-func (c Config) removeRuncFolder(node string) {
-	_ = os.RemoveAll(filepath.Join(shared, "runc", c.cgroup(node)))
-}
+// runcFolder is named after the node's containerd namespace.
+func (c Config) runcFolder(node string) string { return filepath.Join(shared, "runc", c.cgroup(node)) }
 
 // removeRuntimeFolders removes what runc and the shims keep outside of our folders, where all containerds of a machine keep it. The folders
 // themselves go only if nothing of anybody is in them; whoever needs them makes them again.
@@ -118,7 +116,7 @@ func (c Config) removeRuntimeFolders() {
 		}
 	}
 	for _, node := range c.Nodes {
-		c.removeRuncFolder(node)
+		_ = os.RemoveAll(c.runcFolder(node))
 	}
 	for _, dir := range []string{"runc", "s", ""} {
 		_ = os.Remove(filepath.Join(shared, dir))

@@ -170,9 +170,7 @@ func (w Wish) plan(c Config) (Config, error) {
 		return c, err
 	}
 	for _, node := range c.Nodes {
-		if c, err = c.admit(node); err != nil {
-			return c, err
-		}
+		c = c.admit(node)
 	}
 	return c, nil
 }
