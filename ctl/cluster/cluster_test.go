@@ -189,3 +189,52 @@ func TestIgnoredFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestNodesComeAndGo(t *testing.T) {
+	c := Config{Name: "a", Subnet: netip.MustParsePrefix("10.87.3.0/24"), Nodes: []string{"n1", "n2"}}
+	before := c
+	c = c.admit("n1").admit("n2").admit("n3").with("n1", Member{Address: netip.MustParseAddr("10.87.3.2"), Cut: true})
+	if got := strings.Join(c.Nodes, " "); got != "n1 n2 n3" || c.Members["n3"].Address.String() != "10.87.3.4" {
+		t.Errorf("%s: %v", got, c.Members)
+	}
+	if c = c.without("n2").admit("x"); c.Members["x"].Address.String() != "10.87.3.3" || c.Members["n1"].Address.String() != "10.87.3.2" {
+		t.Errorf("a freed address is used again, others stay: %v", c.Members)
+	}
+	if len(before.Nodes) != 2 || before.Members != nil {
+		t.Errorf("what others hold was changed: %+v", before)
+	}
+	stopped := c.with("n1", Member{Address: c.Members["n1"].Address, Stopped: true})
+	for _, row := range []struct {
+		c                Config
+		verb, node, want string
+	}{
+		{c, "add", "n4", ""},
+		{c, "add", "n1", "is there already"},
+		{c, "add", "b-n1", "lower-case letters and digits"},
+		{c, "cut", "n9", `has no node "n9"; it has n1, n3, x`},
+		{c, "start", "n1", "runs already"},
+		{stopped, "stop", "n1", "does not run"},
+		{stopped, "start", "n1", ""},
+		{c.without("n1").without("n3"), "rm", "x", "ctl down --name a"},
+		{before, "stop", "n1", ""},
+		{before, "add", "n3", "this machine itself"},
+		{before, "cut", "n1", "this machine itself"},
+	} {
+		if err := row.c.allows(row.verb, row.node); (err != nil) != (row.want != "") || err != nil && !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s %s: %v, want %q", row.verb, row.node, err, row.want)
+		}
+	}
+	if long := (Config{Name: strings.Repeat("x", 20)}); len(long.bridge()) > 15 || len(long.port(strings.Repeat("y", 20))) > 15 {
+		t.Error("the kernel's names of links have at most 15 characters")
+	}
+}
+
+func TestSubnet(t *testing.T) {
+	used := takenHere([]Config{{Name: "other", Subnet: netip.MustParsePrefix("10.87.0.0/24")}}, []netip.Prefix{netip.MustParsePrefix("10.87.1.128/25")})
+	if p, err := subnet(used); err != nil || p.String() != "10.87.2.0/24" {
+		t.Errorf("got %s, %v", p, err)
+	}
+	if _, err := subnet(append(used, taken{netip.MustParsePrefix("10.0.0.0/8"), "a tunnel"})); err == nil || !strings.Contains(err.Error(), "in use by") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -33,6 +33,16 @@ func needsRoot(t *testing.T) {
 
 func up(t *testing.T, flags ...string) *Cluster {
 	t.Helper()
+	c := bare(t)
+	if err := c.Up(flags...); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// bare is the ground of a cluster; when the test is over nothing must be left of it.
+func bare(t *testing.T) *Cluster {
+	t.Helper()
 	needsRoot(t)
 	c, err := New("t")
 	if err != nil {
@@ -54,9 +64,6 @@ func up(t *testing.T, flags ...string) *Cluster {
 			t.Error(err)
 		}
 	})
-	if err := c.Up(flags...); err != nil {
-		t.Fatal(err)
-	}
 	return c
 }
 

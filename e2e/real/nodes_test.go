@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,4 +177,60 @@ func (c *Cluster) gateway(t *testing.T) (address, port string) {
 	config := c.config(t)
 	_, port, _ = strings.Cut(config.Listen, ":")
 	return config.Subnet.Addr().Next().String(), port
+}
+
+// The same words for nodes that are simulated, or the machine itself, as far as they make sense there.
+func TestOtherNodes(t *testing.T) {
+	t.Run("simulated", func(t *testing.T) {
+		c := bare(t)
+		c.must(t, "up", "--sim", "--nodes", "2", "--name", c.Name)
+		for _, verb := range []string{"stop", "start", "cut", "heal", "cut"} {
+			c.must(t, "node", verb, "n2", "--name", c.Name)
+		}
+		c.must(t, "node", "stop", "n1", "--name", c.Name)
+		if list := strings.Join(strings.Fields(c.must(t, "node", "list", "--name", c.Name)), " "); !strings.HasSuffix(list, "n1 stopped up - n2 runs cut -") {
+			t.Errorf("node list says %s", list)
+		}
+		c.refused(t, []string{"node", "add", "--name", c.Name}, "is simulated: its nodes come with ctl up --sim --nodes N")
+		c.refused(t, []string{"node", "cut", "n7", "--name", c.Name}, "there is no node/n7")
+	})
+	t.Run("the machine itself", func(t *testing.T) {
+		c := up(t)
+		c.must(t, "node", "stop", "n1", "--name", c.Name)
+		c.must(t, "node", "start", "n1", "--name", c.Name)
+		eventually(t, 10*time.Second, func() (bool, string) { return c.nodeReady(t, "n1") })
+		for _, row := range [][]string{{"add"}, {"cut", "n1"}, {"heal", "n1"}, {"rm", "n1"}} {
+			c.refused(t, append([]string{"node", "--name", c.Name}, row...), "is this machine itself", "ctl up --name NAME --nodes 3")
+		}
+		// Its pods reach the API server, which strangers on the machine's own links do not.
+		c.must(t, "apply", "-f", three)
+		c.must(t, "rollout", "status", "deployment/three", "--timeout=60s")
+		server, port := c.gateway(t)
+		pod := containerPID(t, c.pods(t, "app=three")[0])
+		if out, err := exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(pod)+"/ns/net", "bash", "-c", "exec 3<>/dev/tcp/"+server+"/"+port).CombinedOutput(); err != nil {
+			t.Errorf("a pod does not reach the API server: %v %s", err, out)
+		}
+		stranger := c.netns + "-x"
+		for _, args := range [][]string{
+			{"netns", "add", stranger}, {"-n", c.netns, "link", "add", "s0", "type", "veth", "peer", "name", "s1", "netns", stranger},
+			{"-n", c.netns, "address", "add", "172.31.254.1/24", "dev", "s0"}, {"-n", c.netns, "link", "set", "s0", "up"},
+			{"-n", stranger, "address", "add", "172.31.254.2/24", "dev", "s1"}, {"-n", stranger, "link", "set", "s1", "up"},
+			{"-n", stranger, "route", "add", "default", "via", "172.31.254.1"},
+		} {
+			if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+				t.Fatal(args, string(out), err)
+			}
+		}
+		defer exec.Command("ip", "netns", "del", stranger).Run()
+		defer exec.Command("ip", "-n", c.netns, "link", "del", "s0").Run()
+		knock := func() error {
+			return exec.Command("nsenter", "--net=/run/netns/"+stranger, "timeout", "2", "bash", "-c", "exec 3<>/dev/tcp/"+server+"/"+port).Run()
+		}
+		if knock() == nil {
+			t.Error("a stranger reaches the API server")
+		}
+		if out, err := c.Command(t.Context(), "nft", "flush", "chain", "ip", "optimist_"+c.Name, "input").CombinedOutput(); err != nil || knock() != nil {
+			t.Errorf("without the rule a stranger would not reach it either: the test shows nothing (%v %s)", err, out)
+		}
+	})
 }

@@ -6,7 +6,7 @@ echo "== processes"; ps -eo args= | grep -E 'optimist|containerd-shim|/bin/(apis
 echo "== mounts"; cut -d' ' -f5 /proc/self/mountinfo | sort
 echo "== network namespaces"; ls /run/netns 2>/dev/null
 echo "== links"; ip -o link | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | sort
-echo "== routes"; ip route show table all type unicast 2>/dev/null | grep -v '^\(fe80\|ff00\|::1\)' | sort; ip route show type blackhole; ip rule
+echo "== routes"; ip route show table all type unicast 2>/dev/null | grep -v '^\(fe80\|ff00\|::1\)' | sed 's/ linkdown//' | sort; ip route show type blackhole; ip rule
 echo "== nft"; command -v nft >/dev/null && nft list tables
 echo "== forwarding"; cat /proc/sys/net/ipv4/ip_forward
 echo "== cgroups"; find /sys/fs/cgroup -type d -name '*optimist*' 2>/dev/null
