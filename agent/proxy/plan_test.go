@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"pgregory.net/rapid"
@@ -87,7 +90,7 @@ func TestDeltasAddUp(t *testing.T) {
 			"{spec: {type: NodePort, clusterIP: 10.96.0.6, internalTrafficPolicy: Local, ports: [{name: t, port: 80, protocol: TCP, nodePort: 30001}]}}", "{spec: {sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 5}}}}"}
 		for range rapid.IntRange(1, 30).Draw(t, "events") {
 			name := rapid.SampledFrom(names).Draw(t, "name")
-			switch rapid.IntRange(0, 5).Draw(t, "event") {
+			switch rapid.IntRange(0, 6).Draw(t, "event") {
 			case 0, 1:
 				c.put(service(name, rapid.SampledFrom(specs).Draw(t, "spec")))
 			case 2, 3:
@@ -96,6 +99,10 @@ func TestDeltasAddUp(t *testing.T) {
 				c.delete(service(name, ""))
 			case 5:
 				c.delete(backends(name, ""))
+			case 6:
+				moved := backends(name, "b c")
+				moved.Labels = map[string]string{discoveryv1.LabelServiceName: rapid.SampledFrom(names).Draw(t, "other")}
+				c.put(moved)
 			}
 			table.broken = rapid.IntRange(0, 9).Draw(t, "breaks") == 0
 			if rapid.Bool().Draw(t, "step") && c.proxy.Step() != nil && c.proxy.built {
@@ -113,6 +120,40 @@ func TestDeltasAddUp(t *testing.T) {
 		}
 		if !maps.Equal(table.m, anew.m) {
 			t.Fatalf("%s\nfrom nothing:\n%s", text(table.m), text(anew.m))
+		}
+	})
+}
+
+// Run programs what happens, tries again what failed, and repairs what others did.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &fake{broken: true}
+		c := newCluster(table, "n1")
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- c.proxy.Run(ctx) }()
+		expect := func(sentence, want string) {
+			t.Helper()
+			if synctest.Wait(); text(table.m) != want {
+				t.Errorf("%s: %q, want %q", sentence, text(table.m), want)
+			}
+		}
+		const refused, served = "10.96.0.5/17/80 any: refuse\n10.96.0.5/6/80 any: refuse", "10.96.0.5/17/80 any: pick_1_any_ip_pods_0 10.244.1.2:8080\n10.96.0.5/6/80 any: pick_1_any_ip_pods_0 10.244.1.2:8080"
+		c.put(service("web", ""))
+		time.Sleep(retry)
+		expect("the first write failed", refused)
+		c.put(backends("web", "a"))
+		expect("at once", served)
+		table.harm(Model{}, false)
+		time.Sleep(resync)
+		expect("somebody emptied the table", served)
+		table.harm(table.m, true)
+		c.put(backends("web", ""))
+		time.Sleep(retry)
+		expect("a write failed", refused)
+		stop()
+		if err := <-done; err != nil || text(table.m) != refused {
+			t.Errorf("%v, and left %q", err, text(table.m))
 		}
 	})
 }

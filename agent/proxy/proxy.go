@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +17,25 @@ import (
 	"optimist/internal/api"
 	"optimist/internal/informer"
 )
+
+// Delta is what has to be done to a table, all at once: first the deletions. An element whose value changes is in both.
+type Delta struct{ Delete, Add Model }
+
+// diff makes the one of the other.
+func diff(desired, programmed Model) Delta {
+	d := Delta{Model{}, Model{}}
+	for e, v := range programmed {
+		if to, ok := desired[e]; !ok || to != v {
+			d.Delete[e] = v
+		}
+	}
+	for e, v := range desired {
+		if from, ok := programmed[e]; !ok || from != v {
+			d.Add[e] = v
+		}
+	}
+	return d
+}
 
 // Table is where Services are programmed: one nft table, or a map in tests.
 type Table interface {
@@ -51,7 +73,8 @@ type Proxy struct {
 
 // New watches what a node's Proxy needs; call it before the set runs.
 func New(t Table, set *informer.Set, node string, dns netip.Addr, log *slog.Logger) *Proxy {
-	p := &Proxy{table: t, node: node, dns: dns, log: log, news: make(chan struct{}, 1), dirty: map[api.Key]bool{}, book: newBook()}
+	p := &Proxy{table: t, node: node, dns: dns, log: log, news: make(chan struct{}, 1), dirty: map[api.Key]bool{},
+		book: &book{map[api.Key]Model{}, map[Element][]string{}, map[Element]bool{}, Model{}, map[string]bool{}}}
 	p.services = informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})
 	p.slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{
 		Index: map[string]func(*discoveryv1.EndpointSlice) []string{index: func(s *discoveryv1.EndpointSlice) []string { return []string{serviceOf(s).String()} }}})
@@ -112,20 +135,24 @@ func (p *Proxy) check() {
 }
 
 // Step plans what has changed and programs it; the first time, and after a failure, all.
-func (p *Proxy) Step() (err error) {
+func (p *Proxy) Step() error {
 	p.plan()
 	d, anew := p.book.delta(), !p.built
 	if anew {
 		d.Add = p.book.programmed
 	}
 	if anew || len(d.Delete)+len(d.Add) > 0 {
-		err = p.table.Write(d, anew)
+		err := p.table.Write(d, anew)
+		if p.built = err == nil; err != nil {
+			return err
+		}
 	}
-	if flows := p.book.flows(d); err == nil && len(flows) > 0 {
-		err = p.table.Forget(flows)
+	if len(p.book.udp) == 0 {
+		return nil
 	}
-	if p.built = err == nil; anew && p.built {
-		p.log.Info("Services are programmed", "node", p.node, "elements", len(d.Add))
+	err := p.table.Forget(p.book.flows())
+	if err == nil {
+		clear(p.book.udp)
 	}
 	return err
 }
@@ -143,4 +170,62 @@ func (p *Proxy) plan() {
 		}
 		p.book.put(service, m)
 	}
+}
+
+// book has what every Service wants. Several may want the same element (a pod behind two Services, an external address named twice): of different
+// values the smallest counts, whoever came first, so that only what is, not how it came about, decides what is programmed.
+type book struct {
+	wants      map[api.Key]Model
+	values     map[Element][]string // sorted, one for each Service that wants the element
+	touched    map[Element]bool     // since the last delta
+	programmed Model                // once that delta has been applied
+	udp        map[string]bool      // frontends touched since the kernel last forgot what it has tracked of them
+}
+
+// put replaces what a Service wants.
+func (b *book) put(by api.Key, m Model) {
+	d := diff(m, b.wants[by])
+	for e, v := range d.Delete {
+		i, _ := slices.BinarySearch(b.values[e], v)
+		b.values[e], b.touched[e] = slices.Delete(b.values[e], i, i+1), true
+	}
+	for e, v := range d.Add {
+		i, _ := slices.BinarySearch(b.values[e], v)
+		b.values[e], b.touched[e] = slices.Insert(b.values[e], i, v), true
+	}
+	if b.wants[by] = m; len(m) == 0 {
+		delete(b.wants, by)
+	}
+}
+
+// delta is what has changed since the last one.
+func (b *book) delta() Delta {
+	want, have := Model{}, Model{}
+	for e := range b.touched {
+		if e.Set != "hairpin" && e.Key[4] == protocols["UDP"] {
+			b.udp[e.Key[:12]] = true
+		}
+		if v, ok := b.programmed[e]; ok {
+			have[e] = v
+		}
+		if all := b.values[e]; len(all) > 0 {
+			want[e], b.programmed[e] = all[0], all[0]
+		} else {
+			delete(b.values, e)
+			delete(b.programmed, e)
+		}
+	}
+	clear(b.touched)
+	return diff(want, have)
+}
+
+// flows are the udp frontends, and each with a backend after it that it has now.
+func (b *book) flows() map[string]bool {
+	found := maps.Clone(b.udp)
+	for e, to := range b.programmed {
+		if strings.HasSuffix(e.Set, "_backends") && b.udp[e.Key[:12]] {
+			found[e.Key[:12]+to] = true
+		}
+	}
+	return found
 }

@@ -64,9 +64,10 @@ func chains(pods netip.Prefix) []chain {
 	nat := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...[]expr.Any) chain {
 		return chain{nftables.Chain{Name: name, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: priority}, rules}
 	}
+	jump := func(to string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: to} }
 	inside, dispatch, masquerade := jump("inside"), jump("dispatch"), &expr.Masq{FullyRandom: true}
 	fromPods, fromNode := append(within(saddr, expr.CmpOpEq, pods), inside), append(local(&expr.Fib{FlagSADDR: true}), inside)
-	marked := masked(&expr.Meta{Key: expr.MetaKeyMARK, Register: rScratch}, masqueradeMark, masqueradeMark)
+	marked := []expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: rScratch}, bits(native(masqueradeMark), native(0)), equal(native(masqueradeMark))}
 	return []chain{
 		{nftables.Chain{Name: "inside"}, lookups("inside_services")},
 		{nftables.Chain{Name: "dispatch"}, append([][]expr.Any{fromPods, fromNode}, lookups("any_services")...)},
@@ -140,11 +141,6 @@ func bits(mask, xor []byte) expr.Any {
 	return &expr.Bitwise{SourceRegister: rScratch, DestRegister: rScratch, Len: 4, Mask: mask, Xor: xor}
 }
 
-// masked compares some bits of what is loaded into rScratch.
-func masked(load expr.Any, mask, to uint32) []expr.Any {
-	return []expr.Any{load, bits(native(mask), native(0)), equal(native(to))}
-}
-
 // within compares an address with a prefix; local wants it to be one of the node's.
 func within(offset uint32, op expr.CmpOp, p netip.Prefix) []expr.Any {
 	return []expr.Any{load(offset, rScratch), bits(net.CIDRMask(p.Bits(), 32), native(0)), &expr.Cmp{Op: op, Register: rScratch, Data: p.Masked().Addr().AsSlice()}}
@@ -154,8 +150,6 @@ func local(f *expr.Fib) []expr.Any {
 	f.Register, f.ResultADDRTYPE = rScratch, true
 	return []expr.Any{f, equal(native(unix.RTN_LOCAL))}
 }
-
-func jump(to string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: to} }
 
 // mark sets masqueradeMark, or with 0 clears it.
 func mark(to uint32) []expr.Any {

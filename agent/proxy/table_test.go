@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 
 // fake is a Table as strict as the kernel: what is deleted must be there, what is added must not.
 type fake struct {
+	mu     sync.Mutex
 	m      Model
 	broken bool // the next write fails
 }
@@ -26,6 +28,8 @@ type fake struct {
 var _ Table = (*fake)(nil)
 
 func (f *fake) Write(d Delta, anew bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.broken {
 		f.broken = false
 		return errors.New("broken")
@@ -48,7 +52,18 @@ func (f *fake) Write(d Delta, anew bool) error {
 	return nil
 }
 
-func (f *fake) Intact(m Model) (bool, error) { return maps.Equal(f.m, m), nil }
+func (f *fake) Intact(m Model) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Equal(f.m, m), nil
+}
+
+// harm is done by somebody else.
+func (f *fake) harm(m Model, broken bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.m, f.broken = m, broken
+}
 
 func (f *fake) Forget(map[string]bool) error { return nil }
 
