@@ -32,11 +32,8 @@ type entry struct {
 func (e entry) at(now time.Time) *dns.Msg {
 	m, age := e.Copy(), uint32(now.Sub(e.stored)/time.Second)
 	for _, r := range slices.Concat(m.Answer, m.Ns) {
-		if h := r.Header(); h.Ttl > age {
-			h.Ttl -= age
-		} else {
-			h.Ttl = min(h.Ttl, ttl)
-		}
+		h := r.Header()
+		h.Ttl = max(h.Ttl, age+min(h.Ttl, ttl)) - age
 	}
 	return m
 }
@@ -60,7 +57,9 @@ func (s *Server) forward(ctx context.Context, q dns.Question) *dns.Msg {
 		if err != nil && known && now.Sub(old.stored) < staleFor {
 			e = entry{old.Msg, old.stored, now.Add(again)}
 		}
-		s.keep(q, e)
+		if e.Len() <= maxSize {
+			s.keep(q, e)
+		}
 		return e, nil
 	})
 	return found.(entry).at(time.Now())
@@ -69,18 +68,16 @@ func (s *Server) forward(ctx context.Context, q dns.Question) *dns.Msg {
 func (s *Server) keep(q dns.Question, e entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.cache == nil {
+		s.cache = map[dns.Question]entry{}
+	}
 	for other := range s.cache {
 		if len(s.cache) < maxEntries {
 			break
 		}
 		delete(s.cache, other)
 	}
-	if s.cache == nil {
-		s.cache = map[dns.Question]entry{}
-	}
-	if e.Len() <= maxSize {
-		s.cache[q] = e
-	}
+	s.cache[q] = e
 }
 
 // lifetime is the least TTL of an answer; what does not exist may be remembered for as long as its zone says (RFC 2308).

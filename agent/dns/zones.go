@@ -103,12 +103,12 @@ func (z Zones) forward(name string, labels []string) []dns.RR {
 
 // service returns the records of a Service's name, or of one below it: rest is nothing, a hostname, or protocol and port.
 func (z Zones) service(name string, s *corev1.Service, rest []string) (all []dns.RR) {
-	below, to := len(rest) == 1 && !strings.HasPrefix(rest[0], "_"), s.Spec.ExternalName
+	external, below := s.Spec.Type == corev1.ServiceTypeExternalName, len(rest) == 1 && !strings.HasPrefix(rest[0], "_")
 	switch {
-	case s.Spec.Type == corev1.ServiceTypeExternalName && (len(rest) > 0 || net.ParseIP(to) != nil):
+	case external && (len(rest) > 0 || net.ParseIP(s.Spec.ExternalName) != nil):
 		return nil
-	case s.Spec.Type == corev1.ServiceTypeExternalName: // 2.5
-		return []dns.RR{&dns.CNAME{Hdr: header(name, dns.TypeCNAME), Target: dns.Fqdn(to)}}
+	case external: // 2.5
+		return []dns.RR{&dns.CNAME{Hdr: header(name, dns.TypeCNAME), Target: dns.Fqdn(s.Spec.ExternalName)}}
 	case len(rest) == 1 && !below:
 		return empty // below a protocol are ports
 	}
@@ -152,10 +152,6 @@ func itself(s *corev1.Service) *discoveryv1.EndpointSlice {
 	return own
 }
 
-func ready(s *corev1.Service, e discoveryv1.Endpoint) bool {
-	return or(e.Conditions.Ready, true) || s.Spec.PublishNotReadyAddresses
-}
-
 // reverse returns the names of the address that labels begin with: of its Services (2.3.3), and of ready endpoints with a hostname (2.4.3).
 func (z Zones) reverse(name string, labels []string) (all []dns.RR, ours bool) {
 	a, err := netip.ParseAddr(strings.Join(labels[:4], "."))
@@ -185,8 +181,8 @@ func header(name string, t uint16) dns.RR_Header {
 // soa says who answers for a name, and how long its absence may be remembered.
 func soa(name string) dns.RR {
 	owner := Domain + "."
-	if arpa := "in-addr.arpa."; strings.HasSuffix(strings.ToLower(name), arpa) {
-		owner = arpa
+	if strings.HasSuffix(strings.ToLower(name), ".arpa.") {
+		owner = "in-addr.arpa."
 	}
 	return &dns.SOA{Hdr: header(owner, dns.TypeSOA), Ns: primary, Mbox: "hostmaster." + Domain + ".", Serial: 1, Refresh: 7200, Retry: 1800, Expire: 86400, Minttl: ttl}
 }
@@ -195,6 +191,10 @@ func path(s *corev1.Service) string { return s.Name + "." + s.Namespace + ".svc.
 
 func serviceOf(s *discoveryv1.EndpointSlice) api.Key {
 	return api.Key{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+}
+
+func ready(s *corev1.Service, e discoveryv1.Endpoint) bool {
+	return or(e.Conditions.Ready, true) || s.Spec.PublishNotReadyAddresses
 }
 
 func ipv4(s string) net.IP { return net.ParseIP(s).To4() }

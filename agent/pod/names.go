@@ -13,12 +13,9 @@ import (
 	"optimist/agent/dns"
 )
 
-// What a libc of any age can take.
 const (
-	maxServers     = 3
-	maxSearches    = 32
-	maxSearchLine  = 2048
-	maxHost, maxFQ = 63, 64 // bytes of a label, of the kernel's host name
+	maxServers, maxSearches, maxSearchLine = 3, 32, 2048 // the last in bytes: what any libc can take
+	maxHost, maxFQ                         = 63, 64      // bytes of a label, of the kernel's host name
 )
 
 // names are a pod's host name, and the domain that its subdomain puts it in; "" if it has none.
@@ -36,16 +33,17 @@ func names(pod *corev1.Pod) (host, domain string) {
 // kernelName is what hostname(1) says in the pod.
 func (h *Host) kernelName(pod *corev1.Pod) (string, error) {
 	host, domain := names(pod)
-	if pod.Spec.HostNetwork {
+	switch full := host + "." + domain; {
+	case pod.Spec.HostNetwork:
 		return h.Node.Name, nil
-	}
-	if domain == "" || !is(pod.Spec.SetHostnameAsFQDN) {
+	case domain == "" || !is(pod.Spec.SetHostnameAsFQDN):
 		return host, nil
+	case len(full) <= maxFQ:
+		return full, nil
+	default:
+		return "", fmt.Errorf("Failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long (%d characters is the max, %d characters requested)",
+			full, maxFQ, len(full))
 	}
-	if host += "." + domain; len(host) > maxFQ {
-		return "", fmt.Errorf("Failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long (%d characters is the max, %d characters requested)", host, maxFQ, len(host))
-	}
-	return host, nil
 }
 
 // hosts is the pod's /etc/hosts; that of a host-network pod begins with the node's.
@@ -55,10 +53,11 @@ func hosts(pod *corev1.Pod, address netip.Addr) string {
 	if node, err := os.ReadFile("/etc/hosts"); err == nil && pod.Spec.HostNetwork {
 		text = "# Kubernetes-managed hosts file (host network).\n" + string(node)
 	}
-	if host, domain := names(pod); address.IsValid() && domain != "" {
-		text += fmt.Sprintf("%s\t%s.%s\t%s\n", address, host, domain, host)
-	} else if address.IsValid() {
-		text += fmt.Sprintf("%s\t%s\n", address, host)
+	if host, domain := names(pod); address.IsValid() {
+		if domain != "" {
+			host = host + "." + domain + "\t" + host
+		}
+		text += address.String() + "\t" + host + "\n"
 	}
 	if len(pod.Spec.HostAliases) > 0 {
 		text += "\n# Entries added by HostAliases.\n"

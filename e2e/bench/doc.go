@@ -1,7 +1,7 @@
 // Command bench measures Optimist as it is built: the programs in bin/, on this machine's disk and cores.
 //
 //	go run ./e2e/bench                  everything (make bench; root, about six minutes)
-//	go run ./e2e/bench -only writes     one section: writes, watch, start, idle, pods or services
+//	go run ./e2e/bench -only writes     one section: writes, watch, dns, start, idle, pods or services
 //	go run ./e2e/bench -short           fewer rounds: to see that it works, not to quote
 //
 // Each section is one file and returns figures, which become the rows of one table; the command in a row measures just this row again.

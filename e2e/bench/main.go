@@ -36,6 +36,7 @@ var sections = []struct {
 	{"writes", writes},
 	{"journal", journalCost},
 	{"watch", watch},
+	{"dns", names},
 	{"start", start},
 	{"pods", pods},
 	{"services", services},
@@ -43,7 +44,7 @@ var sections = []struct {
 }
 
 func main() {
-	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, start, pods, services, idle")
+	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, dns, start, pods, services, idle")
 	quick := flag.Bool("short", false, "fewer rounds: to see that it works, not to quote")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
