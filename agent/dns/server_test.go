@@ -214,6 +214,8 @@ func TestForwarding(t *testing.T) {
 	expect(t, s, "ring.shop.svc.cluster.local.", "SERVFAIL"+strings.Repeat(" ring.shop.svc.cluster.local.", maxAliases))
 	expect(t, s, "nobody.shop.svc.cluster.local.", "NXDOMAIN")
 	stop()
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	for name := range u.asked {
 		if !strings.HasSuffix(name, "example.com.") {
 			t.Errorf("the upstream was asked for %s", name)

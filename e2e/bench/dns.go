@@ -83,11 +83,12 @@ func echo() (net.PacketConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	go (&mdns.Server{PacketConn: conn, Handler: mdns.HandlerFunc(func(w mdns.ResponseWriter, q *mdns.Msg) {
+	server := &mdns.Server{PacketConn: conn, Handler: mdns.HandlerFunc(func(w mdns.ResponseWriter, q *mdns.Msg) {
 		m := new(mdns.Msg).SetReply(q)
 		m.Answer = []mdns.RR{&mdns.A{Hdr: mdns.RR_Header{Name: q.Question[0].Name, Rrtype: mdns.TypeA, Class: mdns.ClassINET, Ttl: 3600}, A: net.IPv4(192, 0, 2, 1)}}
 		_ = w.WriteMsg(m)
-	})}).ActivateAndServe()
+	})}
+	go func() { _ = server.ActivateAndServe() }() // ends with conn
 	return conn, nil
 }
 
