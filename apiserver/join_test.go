@@ -63,7 +63,7 @@ func TestATokenBecomesANode(t *testing.T) {
 	if _, err := api.Nodes.List(t.Context(), boot, "", api.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("with a token one sees nodes: %v", err)
 	}
-	if _, err := boot.Now(t.Context()); !apierrors.IsUnauthorized(err) {
+	if _, err := boot.Now(t.Context()); !apierrors.IsForbidden(err) {
 		t.Errorf("with a token one asks for the revision: %v", err)
 	}
 	var info *corev1.ConfigMap

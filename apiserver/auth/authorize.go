@@ -90,8 +90,10 @@ func connectVerb(sub string) api.Verb {
 
 // Now tells a number that everybody who is known may know.
 func (g *gate) Now(ctx context.Context) (api.Revision, error) {
-	if u, known := api.UserFrom(ctx); !known || u.In(api.GroupBootstrappers) {
+	if u, known := api.UserFrom(ctx); !known {
 		return 0, errUnknown
+	} else if u.In(api.GroupBootstrappers) {
+		return 0, apierrors.NewForbidden(schema.GroupResource{}, "", fmt.Errorf("User %q may do nothing but join", u.Name))
 	}
 	return g.next.Now(ctx)
 }

@@ -82,7 +82,10 @@ func (s *Signer) watch(ctx context.Context) error {
 // Step takes a request as far as one write does: its change comes as the next event.
 func (s *Signer) Step(ctx context.Context, r *request) error {
 	block, _ := pem.Decode(r.Spec.Request)
-	req, err := x509.ParseCertificateRequest(block.Bytes) // the registry has looked at it
+	if block == nil {
+		return nil // the registry takes no such request
+	}
+	req, err := x509.ParseCertificateRequest(block.Bytes)
 	if err != nil || r.Spec.SignerName != certificatesv1.KubeAPIServerClientKubeletSignerName || len(r.Status.Certificate) > 0 {
 		return err
 	}
@@ -165,5 +168,6 @@ func (s *Signer) alive(ctx context.Context, node string, now time.Time) (bool, e
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
-	return err == nil && l.Spec.RenewTime != nil && now.Before(l.Spec.RenewTime.Add(time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second)), err
+	return err == nil && l.Spec.RenewTime != nil && l.Spec.LeaseDurationSeconds != nil &&
+		now.Before(l.Spec.RenewTime.Add(time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second)), err
 }

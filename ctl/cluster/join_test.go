@@ -51,7 +51,9 @@ func TestDoors(t *testing.T) {
 		{"names alone open nothing", Wish{SANs: []string{"boat"}}, "--listen 10.87.0.1:7 --host boat", "--join-host"},
 		{"at all addresses", Wish{Open: "0.0.0.0", SANs: []string{"boat"}}, "--host 127.0.0.1 --listen 0.0.0.0:7 --host boat --join-host boat", "--listen 127.0.0.1"},
 	} {
-		c, err := row.wish.open(shut)
+		c := shut
+		c.Open, row.wish.Open = row.wish.Open, "" // an address that this machine does not have
+		c, err := row.wish.open(c)
 		if got := strings.Join(c.serverFlags(), " "); err != nil || !strings.Contains(got, row.want) || strings.Contains(got, row.lack) {
 			t.Errorf("%s: %s (%v)", row.name, got, err)
 		}
@@ -63,6 +65,15 @@ func TestDoors(t *testing.T) {
 		if _, err := w.open(shut); err == nil || !strings.Contains(err.Error(), "--listen "+w.Open+": want an IPv4 address of this machine other than loopback") {
 			t.Errorf("%+v: %v", w, err)
 		}
+	}
+}
+
+func TestOpenRefusesForeignAddresses(t *testing.T) {
+	if _, err := (Wish{Open: "192.0.2.7"}).open(Config{}); err == nil || !strings.HasPrefix(err.Error(), "--listen 192.0.2.7: ") {
+		t.Error(err)
+	}
+	if c, err := (Wish{Open: "0.0.0.0"}).open(Config{}); err != nil || c.Open != "0.0.0.0" {
+		t.Error(c, err)
 	}
 }
 

@@ -22,6 +22,9 @@ func (w Wish) open(c Config) (Config, error) {
 		if a, err := netip.ParseAddr(w.Open); err != nil || !a.Is4() || a.IsLoopback() || w.Sim || c.Sim {
 			return c, fmt.Errorf("--listen %s: want an IPv4 address of this machine other than loopback, or 0.0.0.0, and real containers", w.Open)
 		}
+		if err := tryListen(net.JoinHostPort(w.Open, "0")); err != nil {
+			return c, fmt.Errorf("--listen %s: %w", w.Open, err)
+		}
 		c.Open = w.Open
 	}
 	for _, name := range w.SANs {

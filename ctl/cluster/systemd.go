@@ -41,6 +41,7 @@ func (c Config) hasUnit() bool    { _, err := os.Stat(c.unitFile()); return err 
 // unitText is the supervisor as a service. It alone is told to end, and ends the others in their order; should it be killed, they live on, and the
 // next one finds them.
 func (c Config) unitText(ctl, path string) string {
+	ctl, path = strings.ReplaceAll(ctl, "%", "%%"), strings.ReplaceAll(path, "%", "%%")
 	return `[Unit]
 Description=Optimist cluster ` + c.Name + `
 Wants=network-online.target

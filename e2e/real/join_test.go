@@ -160,7 +160,7 @@ func TestJoin(t *testing.T) {
 		server.must(t, "image", "load", image)
 	}
 	for _, node := range []string{"a", "b"} {
-		out, err := server.CtlContext(t.Context(), fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: on-%s, labels: {app: joined}}, spec: {nodeName: %s, terminationGracePeriodSeconds: 1, containers: [{name: c, image: "optimist/busybox:1", command: [sh, -c, "echo listening; exec sleep 1000"]}]}}`, node, node), "apply", "-f", "-")
+		out, err := server.CtlContext(t.Context(), fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: on-%s, labels: {app: joined}}, spec: {nodeName: %s, terminationGracePeriodSeconds: 1, containers: [{name: c, image: "optimist/busybox:1", command: [sh, -c, "echo listening; trap 'exit 0' TERM; sleep 1000 & wait"]}]}}`, node, node), "apply", "-f", "-")
 		if err != nil {
 			t.Fatal(out)
 		}
@@ -172,9 +172,10 @@ func TestJoin(t *testing.T) {
 			if p.Status.HostIP != "192.168.7.2" {
 				t.Errorf("pod %s is on %s", p.Name, p.Status.HostIP)
 			}
-			if out := server.must(t, "exec", p.Name, "--", "hostname"); strings.TrimSpace(out) != p.Name {
-				t.Errorf("exec in %s: %q", p.Name, out)
-			}
+			eventually(t, time.Minute, func() (bool, string) { // the API server may still tell of the container before the stop
+				out, err := server.Ctl("exec", p.Name, "--", "hostname")
+				return err == nil && strings.TrimSpace(out) == p.Name, out
+			})
 			if out := server.must(t, "logs", p.Name); !strings.Contains(out, "listening") {
 				t.Errorf("logs of %s: %q", p.Name, out)
 			}
