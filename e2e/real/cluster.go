@@ -151,7 +151,9 @@ func (c *Cluster) Get(address, path string) (string, error) { return get(c.Comma
 
 // From is Get from one of several nodes.
 func (c *Cluster) From(node, address, path string) (string, error) {
-	return get(func(ctx context.Context, program string, args ...string) *exec.Cmd { return c.On(ctx, node, program, args...) }, address, path)
+	return get(func(ctx context.Context, program string, args ...string) *exec.Cmd {
+		return c.On(ctx, node, program, args...)
+	}, address, path)
 }
 
 func get(command func(context.Context, string, ...string) *exec.Cmd, address, path string) (string, error) {

@@ -4,7 +4,7 @@
 //	/env         the environment                  /exit?code=3   end at once with that code
 //	/alloc?mb=64 hold that much memory            /slow?ms=500   answer late
 //
-// The same port answers UDP. `web ask` is a client (ask.go).
+// On SIGTERM it goes on for as long as $DRAIN says, then finishes what it has begun. The same port answers UDP. `web ask` is a client (ask.go).
 package main
 
 import (
@@ -38,6 +38,8 @@ func main() {
 	go func() {
 		<-ctx.Done()
 		fmt.Println("terminating")
+		drain, _ := time.ParseDuration(os.Getenv("DRAIN")) // until everybody knows
+		time.Sleep(drain)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		_ = server.Shutdown(ctx)
