@@ -40,11 +40,13 @@ var sections = []struct {
 	{"start", start},
 	{"pods", pods},
 	{"services", services},
+	{"through", through},
+	{"nodes", upThree},
 	{"idle", idle},
 }
 
 func main() {
-	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, dns, start, pods, services, idle")
+	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, dns, start, pods, services, through, nodes, idle")
 	quick := flag.Bool("short", false, "fewer rounds: to see that it works, not to quote")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
