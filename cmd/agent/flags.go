@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 
@@ -77,11 +78,25 @@ func (f *flags) config(name string) (agent.Config, error) {
 		c.Root, c.Wired, c.ResolvConf = f.root, true, f.resolvConf
 		c.DNS = &dns.Server{Address: netip.AddrPortFrom(network.DNSAddress(net.ServiceCIDR), 53), Ranges: []netip.Prefix{net.ClusterCIDR, net.ServiceCIDR},
 			Upstreams: func() []string { return dns.ReadResolver(f.resolvConf).Upstreams() }}
+		if f.address != "" {
+			passStubs(network.DNSAddress(net.ServiceCIDR))
+		}
 		c.Runtime, c.Network, c.Proxy, err = f.real(name, net.ClusterCIDR)
 	default:
 		err = fmt.Errorf("--runtime %q: must be containerd or sim", f.runtime)
 	}
 	return c, err
+}
+
+// passStubs has the agent, who pulls images, ask the node's own DNS server where resolv.conf names a stub on loopback: in a network namespace of the
+// node's own nobody answers there.
+func passStubs(server netip.Addr) {
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().IsLoopback() {
+			address = netip.AddrPortFrom(server, at.Port()).String()
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
 }
 
 func (f *flags) network(name string) (network.Config, error) {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -70,11 +71,16 @@ func (c Config) node(cmd *cobra.Command, r parts.Request, done string) error {
 	case done == "":
 		r = parts.Request{}
 	}
+	name := strings.TrimPrefix(r.Part, "node/")
+	if r.Verb == parts.Add {
+		if err := c.unknown(cmd.Context(), name); err != nil {
+			return err
+		}
+	}
 	reply, err := parts.Ask(cmd.Context(), c.Control(), r)
 	if err != nil {
 		return err
 	}
-	name := strings.TrimPrefix(r.Part, "node/")
 	switch r.Verb {
 	case "":
 		return c.listNodes(cmd.OutOrStdout(), reply)
@@ -88,6 +94,21 @@ func (c Config) node(cmd *cobra.Command, r parts.Request, done string) error {
 		return fmt.Errorf("%s is %s, but %w", r.Part, done, err)
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), r.Part, done)
+	return nil
+}
+
+// unknown wants no Node of that name, lest one that has joined from elsewhere gets a twin.
+func (c Config) unknown(ctx context.Context, node string) error {
+	svc, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer svc.Close()
+	if _, err = api.Nodes.Get(ctx, svc, api.Key{Name: node}); err == nil {
+		return fmt.Errorf("node/%s is there already", node)
+	} else if !apierrors.IsNotFound(err) {
+		return err
+	}
 	return nil
 }
 
