@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -49,10 +50,7 @@ func judge(answers map[string]Answers) (findings []Finding) {
 	for i, a := range nodes {
 		for _, b := range nodes[i:] {
 			for _, m := range mends {
-				why := answers[a][b+"/"+m.check] + answers[b][a+"/"+m.check]
-				if a == b {
-					why = answers[a][a+"/"+m.check]
-				}
+				why := cmp.Or(answers[a][b+"/"+m.check], answers[b][a+"/"+m.check])
 				if why != "" {
 					findings = append(findings, Finding{Bad, a, fmt.Sprintf(m.says, a, b) + ": " + why, m.mend})
 					break

@@ -72,7 +72,7 @@ func Ask(ctx context.Context, q Questions) Answers {
 		"api":         apiServer,
 	}
 	for node, address := range q.Pods {
-		checks[node+"/tcp"] = func(ctx context.Context) error { return echo(ctx, "tcp4", address, 1<<16, false) }
+		checks[node+"/tcp"] = func(ctx context.Context) error { return echo(ctx, "tcp4", address, 64, false) }
 		checks[node+"/udp"] = func(ctx context.Context) error { return echo(ctx, "udp4", address, 64, false) }
 		checks[node+"/mtu"] = func(ctx context.Context) error { return echo(ctx, "udp4", address, mtu()-headers, true) }
 	}
