@@ -132,9 +132,9 @@ func (g *guest) run(ctx context.Context, script string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %s: %w (its console: %s)", g, script, err, filepath.Base(g.work)+".console")
 		}
-		code, encoded, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if !ok && code != "0" {
-			continue // "ready"
+		code, encoded, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if code == "ready" {
+			continue
 		}
 		out, err := base64.StdEncoding.DecodeString(encoded)
 		if err == nil && code != "0" {

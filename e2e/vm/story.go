@@ -15,9 +15,9 @@ const nodesReady = `[ "$(ctl get nodes --no-headers | awk '$2 == "Ready"' | wc -
 const everyNodeAsks = `
 [ "$(ctl get pods -l app=web --no-headers | grep -c '1/1 *Running')" = 3 ]
 for pod in $(ctl get pods -l app=web --no-headers | awk '/1\/1 *Running/ {print $1}'); do
-	ctl exec $pod -- /web ask web.default.svc.cluster.local
+	ctl exec $pod -- /web ask -timeout 2s web.default.svc.cluster.local
 	for address in $(ctl get pods -l app=web -o wide --no-headers | awk '/1\/1 *Running/ {print $6}'); do
-		ctl exec $pod -- /web ask $address:8080
+		ctl exec $pod -- /web ask -timeout 2s $address:8080
 	done
 done`
 
