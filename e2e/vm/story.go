@@ -73,7 +73,8 @@ func story(ctx context.Context, guests []*guest) error {
 			if err := n3.ready(); err != nil {
 				return err
 			}
-			return n1.eventually(ctx, 8*time.Minute, "set -e\n"+fmt.Sprintf(nodesReady, 3)+`[ "$(ctl get pods -l app=web --no-headers | wc -l)" = 3 ]`+everyNodeAsks)
+			return n1.eventually(ctx, 8*time.Minute, "set -e\n"+fmt.Sprintf(nodesReady, 3)+`
+[ "$(ctl get pods -l app=web --no-headers | wc -l)" = 3 ]`+everyNodeAsks)
 		}},
 		{"ctl reset on n2 and n3, ctl down on n1: nothing is left", func() error {
 			for _, g := range []*guest{n2, n3, n1} {
