@@ -27,7 +27,7 @@ say "Images, without a registry"
 for image in bin/images/*.tar; do run $ctl image load "$image"; done
 
 say "One apply"
-run $ctl apply -f examples/web.yaml
+run $ctl apply -f examples/web.yaml -f examples/service.yaml
 run $ctl rollout status deployment/web
 run $ctl get pods -o wide
 
@@ -36,6 +36,10 @@ for address in $($ctl get pods -l app=web --no-headers -o wide | awk '{print $6}
 	printf '%s: ' "$address"
 	get "$address" 8080 /
 done
+
+say "All of them answer by one name"
+run $ctl get services,endpointslices
+run $ctl exec deploy/web -- /web ask -count 30 web
 
 cat <<END
 
@@ -48,5 +52,6 @@ What to try next:
   bin/ctl describe deployment web              and what the controllers decided, with reasons
   bin/ctl apply -f examples/too-big.yaml; bin/ctl describe pod too-big
   bin/ctl apply -f examples/init.yaml; bin/ctl logs init -f; bin/ctl exec -it init -- sh
+  sudo bin/ctl up --nodes 3 --name fleet       a second cluster, of three nodes; bin/ctl doctor examines it
   make down                                    remove all of it
 END
