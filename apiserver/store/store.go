@@ -110,7 +110,7 @@ func (c *Conflict) Error() string {
 // MaxKey is the length of the longest key, in bytes.
 const MaxKey = 16 << 10
 
-// Check refuses what no store can apply: empty, over-long or repeated keys, and keys with a zero byte (it ends keys on disk).
+// Check refuses what no store can apply: empty, over-long or repeated keys, and keys with a zero byte (one ends the key where a list goes on).
 func (t Txn) Check() error {
 	seen := make(map[string]bool, len(t.Do))
 	for _, op := range t.Do {

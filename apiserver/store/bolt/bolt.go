@@ -34,12 +34,11 @@ type DB struct {
 	stopped chan struct{} // closed by the writer, when it has ended
 	close   func() error  // once
 
-	mu    sync.RWMutex
-	index map[string]store.Entry // every key that exists; Value only while it is recent. Only the writer changes it
-
 	doubt *group // of the writer: a group that the file may or may not have
 
-	compacting sync.Mutex // one Compact at a time
+	compacting sync.Mutex     // one Compact at a time
+	garbage    [][]byte       // the keys in the log that no revision needs, in order; what an interrupted compaction has left is among them
+	oldest     store.Revision // the first note that is not garbage
 }
 
 // file is what DB needs of *bbolt.DB.
@@ -92,17 +91,25 @@ func load(path string, f file) (*DB, error) {
 		queue:   make(chan *pending, maxGroup),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
-		index:   map[string]store.Entry{},
 	}
 	db.close = sync.OnceValue(db.shutdown)
-	if err := db.view(db.loadAll); err != nil {
-		return nil, fmt.Errorf("open the store %s: %w", path, err)
+	err := db.view(db.loadAll)
+	if errors.Is(err, errOld) {
+		err = db.update(func(tx *bbolt.Tx) error {
+			if err := migrate(tx); err != nil {
+				return err
+			}
+			return db.loadAll(tx)
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the store %s: %w%s", path, err, advice(err))
 	}
 	return db, nil
 }
 
 func (db *DB) loadAll(tx *bbolt.Tx) error {
-	meta, data, log := tx.Bucket(metaBucket), tx.Bucket(dataBucket), tx.Bucket(logBucket)
+	meta, log := tx.Bucket(metaBucket), tx.Bucket(logBucket)
 	if meta == nil || meta.Get(formatKey) == nil {
 		return errors.New("it is a bbolt file of another program; check the path")
 	}
@@ -110,20 +117,22 @@ func (db *DB) loadAll(tx *bbolt.Tx) error {
 		return err
 	}
 	floor, err := parseRevision(meta.Get(compactedKey))
-	if err != nil || data == nil || log == nil {
-		return fmt.Errorf("the file is damaged: a bucket is missing; %s", check.Advice)
+	if err != nil || log == nil {
+		return damaged(errNoBucket)
 	}
 	db.incarnation = string(meta.Get(incarnationKey))
-	now, err := loadLog(log, floor)
-	if err == nil {
-		err = db.loadIndex(data, now)
-	}
+	x := timeline.NewIndex()
+	now, err := db.loadLog(log, floor, x)
 	if err != nil {
-		return fmt.Errorf("the file is damaged: %w; %s", err, check.Advice)
+		return damaged(err)
 	}
-	db.timeline = timeline.New(floor, now)
-	return nil
+	db.timeline = timeline.New(floor, now, x)
+	return db.discard(floor)
 }
+
+func damaged(err error) error { return fmt.Errorf("the file is damaged: %w; %s", err, check.Advice) }
+
+var errOld, errNoBucket = errors.New("an older version wrote it"), errors.New("a bucket is missing")
 
 func checkFormat(b []byte) error {
 	n, err := strconv.Atoi(string(b))
@@ -132,60 +141,37 @@ func checkFormat(b []byte) error {
 		return errors.New("it is a bbolt file of another program; check the path")
 	case n > format:
 		return fmt.Errorf("a newer version wrote it (format %d, this version knows %d); run that version, or restore a backup made by this one", n, format)
+	case n < format:
+		return errOld
 	}
 	return nil
 }
 
-// loadLog returns the newest revision, after making sure that none is missing above the compacted one.
-func loadLog(log *bbolt.Bucket, floor store.Revision) (store.Revision, error) {
+// loadLog returns the newest revision, after making sure that none is missing above the compacted one, and adds all changes to the index.
+func (db *DB) loadLog(log *bbolt.Bucket, floor store.Revision, x *timeline.Index) (store.Revision, error) {
 	last := store.Revision(-1)
 	c := log.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		r, err := parseRevision(k)
-		if err == nil {
-			_, _, err = parseLog(v)
-		}
-		if err != nil {
+		rev, sub, note, err := parseLogKey(k)
+		switch {
+		case err != nil:
 			return 0, err
-		}
-		if last < 0 && r > max(floor, 1) || last >= 0 && r != last+1 {
+		case note && last < 0 && rev <= max(floor, 1):
+			db.oldest, last = rev, rev
+		case note && last >= 0 && rev == last+1:
+			last = rev
+		case !note && rev <= max(last, floor):
+			change, err := parseChange(v)
+			if err != nil {
+				return 0, err
+			}
+			x.Add(timeline.Version{Key: change.Key, Mod: rev, Sub: sub, Gone: change.Value == nil})
+		default:
 			return 0, fmt.Errorf("the log misses revision %d", max(last+1, floor, 1))
 		}
-		last = r
 	}
-	if last < floor {
-		if last < 0 && floor == 0 {
-			return 0, nil
-		}
+	if last < floor && (last >= 0 || floor > 0) {
 		return 0, fmt.Errorf("the log ends before the compacted revision %d", floor)
 	}
-	return last, nil
-}
-
-// loadIndex finds the newest version of every key.
-func (db *DB) loadIndex(data *bbolt.Bucket, now store.Revision) error {
-	var previous string
-	c := data.Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		key, mod, err := parseDataKey(k)
-		if err != nil {
-			return err
-		}
-		if string(key) == previous {
-			continue
-		}
-		previous = string(key)
-		e, err := parseVersion(previous, mod, v)
-		if err != nil {
-			return err
-		}
-		if mod > now {
-			return fmt.Errorf("key %q is newer than the log", key)
-		}
-		if e.Value != nil {
-			e.Value = nil
-			db.index[previous] = e
-		}
-	}
-	return nil
+	return max(last, 0), nil
 }

@@ -1,33 +1,29 @@
 // Package bolt is the store that ships: one bbolt file, written by one goroutine.
 //
-//	Commit ─┐                       ┌─ guards, in order, against the index
+//	Commit ─┐                       ┌─ guards, in order, against the timeline's index
 //	Commit ─┼─ queue ─ group commit ┼─ one bbolt transaction, one sync
-//	Commit ─┘                       └─ publish: index and timeline move on, the writers get their revisions
+//	Commit ─┘                       └─ publish: the timeline moves on, the writers get their revisions
 //
-// The file (format 1) has three buckets:
+// The file (format 2) has two buckets:
 //
-//	meta   format, incarnation, compacted
-//	data   key, zero byte, inverted revision  →  kind (value or deletion), creation revision, value
-//	log    revision  →  the keys that it changed, and its note
+//	meta       format, incarnation, compacted
+//	revisions  revision          →  note
+//	           revision, number  →  kind (value or deletion), creation revision, key, value
 //
-// The inverted revision sorts the newest version first, so "the key as of a revision" is one Seek. The log lets a watch start
-// at an old revision, also after a restart.
-//
-// In memory are the index (the newest revisions of every key that exists) and the timeline (recent batches; as long as a
-// batch is recent, the index holds its values too).
+// It is read in this order once, at opening, for the index: which versions of which key there are. Values stay on disk, but for those of recent
+// batches.
 //
 // Invariants:
-//   - Memory never runs ahead of the disk: the index and the timeline change after the sync. While the outcome of a failed
-//     commit is in doubt the file may be ahead, but reads are clipped to the timeline's now.
-//   - A file that is refused has not been written to. It is checked page by page before bbolt sees it (package check).
-//   - Compaction deletes in slices of the log, what each revision superseded; a crash between two slices leaves only garbage.
+//   - Memory never runs ahead of the disk: the timeline changes after the sync. While the outcome of a failed commit is in doubt the file may be
+//     ahead, but nobody sees what the index does not have.
+//   - A file that is refused has not been written to. It is checked page by page before bbolt sees it (package check). One of an older format is
+//     rewritten and read in the same transaction.
+//   - Compaction deletes in slices, the oldest first; a crash between two slices leaves only garbage, which the next opening finds.
 //
-// What it costs: a group takes two syncs, and writes every page that it touches, about 10 KB for 1 KB at a random key. The keys' order
-// in data is what makes lists and history one walk; it is paid for here (BenchmarkCommit). The file does not shrink: what compaction
-// frees is used again.
+// What it costs: a group takes two syncs, and writes little more than its own bytes, in one run if nothing has been compacted
+// (BenchmarkCommit); a version takes about 50 bytes of memory. The file does not shrink: what compaction frees is used again.
 //
 // Start reading at DB, then (*DB).write and (*DB).commit; format.go says what the bytes mean, open.go what is refused.
 //
-// Real Kubernetes runs etcd, which keeps (revision → value) in bbolt, an index of all keys and all their revisions in memory, and a
-// write-ahead log of its own, because Raft needs one; here bbolt's copy-on-write is the only commit protocol.
+// Real Kubernetes runs etcd: the same layout, and a log beside it, because Raft needs one; here bbolt's copy-on-write is the only commit protocol.
 package bolt

@@ -2,6 +2,8 @@ package bolt
 
 import (
 	"errors"
+	"reflect"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -73,6 +75,24 @@ func TestFailedCommit(t *testing.T) {
 			}
 			sameAfterRestart(t, db, path)
 		})
+	}
+}
+
+// A migration that finds no room leaves the old file as it was.
+func TestMigrationOnFullDisk(t *testing.T) {
+	path := copied(t, "testdata/format-1.db")
+	b, err := openFile(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := load(path, &faulty{file: b, plan: []fault{full}}); err == nil || !strings.Contains(err.Error(), "make room on that disk") {
+		t.Errorf("got %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if old, now := content(t, copied(t, "testdata/format-1.db")), content(t, path); len(old) == 0 || !reflect.DeepEqual(old, now) {
+		t.Errorf("the old file had %d entries, of which %d are left", len(old), len(now))
 	}
 }
 

@@ -29,7 +29,7 @@ import (
 var update = flag.Bool("update", false, "make the fixture of the current format, if there is none")
 
 // newestFixture is the file that this version writes; testdata/README.md says what to do when the format changes.
-const newestFixture = "format-1"
+const newestFixture = "format-2"
 
 // Every version opens what every earlier one has written, and reads the same in it.
 func TestFixtures(t *testing.T) {
@@ -245,6 +245,19 @@ metadata: {namespace: default, name: web-1}
 addressType: IPv4
 endpoints: [{addresses: [10.244.0.2]}]
 ports: [{port: 80}]
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {namespace: default, name: web}
+subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 80}]}]
+---
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: n1}
+spec:
+  signerName: kubernetes.io/kube-apiserver-client-kubelet
+  usages: [digital signature, client auth]
+  request: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIc01JR1NBZ0VBTURBeEZUQVRCZ05WQkFvTURITjVjM1JsYlRwdWIyUmxjekVYTUJVR0ExVUVBd3dPYzNsegpkR1Z0T201dlpHVTZiakV3V1RBVEJnY3Foa2pPUFFJQkJnZ3Foa2pPUFFNQkJ3TkNBQVNkUWdqSjN5OSttSUxTCmtMQXhUY3AwbEcvdTFaMloraWdTTFdqbGNVbmMwczZkcWlneXhNK1dPS3YzMkx0NFRIKzZEcGJFK2xzeU5TbjEKQlQ1b0pkekJvQUF3Q2dZSUtvWkl6ajBFQXdJRFNRQXdSZ0loQU9Xejh1K2xqWVdJazNNUTdETDh3Zzd2bk0wNgo3Sm9qS004YWtXaU5DMDNEQWlFQXlvMi96aFF0YWZLMUdQWU56SS9BK0o4QkpId3oySW5tYS9tSlNITmc3L0E9Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=
 `
 
 // makeFixture writes a store: every kind, an object with a history, a deletion, a lease that changes hands, a write with causes, and a

@@ -8,12 +8,11 @@ import (
 )
 
 // format is the version of what this file describes. Whoever changes a byte raises it and writes the migration.
-const format = 1
+const format = 2
 
 var (
 	metaBucket = []byte("meta")
-	dataBucket = []byte("data")
-	logBucket  = []byte("log")
+	logBucket  = []byte("revisions")
 
 	formatKey      = []byte("format")      // decimal
 	incarnationKey = []byte("incarnation") // hex
@@ -31,29 +30,21 @@ func parseRevision(b []byte) (store.Revision, error) {
 	return store.Revision(binary.BigEndian.Uint64(b)), nil
 }
 
-// Data keys: the key, a zero byte, the inverted revision.
+// Keys of the log, which has everything: a revision, for the note of its transaction; behind it that revision and a number, for each change.
 
-const suffix = 1 + 8
-
-func dataKey(key string, r store.Revision) []byte {
-	b := make([]byte, 0, len(key)+suffix)
-	b = append(b, key...)
-	b = append(b, 0)
-	return binary.BigEndian.AppendUint64(b, ^uint64(r))
+func changeKey(r store.Revision, sub uint32) []byte {
+	return binary.BigEndian.AppendUint32(revisionBytes(r), sub)
 }
 
-func parseDataKey(b []byte) (key []byte, r store.Revision, err error) {
-	n := len(b) - suffix
-	if n < 1 || b[n] != 0 || b[n+1] < 0x80 {
-		return nil, 0, errGarbled
+func parseLogKey(b []byte) (r store.Revision, sub uint32, note bool, err error) {
+	if note = len(b) != 12; !note {
+		sub, b = binary.BigEndian.Uint32(b[8:]), b[:8]
 	}
-	return b[:n], store.Revision(^binary.BigEndian.Uint64(b[n+1:])), nil
+	r, err = parseRevision(b)
+	return r, sub, note, err
 }
 
-// afterVersions is a seek target behind all versions of a key and before the next one.
-func afterVersions(key []byte) []byte { return append(append([]byte{}, key...), 1) }
-
-// Data values: one byte that tells values from deletions, the creation revision, the value.
+// Changes: one byte that tells values from deletions, the revision that created the key, the key with its length, the value.
 
 const (
 	header   = 1 + 8
@@ -61,53 +52,35 @@ const (
 	deletion = 'd'
 )
 
-func dataValue(c store.Change) []byte {
-	b := make([]byte, 0, header+len(c.Value))
+func changeValue(c store.Change) []byte {
 	kind := byte(written)
 	if c.Value == nil {
 		kind = deletion
 	}
-	b = binary.BigEndian.AppendUint64(append(b, kind), uint64(c.Create))
-	return append(b, c.Value...)
+	b := append(make([]byte, 0, header+binary.MaxVarintLen32+len(c.Key)+len(c.Value)), kind)
+	b = binary.BigEndian.AppendUint64(b, uint64(c.Create))
+	b = binary.AppendUvarint(b, uint64(len(c.Key)))
+	return append(append(b, c.Key...), c.Value...)
 }
 
-// version is one record of the data bucket; entry.Value is nil for a deletion, whose entry.Create is that of what it deleted.
-// It points into bbolt's memory until it is cloned.
-func parseVersion(key string, mod store.Revision, b []byte) (e store.Entry, err error) {
+// parseChange leaves out what was there before. The value points into bbolt's memory until it is cloned.
+func parseChange(b []byte) (c store.Change, err error) {
 	if len(b) < header || b[0] != written && b[0] != deletion {
-		return e, errGarbled
+		return c, errGarbled
 	}
-	e = store.Entry{Key: key, Mod: mod, Create: store.Revision(binary.BigEndian.Uint64(b[1:]))}
+	key, value, err := cutKey(b[header:])
+	c = store.Change{Key: string(key), Create: store.Revision(binary.BigEndian.Uint64(b[1:]))}
 	if b[0] == written {
-		e.Value = b[header:]
+		c.Value = value
 	}
-	return e, nil
+	return c, err
 }
 
-// Log values: the number of keys, each key with its length, the note.
-
-func logValue(b store.Batch) []byte {
-	v := binary.AppendUvarint(nil, uint64(len(b.Changes)))
-	for _, c := range b.Changes {
-		v = binary.AppendUvarint(v, uint64(len(c.Key)))
-		v = append(v, c.Key...)
-	}
-	return append(v, b.Note...)
-}
-
-func parseLog(b []byte) (keys []string, note []byte, err error) {
-	n, size := binary.Uvarint(b)
-	if size <= 0 {
+func cutKey(b []byte) (key, rest []byte, err error) {
+	length, size := binary.Uvarint(b)
+	if size <= 0 || length == 0 || length > uint64(len(b)-size) {
 		return nil, nil, errGarbled
 	}
 	b = b[size:]
-	for range n {
-		length, size := binary.Uvarint(b)
-		if size <= 0 || length > uint64(len(b)-size) {
-			return nil, nil, errGarbled
-		}
-		b = b[size:]
-		keys, b = append(keys, string(b[:length])), b[length:]
-	}
-	return keys, b, nil
+	return b[:length:length], b[length:], nil
 }

@@ -14,7 +14,7 @@ import (
 	"optimist/apiserver/store/bolt/check"
 )
 
-// FuzzOpen damages a file: bytes overwritten, the end cut off, and both meta pages signed anew, so that wrong ones get past their
+// FuzzOpen damages a file, of this or of the first format: bytes overwritten, the end cut off, and both meta pages signed anew, so that wrong ones get past their
 // checksums. Whatever comes out is refused untouched, or can be used without a panic.
 func FuzzOpen(f *testing.F) {
 	path := somewhere(f)
@@ -23,18 +23,27 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(uint32(0), []byte{}, uint32(0), false)
-	f.Add(uint32(0), []byte{}, uint32(check.PageSize), true)
-	f.Add(uint32(16+16), []byte{0xff}, uint32(0), true)                       // the root
-	f.Add(uint32(16+16+3*8), []byte{3}, uint32(0), true)                      // the number of pages
-	f.Add(uint32(check.PageSize+32), []byte{7, 0, 0}, uint32(1), true)        // the other meta page
-	f.Add(uint32(9*check.PageSize+8), []byte{1, 0, 9}, uint32(0), false)      // a leaf becomes a branch
-	f.Add(uint32(9*check.PageSize+16), []byte{1, 0, 0, 0}, uint32(0), false)  // an entry becomes a bucket
-	f.Add(uint32(9*check.PageSize+20), []byte{0xff, 0xff}, uint32(0), false)  // an entry points outside
-	f.Add(uint32(40*check.PageSize+12), []byte{0xff, 0xff}, uint32(0), false) // a page swallows others
-	f.Add(uint32(50*check.PageSize+2000), []byte{0, 0, 0}, uint32(0), false)  // content
-	f.Fuzz(func(t *testing.T, offset uint32, patch []byte, cutOff uint32, sign bool) {
+	old, err := os.ReadFile("testdata/format-1.db")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint32(0), []byte{}, uint32(0), false, false)
+	f.Add(uint32(0), []byte{}, uint32(check.PageSize), true, false)
+	f.Add(uint32(16+16), []byte{0xff}, uint32(0), true, false)                       // the root
+	f.Add(uint32(16+16+3*8), []byte{3}, uint32(0), true, false)                      // the number of pages
+	f.Add(uint32(check.PageSize+32), []byte{7, 0, 0}, uint32(1), true, false)        // the other meta page
+	f.Add(uint32(9*check.PageSize+8), []byte{1, 0, 9}, uint32(0), false, false)      // a leaf becomes a branch
+	f.Add(uint32(9*check.PageSize+16), []byte{1, 0, 0, 0}, uint32(0), false, false)  // an entry becomes a bucket
+	f.Add(uint32(9*check.PageSize+20), []byte{0xff, 0xff}, uint32(0), false, false)  // an entry points outside
+	f.Add(uint32(40*check.PageSize+12), []byte{0xff, 0xff}, uint32(0), false, false) // a page swallows others
+	f.Add(uint32(50*check.PageSize+2000), []byte{0, 0, 0}, uint32(0), false, false)  // content
+	f.Add(uint32(0), []byte{}, uint32(0), false, true)
+	f.Add(uint32(5*check.PageSize+2000), []byte{0, 0, 0}, uint32(0), false, true)
+	f.Fuzz(func(t *testing.T, offset uint32, patch []byte, cutOff uint32, sign, earlier bool) {
 		b := bytes.Clone(good)
+		if earlier {
+			b = bytes.Clone(old)
+		}
 		copy(b[int(offset)%len(b):], patch)
 		if sign {
 			signMeta(b, 0)

@@ -1,48 +1,51 @@
 package bolt
 
 import (
-	"bytes"
 	"errors"
-	"slices"
 
 	"go.etcd.io/bbolt"
 
 	"optimist/apiserver/store"
+	"optimist/apiserver/store/timeline"
 )
 
 var errNothing = errors.New("the group changes nothing")
 
 // group is what one bbolt transaction will hold: the outcome of several transactions, each at a revision of its own.
 type group struct {
-	index     map[string]store.Entry // what is on disk
-	over      map[string]store.Entry // what the group has written over it; zero for deletions
+	db        *DB
+	log       *bbolt.Cursor
+	seen      map[string]store.Entry // the newest state of each key that was looked at, the group's own writes included; zero if there is none
 	now       store.Revision         // the newest revision, with the group's
 	batches   []store.Batch
+	err       error // what went wrong with looking
 	published bool
 }
 
 // plan decides every transaction in order, each as if those before it had happened.
-func (g *group) plan(waiting []*pending, data *bbolt.Cursor) error {
+func (g *group) plan(waiting []*pending) error {
 	for _, p := range waiting {
-		if p.err = g.refuse(p); p.err != nil {
-			continue
+		if p.err = g.refuse(p); p.err == nil {
+			g.apply(p.txn)
+			p.rev = g.now
 		}
-		if err := g.apply(p.txn, data); err != nil {
-			return err
-		}
-		p.rev = g.now
 	}
-	if len(g.batches) == 0 {
+	if g.err == nil && len(g.batches) == 0 {
 		return errNothing
 	}
-	return nil
+	return g.err
 }
 
 func (g *group) get(key string) store.Entry {
-	if e, ok := g.over[key]; ok {
-		return e
+	e, ok := g.seen[key]
+	if !ok && g.err == nil {
+		var v timeline.Version
+		if _, g.err = g.db.timeline.Look(0, func(x *timeline.Index, now store.Revision) { v = x.At(key, now) }); g.err == nil {
+			e, g.err = g.db.entry(g.log, v)
+		}
+		g.seen[key] = e
 	}
-	return g.index[key]
+	return e
 }
 
 func (g *group) refuse(p *pending) error {
@@ -54,45 +57,29 @@ func (g *group) refuse(p *pending) error {
 	return p.ctx.Err()
 }
 
-func (g *group) apply(txn store.Txn, data *bbolt.Cursor) (err error) {
+func (g *group) apply(txn store.Txn) {
 	g.now++
-	b := store.Batch{Revision: g.now, Note: noteOf(txn.Note)}
+	b := store.Batch{Revision: g.now, Note: txn.Note}
 	for _, op := range txn.Do {
-		old := g.get(op.Key)
-		if old.Mod != 0 && old.Value == nil { // not in memory
-			if old, err = asOf(data, old.Key, old.Mod); err != nil {
-				return err
-			}
-		}
-		if c, ok := op.Over(old, g.now); ok {
+		if c, ok := op.Over(g.get(op.Key), g.now); ok {
 			b.Changes = append(b.Changes, c)
-			g.over[op.Key] = c.Entry(g.now)
+			g.seen[op.Key] = c.Entry(g.now)
 		}
 	}
 	g.batches = append(g.batches, b)
-	return nil
 }
 
-type record struct{ key, value []byte }
-
-// put writes data in key order, so that neighbours meet in the same page, and the log at its end.
-func (g *group) put(data, log *bbolt.Bucket) error {
-	var records []record
-	for _, b := range g.batches {
-		for _, c := range b.Changes {
-			records = append(records, record{dataKey(c.Key, b.Revision), dataValue(c)})
-		}
-	}
-	slices.SortFunc(records, func(a, b record) int { return bytes.Compare(a.key, b.key) })
-	for _, r := range records {
-		if err := data.Put(r.key, r.value); err != nil {
-			return err
-		}
-	}
+// put appends to the log.
+func (g *group) put(log *bbolt.Bucket) error {
 	log.FillPercent = 1 // it only grows at its end
 	for _, b := range g.batches {
-		if err := log.Put(revisionBytes(b.Revision), logValue(b)); err != nil {
+		if err := log.Put(revisionBytes(b.Revision), b.Note); err != nil {
 			return err
+		}
+		for i, c := range b.Changes {
+			if err := log.Put(changeKey(b.Revision, uint32(i)), changeValue(c)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

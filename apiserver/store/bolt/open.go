@@ -104,7 +104,7 @@ func create(path string) (err error) {
 }
 
 func initialize(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{metaBucket, dataBucket, logBucket} {
+	for _, name := range [][]byte{metaBucket, logBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func recovered(err *error) func() {
 	return func() {
 		debug.SetPanicOnFault(old)
 		if p := recover(); p != nil {
-			*err = fmt.Errorf("the file is damaged: %v; %s", p, check.Advice)
+			*err = damaged(fmt.Errorf("%v", p))
 		}
 	}
 }

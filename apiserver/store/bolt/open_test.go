@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,15 +98,15 @@ func TestOpenRefuses(t *testing.T) {
 			b.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("key")); return err })
 			b.Close()
 		}, "a bbolt file of another program; check the path"},
-		{"a newer format", edit(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, []byte("2")) }),
-			"a newer version wrote it (format 2, this version knows 1)"},
+		{"a newer format", edit(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, []byte("3")) }),
+			"a newer version wrote it (format 3, this version knows 2)"},
 		{"a revision missing", edit(func(tx *bbolt.Tx) error { return tx.Bucket(logBucket).Delete(revisionBytes(100)) }),
 			"the log misses revision 100; restore"},
 		{"the oldest revision missing", edit(func(tx *bbolt.Tx) error { return tx.Bucket(logBucket).Delete(revisionBytes(1)) }),
 			"the log misses revision 1; restore"},
 		{"the newest revision missing", edit(func(tx *bbolt.Tx) error { return tx.Bucket(logBucket).Delete(revisionBytes(200)) }),
-			"is newer than the log"},
-		{"a strange record", edit(func(tx *bbolt.Tx) error { return tx.Bucket(dataBucket).Put([]byte("short"), nil) }), "a record is garbled"},
+			"the log misses revision 200; restore"},
+		{"a strange record", edit(func(tx *bbolt.Tx) error { return tx.Bucket(logBucket).Put([]byte("short"), nil) }), "a record is garbled"},
 		{"a bucket missing", edit(func(tx *bbolt.Tx) error { return tx.DeleteBucket(logBucket) }), "a bucket is missing"},
 		{"a folder", func(_ testing.TB, path string) { os.Mkdir(path, 0o700) }, "is a directory"},
 		{"a device", func(_ testing.TB, path string) { os.Symlink("/dev/null", path) }, "not a regular file; check the path"},
@@ -173,4 +174,27 @@ func TestOpenWithFreeList(t *testing.T) {
 	if rev := put(t, quick(t, path), "/k/1", "x"); rev != 201 {
 		t.Errorf("got revision %d", rev)
 	}
+}
+
+func copied(t *testing.T, file string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "store.db")
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(path, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// content is all that a store has, but for what a short life writes.
+func content(t *testing.T, path string) []store.Entry {
+	t.Helper()
+	entries, _, err := quick(t, path).List(t.Context(), store.Range{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(entries, func(e store.Entry) bool { return strings.HasPrefix(e.Key, "/k/") })
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,7 @@ import (
 // The power fails before the first change that a store makes to its disk, before the second, and so on to the end of a short life.
 // What survives of what was not synced is left to chance. Afterwards the file opens, or there is none yet, and everything acknowledged is there.
 func TestPowerLossBeforeEveryChange(t *testing.T) {
-	everyChange(t, 1, func(t *testing.T, d *forgetful.Disk, random *rand.Rand, acknowledged map[store.Revision]string) {
+	everyChange(t, 1, "", func(t *testing.T, d *forgetful.Disk, random *rand.Rand, acknowledged map[store.Revision]string) {
 		if err := d.Restore(random); err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +31,7 @@ func TestPowerLossBeforeEveryChange(t *testing.T) {
 
 // The process is killed before every change, and lives again; only then the power fails. What the first life left unsynced is the second's duty.
 func TestPowerLossAfterKill(t *testing.T) {
-	everyChange(t, 3, func(t *testing.T, d *forgetful.Disk, random *rand.Rand, acknowledged map[store.Revision]string) {
+	everyChange(t, 3, "", func(t *testing.T, d *forgetful.Disk, random *rand.Rand, acknowledged map[store.Revision]string) {
 		if err := d.Revive(); err != nil {
 			t.Fatal(err)
 		}
@@ -44,9 +45,29 @@ func TestPowerLossAfterKill(t *testing.T) {
 	})
 }
 
-// everyChange lets a store live shortly until the disk goes dark before a change, for each change, and hands over what was acknowledged. A
-// share of the tests leaves steps out.
-func everyChange(t *testing.T, step int, then func(*testing.T, *forgetful.Disk, *rand.Rand, map[store.Revision]string)) {
+// The same while a file of format 1 is brought to this one; every second time the process is killed and the disk forgets nothing. Everything that
+// was in the old file is there afterwards.
+func TestPowerLossWhileMigrating(t *testing.T) {
+	const old = "testdata/format-1.db"
+	want := content(t, copied(t, old))
+	cut := 0
+	everyChange(t, 1, old, func(t *testing.T, d *forgetful.Disk, random *rand.Rand, acknowledged map[store.Revision]string) {
+		forget := d.Revive
+		if cut++; cut%2 == 0 {
+			forget = func() error { return d.Restore(random) }
+		}
+		if err := forget(); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, checkLeft(t, d, acknowledged)); !reflect.DeepEqual(got, want) {
+			t.Errorf("the old file had %d entries, of which %d are left", len(want), len(got))
+		}
+	})
+}
+
+// everyChange lets a store live shortly, from a copy of a file if one is named, until the disk goes dark before a change, for each change, and
+// hands over what was acknowledged. A share of the tests leaves steps out.
+func everyChange(t *testing.T, step int, from string, then func(*testing.T, *forgetful.Disk, *rand.Rand, map[store.Revision]string)) {
 	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil || os.Getuid() != 0 || os.Getenv("OPTIMIST_NO_ROOT") != "" {
 		t.Skipf("SKIPPED: power losses need root and /dev/fuse (%v)", err)
 	}
@@ -67,6 +88,9 @@ func everyChange(t *testing.T, step int, then func(*testing.T, *forgetful.Disk, 
 						t.Error(err)
 					}
 				}()
+				if from != "" {
+					place(t, d, from)
+				}
 				d.CutAt(change)
 				var acknowledged map[store.Revision]string
 				if acknowledged, finished = liveUntilDark(t, d); !finished {
@@ -84,8 +108,26 @@ func everyChange(t *testing.T, step int, then func(*testing.T, *forgetful.Disk, 
 	}
 }
 
-// checkLeft opens a copy of what is left: this process must not map what it serves.
-func checkLeft(t *testing.T, d *forgetful.Disk, acknowledged map[store.Revision]string) {
+// place puts a file where a life will look for its store, synced.
+func place(t *testing.T, d *forgetful.Disk, file string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	path := filepath.Join(d.Path, "data", "store.db")
+	for _, do := range []func() error{
+		func() error { return err },
+		func() error { return os.Mkdir(filepath.Dir(path), 0o700) },
+		func() error { return os.WriteFile(path, data, 0o600) },
+		func() error { return syncFolder(path) }, // a file is synced as a folder is
+		func() error { return syncFolders(path) },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// checkLeft opens a copy of what is left: this process must not map what it serves. It returns where the copy is.
+func checkLeft(t *testing.T, d *forgetful.Disk, acknowledged map[store.Revision]string) string {
 	left := t.TempDir()
 	if err := d.Save(left); err != nil {
 		t.Fatal(err)
@@ -94,6 +136,7 @@ func checkLeft(t *testing.T, d *forgetful.Disk, acknowledged map[store.Revision]
 	if len(acknowledged) > 0 || exists(path) {
 		verify(t, path, Options{NoSync: true}, 0, acknowledged)
 	}
+	return path
 }
 
 func exists(path string) bool {

@@ -5,57 +5,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
 	"optimist/apiserver/store"
+	"optimist/apiserver/store/timeline"
 )
 
 func (db *DB) Get(ctx context.Context, key string, at store.Revision) (store.Entry, error) {
-	if at == 0 {
-		if e, known, err := db.newest(key); known || err != nil {
-			return e, err
-		}
-	}
-	e, _, err := read(db, at, func(tx *bbolt.Tx, at store.Revision) (store.Entry, error) {
-		return asOf(tx.Bucket(dataBucket).Cursor(), key, at)
+	found, _, err := db.read(at, func(x *timeline.Index, at store.Revision) []timeline.Version {
+		return []timeline.Version{x.At(key, at)}
 	})
-	return e, err
-}
-
-// newest looks into memory only; known is false when the value is on disk.
-func (db *DB) newest(key string) (e store.Entry, known bool, err error) {
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	if _, err := db.timeline.Resolve(0); err != nil {
-		return store.Entry{}, false, err
+	if err != nil {
+		return store.Entry{}, err
 	}
-	e = db.index[key]
-	return e, e.Mod == 0 || e.Value != nil, nil
+	return found[0], nil
 }
 
 func (db *DB) List(ctx context.Context, r store.Range, at store.Revision) ([]store.Entry, store.Revision, error) {
-	return read(db, at, func(tx *bbolt.Tx, at store.Revision) ([]store.Entry, error) {
-		return list(tx.Bucket(dataBucket).Cursor(), r, at)
-	})
+	return db.read(at, func(x *timeline.Index, at store.Revision) []timeline.Version { return x.List(r, at) })
 }
 
-// read runs f on a snapshot of the file from which nothing that the revision needs has been deleted.
-func read[T any](db *DB, at store.Revision, f func(*bbolt.Tx, store.Revision) (T, error)) (found T, _ store.Revision, err error) {
+// read asks the index for versions, and memory or the file for their values. What has been compacted away in between is said, or tried again.
+func (db *DB) read(at store.Revision, ask func(*timeline.Index, store.Revision) []timeline.Version) ([]store.Entry, store.Revision, error) {
 	for {
-		definite, err := db.timeline.Resolve(at)
+		var versions []timeline.Version
+		definite, err := db.timeline.Look(at, func(x *timeline.Index, at store.Revision) { versions = ask(x, at) })
 		if err != nil {
-			return found, 0, err
+			return nil, 0, err
 		}
-		err = db.view(func(tx *bbolt.Tx) (err error) {
-			if _, err = db.timeline.Resolve(definite); err == nil { // neither compacted nor closed since
-				found, err = f(tx, definite)
-			}
-			return err
-		})
+		found, err := db.entries(nil, versions)
+		if err != nil { // not all are in memory
+			err = db.view(func(tx *bbolt.Tx) (err error) {
+				found, err = db.entries(tx.Bucket(logBucket).Cursor(), versions)
+				return err
+			})
+		}
+		if _, gone := db.timeline.Resolve(definite); err != nil && gone != nil {
+			err = gone
+		}
 		if at != 0 || !errors.Is(err, store.ErrCompacted) {
 			return found, definite, err
 		}
@@ -71,62 +60,36 @@ func (db *DB) view(f func(*bbolt.Tx) error) (err error) {
 	return err
 }
 
-// asOf finds the version of a key that a revision sees; a zero entry when the key did not exist.
-func asOf(c *bbolt.Cursor, key string, at store.Revision) (store.Entry, error) {
-	k, v := c.Seek(dataKey(key, at))
-	return versionOf(key, k, v)
+func (db *DB) entries(log *bbolt.Cursor, versions []timeline.Version) (found []store.Entry, err error) {
+	found = make([]store.Entry, len(versions))
+	for i := 0; i < len(versions) && err == nil; i++ {
+		found[i], err = db.entry(log, versions[i])
+	}
+	return found, err
 }
 
-// versionOf clones the value of a version if it is one of the key, and not a deletion.
-func versionOf(key string, k, v []byte) (store.Entry, error) {
-	found, mod, err := parseDataKey(k)
-	if k == nil || string(found) != key {
+var errMissing = errors.New("the value is missing")
+
+// entry is what a version wrote: from memory if it is recent, and from the log (nil: only from memory) otherwise. No version, no entry.
+func (db *DB) entry(log *bbolt.Cursor, v timeline.Version) (store.Entry, error) {
+	if v.Mod == 0 {
 		return store.Entry{}, nil
 	}
-	if err != nil {
-		return store.Entry{}, err
+	c, ok := db.timeline.Recent(v)
+	if ok {
+		return c.Entry(v.Mod), nil
 	}
-	e, err := parseVersion(key, mod, v)
-	if err != nil || e.Value == nil {
-		return store.Entry{}, err
+	if log == nil {
+		return store.Entry{}, errMissing
 	}
-	e.Value = bytes.Clone(e.Value)
-	return e, nil
-}
-
-func list(c *bbolt.Cursor, r store.Range, at store.Revision) ([]store.Entry, error) {
-	var entries []store.Entry
-	k, v := c.Seek([]byte(max(r.Prefix, r.From)))
-	for k != nil && (r.Limit == 0 || len(entries) < r.Limit) {
-		found, mod, err := parseDataKey(k)
-		if err != nil {
-			return nil, err
-		}
-		if !bytes.HasPrefix(found, []byte(r.Prefix)) {
-			break
-		}
-		key := string(found)
-		if mod > at && key >= r.From {
-			k, v = c.Seek(dataKey(key, at)) // may be a version of the next key
-			continue
-		}
-		if e, err := versionOf(key, k, v); err != nil {
-			return nil, err
-		} else if e.Mod != 0 && key >= r.From {
-			entries = append(entries, e)
-		}
-		k, v = nextKey(c, found)
+	want := changeKey(v.Mod, v.Sub)
+	k, record := log.Seek(want)
+	if !bytes.Equal(k, want) {
+		return store.Entry{}, fmt.Errorf("%w: of %s at revision %d", errMissing, v.Key, v.Mod)
 	}
-	return entries, nil
-}
-
-// nextKey skips the older versions of a key.
-func nextKey(c *bbolt.Cursor, key []byte) (k, v []byte) {
-	k, v = c.Next()
-	if next, _, _ := parseDataKey(k); k != nil && bytes.Equal(next, key) {
-		return c.Seek(afterVersions(key))
-	}
-	return k, v
+	c, err := parseChange(record)
+	c.Key, c.Value = v.Key, bytes.Clone(c.Value)
+	return c.Entry(v.Mod), err
 }
 
 const (
@@ -135,59 +98,54 @@ const (
 )
 
 // older rebuilds batches from the log, for watches that start in the past.
-func (db *DB) older(after, upTo store.Revision) ([]store.Batch, error) {
-	batches, _, err := read(db, after, func(tx *bbolt.Tx, _ store.Revision) (batches []store.Batch, _ error) {
-		data, log := tx.Bucket(dataBucket).Cursor(), tx.Bucket(logBucket).Cursor()
-		size := 0
-		k, v := log.Seek(revisionBytes(after + 1))
-		for rev := after + 1; rev <= upTo && len(batches) < olderBatches && size < olderBytes; rev++ {
-			if !bytes.Equal(k, revisionBytes(rev)) {
-				return nil, fmt.Errorf("the log misses revision %d", rev)
+func (db *DB) older(after, upTo store.Revision) (batches []store.Batch, err error) {
+	err = db.view(func(tx *bbolt.Tx) error {
+		log, past, size := tx.Bucket(logBucket).Cursor(), tx.Bucket(logBucket).Cursor(), 0
+		for k, v := log.Seek(revisionBytes(after + 1)); k != nil; k, v = log.Next() {
+			n := len(batches)
+			rev, _, note, err := parseLogKey(k)
+			switch {
+			case err != nil:
+				return err
+			case note && (rev > upTo || n == olderBatches || size >= olderBytes):
+				return nil
+			case note && rev == after+store.Revision(n)+1:
+				batches = append(batches, store.Batch{Revision: rev, Note: noteOf(v)})
+			case !note && n > 0 && rev == batches[n-1].Revision:
+				change, err := db.replay(past, rev, v)
+				if err != nil {
+					return err
+				}
+				batches[n-1].Changes = append(batches[n-1].Changes, change)
+				size += len(change.Value) + len(change.Prev)
+			default:
+				return fmt.Errorf("the log misses revision %d", after+store.Revision(n)+1)
 			}
-			b, err := replay(data, rev, v)
-			if err != nil {
-				return nil, err
-			}
-			for _, c := range b.Changes {
-				size += len(c.Value) + len(c.Prev)
-			}
-			batches = append(batches, b)
-			k, v = log.Next()
 		}
-		return batches, nil
+		if len(batches) == 0 {
+			return fmt.Errorf("the log misses revision %d", after+1)
+		}
+		return nil
 	})
+	if _, gone := db.timeline.Resolve(after); gone != nil { // meanwhile: and then what was before a change may have been, too
+		return nil, gone
+	}
 	return batches, err
 }
 
-// replay makes a batch of its record in the log.
-func replay(data *bbolt.Cursor, rev store.Revision, record []byte) (store.Batch, error) {
-	keys, note, err := parseLog(record)
-	b := store.Batch{Revision: rev, Note: noteOf(note)}
-	for _, key := range keys {
-		c, err := changeAt(data, key, rev)
-		if err != nil {
-			return b, err
-		}
-		b.Changes = append(b.Changes, c)
+// replay makes a change of its record, and of what the index says was there before.
+func (db *DB) replay(log *bbolt.Cursor, rev store.Revision, record []byte) (store.Change, error) {
+	c, err := parseChange(record)
+	if err != nil {
+		return c, err
 	}
-	return b, err
+	var v timeline.Version
+	if _, err = db.timeline.Look(rev, func(x *timeline.Index, _ store.Revision) { v = x.At(c.Key, rev-1) }); err != nil {
+		return c, err
+	}
+	prev, err := db.entry(log, v)
+	c.Value, c.Prev, c.PrevMod = bytes.Clone(c.Value), prev.Value, prev.Mod
+	return c, err
 }
 
 func noteOf(b []byte) []byte { return append([]byte(nil), b...) } // nil, too, for an empty one
-
-// changeAt compares the version that a revision wrote with the one before.
-func changeAt(data *bbolt.Cursor, key string, rev store.Revision) (store.Change, error) {
-	want := dataKey(key, rev)
-	k, v := data.Seek(want)
-	if !bytes.Equal(k, want) {
-		return store.Change{}, fmt.Errorf("the value of %s at revision %d is missing", key, rev)
-	}
-	e, err := parseVersion(key, rev, v)
-	if err != nil {
-		return store.Change{}, err
-	}
-	e.Value = slices.Clone(e.Value) // stays nil for a deletion
-	k, v = data.Next()
-	prev, err := versionOf(key, k, v)
-	return store.Change{Key: strings.Clone(key), Value: e.Value, Create: e.Create, Prev: prev.Value, PrevMod: prev.Mod}, err
-}

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func (db *DB) Commit(ctx context.Context, txn store.Txn) (store.Revision, error)
 	return p.rev, p.err
 }
 
-// write is the only goroutine that changes data, log and index.
+// write is the only goroutine that adds to the log and to the timeline.
 func (db *DB) write() {
 	defer close(db.stopped)
 	expected := 0
@@ -117,7 +118,7 @@ func answer(waiting []*pending, err error) {
 }
 
 func (db *DB) unwritable(cause error) error {
-	if errors.Is(cause, errGarbled) || errors.Is(cause, store.ErrClosed) {
+	if errors.Is(cause, errGarbled) || errors.Is(cause, errMissing) || errors.Is(cause, store.ErrClosed) {
 		return cause
 	}
 	return fmt.Errorf("%w: %s: %w; make room, or make it writable again", store.ErrUnwritable, db.path, cause)
@@ -125,16 +126,17 @@ func (db *DB) unwritable(cause error) error {
 
 func (db *DB) writeGroup(waiting []*pending) (*group, error) {
 	now, err := db.timeline.Resolve(0)
-	g := &group{index: db.index, now: now, over: map[string]store.Entry{}}
+	g := &group{db: db, now: now, seen: map[string]store.Entry{}}
 	if err != nil {
 		return g, err
 	}
 	err = db.update(func(tx *bbolt.Tx) error {
-		data := tx.Bucket(dataBucket)
-		if err := g.plan(waiting, data.Cursor()); err != nil {
+		log := tx.Bucket(logBucket)
+		g.log = log.Cursor()
+		if err := g.plan(waiting); err != nil {
 			return err
 		}
-		return g.put(data, tx.Bucket(logBucket))
+		return g.put(log)
 	})
 	if errors.Is(err, errNothing) {
 		return g, nil
@@ -169,7 +171,8 @@ func (db *DB) has(rev store.Revision) (there bool, err error) {
 		return false, err
 	}
 	err = db.view(func(tx *bbolt.Tx) error {
-		there = tx.Bucket(logBucket).Get(revisionBytes(rev)) != nil
+		k, _ := tx.Bucket(logBucket).Cursor().Seek(revisionBytes(rev))
+		there = bytes.Equal(k, revisionBytes(rev))
 		return nil
 	})
 	return there, err
@@ -180,24 +183,8 @@ func (db *DB) update(f func(*bbolt.Tx) error) (err error) {
 	return db.file.Update(f)
 }
 
-// publish moves memory on to what the disk has. Values stay in memory as long as their batch is recent.
+// publish moves memory on to what the disk has.
 func (db *DB) publish(g *group) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
 	g.published = true
-	for key, e := range g.over {
-		if e.Mod == 0 {
-			delete(db.index, key)
-		} else {
-			db.index[key] = e
-		}
-	}
-	for _, b := range db.timeline.Publish(g.batches...) {
-		for _, c := range b.Changes {
-			if e, ok := db.index[c.Key]; ok && e.Mod == b.Revision {
-				e.Value = nil
-				db.index[c.Key] = e
-			}
-		}
-	}
+	db.timeline.Publish(g.batches...)
 }

@@ -2,7 +2,7 @@
 // kills the process with SIGBUS, a damaged page with a panic in a goroutine that nobody can recover.
 //
 //	page 0, 1   meta: magic, page size, root, how many pages; the newer one with a right checksum counts
-//	  └─ root   leaf of buckets: meta, data, log
+//	  └─ root   leaf of buckets: meta, revisions
 //	       └─ branch pages: first key → page
 //	            └─ leaf pages: key → value
 //
