@@ -41,7 +41,7 @@
 //     While a Deployment is paused or being resized its size is carried over whoever is available; then only what is asked for is limited.
 //
 // "Since the plan was made": a controller cannot know what its watches have not told. Of an object that it plans on, each state counts from the one that
-// the watch had told when the step began (or when Settle had made sure), and the most permissive one decides. So nobody is blamed for deaths, deletes
+// the watch had told when the step began (or when Settle had made sure) or that its own process had written, and the most permissive one decides. So nobody is blamed for deaths, deletes
 // and changes that happen meanwhile, nor for what another loop of the same process writes while it is not told what became of that; but whoever plans
 // on less than that, on a cache behind its own writes for example, is found out.
 //

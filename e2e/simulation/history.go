@@ -38,6 +38,7 @@ type change struct {
 type version struct {
 	revision api.Revision
 	object   api.Object
+	life     *life // who made it so; nil = the user
 }
 
 // track is all that ever happened to one kind.
@@ -91,7 +92,7 @@ func (t *track) add(c change) {
 	} else {
 		t.now[c.key] = c.after
 	}
-	t.versions[c.key] = append(t.versions[c.key], version{c.revision, c.after})
+	t.versions[c.key] = append(t.versions[c.key], version{c.revision, c.after, c.by.life})
 	t.changes = append(t.changes, c)
 }
 

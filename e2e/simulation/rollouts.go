@@ -14,7 +14,7 @@ import (
 )
 
 // What the controllers do is judged on the true state at its commit. What they could not know yet (a user's change, a death) is excused: of
-// whatever they plan on, every state since the one that their watches had told when the plan was made counts, and the most permissive one decides.
+// whatever they plan on, every state since the one that they knew when the plan was made counts, and the most permissive one decides.
 
 // bounds is what a Deployment allows.
 type allowed struct {
@@ -26,7 +26,7 @@ type allowed struct {
 // allows is the most permissive of all a Deployment's states that a plan may have been made on.
 func (w *World) allows(f *frame, key api.Key, uid types.UID) (a allowed, known bool) {
 	a = allowed{least: math.MaxInt32, rolling: true, sizes: map[int32]bool{}}
-	for _, o := range w.history.tracks[api.DeploymentKind].since(key, f.began[api.DeploymentKind]) {
+	for _, o := range w.states(f, api.DeploymentKind, key) {
 		d := o.(*appsv1.Deployment)
 		if d.UID != uid {
 			continue
@@ -141,7 +141,7 @@ func (w *World) made(set types.UID) (n int32) {
 func (w *World) recreates(c change) bool {
 	is := c.after.(*appsv1.ReplicaSet)
 	key := api.Key{Namespace: c.key.Namespace, Name: metav1.GetControllerOf(is).Name}
-	for _, o := range w.history.tracks[api.DeploymentKind].since(key, c.by.began[api.DeploymentKind]) {
+	for _, o := range w.states(c.by, api.DeploymentKind, key) {
 		d := o.(*appsv1.Deployment)
 		if d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType || d.Spec.Template.Spec.Containers[0].Image != is.Spec.Template.Spec.Containers[0].Image {
 			return false
@@ -151,28 +151,47 @@ func (w *World) recreates(c change) bool {
 }
 
 func (w *World) judgeShrinking(c change, a allowed, sets []*appsv1.ReplicaSet, changed types.UID, from int32) {
-	var before, after int32
+	var left, lost int32
 	for _, s := range sets {
-		n, has := *s.Spec.Replicas, w.mayBeAvailable(c.by, s)
-		after += min(n, has)
+		n := *s.Spec.Replicas
+		least, most := w.available(c.by, s)
+		left += min(n, most)
 		if s.UID == changed {
-			n = from
+			lost = min(from, least) - min(n, least)
 		}
-		before += min(n, has)
 	}
-	if after < min(before, a.least) {
-		w.violated("%s shrinks from %d and leaves %d pods available, of %d; there must be %d", c, from, after, before, a.least)
+	if lost > 0 && left < a.least {
+		w.violated("%s shrinks from %d and leaves %d pods available, %d fewer; there must be %d", c, from, left, lost, a.least)
 	}
 }
 
-// mayBeAvailable is the most Pods that a ReplicaSet's status has called available since the plan was made.
-func (w *World) mayBeAvailable(f *frame, set *appsv1.ReplicaSet) (n int32) {
-	for _, o := range w.history.tracks[api.ReplicaSetKind].since(api.KeyOf(set), f.began[api.ReplicaSetKind]) {
-		if o.GetUID() == set.UID {
-			n = max(n, o.(*appsv1.ReplicaSet).Status.AvailableReplicas)
+// available is how many Pods a ReplicaSet's status has called available since the plan was made, at least and at most.
+func (w *World) available(f *frame, set *appsv1.ReplicaSet) (least, most int32) {
+	least = math.MaxInt32
+	for _, o := range w.states(f, api.ReplicaSetKind, api.KeyOf(set)) {
+		if n := o.(*appsv1.ReplicaSet).Status.AvailableReplicas; o.GetUID() == set.UID {
+			least, most = min(least, n), max(most, n)
 		}
 	}
-	return n
+	return least, most
+}
+
+// states are all those of an object that a plan may have been made on: what the watch had told or, if that is later, what the process had itself written
+// and been told of, and whatever came then.
+func (w *World) states(f *frame, k *api.Kind, key api.Key) []api.Object {
+	t, known := w.history.tracks[k], f.began[k]
+	for _, v := range t.versions[key] {
+		if v.life == f.life && w.heard(v.revision, f) {
+			known = max(known, v.revision)
+		}
+	}
+	return t.since(key, known)
+}
+
+// heard reports whether whoever made a revision had been told so when a plan was made.
+func (w *World) heard(r api.Revision, f *frame) bool {
+	at := w.checks.heard[r]
+	return at != 0 && at <= f.planned
 }
 
 // unfinished is how many Pods of a ReplicaSet have not ended, also those that are being deleted, without those that came from elsewhere since the plan was made.
@@ -197,7 +216,7 @@ func (w *World) judgeReplicas(c change) {
 		return
 	}
 	most, least, known := int32(0), int32(math.MaxInt32), false
-	for _, o := range w.history.tracks[api.ReplicaSetKind].since(api.Key{Namespace: c.key.Namespace, Name: ref.Name}, c.by.began[api.ReplicaSetKind]) {
+	for _, o := range w.states(c.by, api.ReplicaSetKind, api.Key{Namespace: c.key.Namespace, Name: ref.Name}) {
 		if s := o.(*appsv1.ReplicaSet); s.UID == ref.UID {
 			most, least, known = max(most, *s.Spec.Replicas), min(least, *s.Spec.Replicas), true
 		}
@@ -229,7 +248,7 @@ func (w *World) meanwhileOf(f *frame, set types.UID) (went, came int32) {
 	t := w.history.tracks[api.PodKind]
 	for _, c := range t.changes[t.after(f.began[api.PodKind]):] {
 		was, is := c.before != nil && controlledBy(c.before, set) && counts(c.before.(*corev1.Pod)), c.after != nil && controlledBy(c.after, set) && counts(c.after.(*corev1.Pod))
-		if heard := w.checks.heard[c.revision]; c.by == f || c.by.life == f.life && heard != 0 && heard <= f.planned {
+		if c.by == f || c.by.life == f.life && w.heard(c.revision, f) {
 			continue
 		}
 		if was && !is {
@@ -260,7 +279,7 @@ func (w *World) judgeReport(c change) {
 		if key.Namespace != c.key.Namespace {
 			continue
 		}
-		for _, o := range t.since(key, c.by.began[api.PodKind]) {
+		for _, o := range w.states(c.by, api.PodKind, key) {
 			if p := o.(*corev1.Pod); controlledBy(p, is.UID) && counts(p) && ready(p) {
 				n++
 				break

@@ -32,6 +32,9 @@ func (w *World) settle() {
 		if n%10 == 0 { // what was left behind may be orphaned only now
 			w.acting(&frame{who: "user", role: "user"}, w.leavesTidy)
 		}
+		if n%100 == 99 { // what is terminating, and nodes that were silent, have had their time
+			w.acting(&frame{who: "user", role: "user"}, w.makesRoom)
+		}
 		w.everybody()
 		why := w.unsettled()
 		if why == "" && time.Since(w.noise) >= silence {

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -252,12 +253,16 @@ func (w *World) bindsPod() {
 		return
 	}
 	m := pick(w, w.machines)
-	cpu, n := w.load(m.name, 0)
-	if cpu+requests(p) > capacity.Cpu().MilliValue() || n >= capacity.Pods().Value() {
+	if !w.fits(p, m) {
 		return
 	}
 	w.ask(api.Request{Target: api.Target{Kind: api.PodKind, Key: api.KeyOf(p), Sub: "binding"}, Verb: api.VerbCreate,
 		Body: &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: m.name}}})
+}
+
+func (w *World) fits(p *corev1.Pod, m *machine) bool {
+	cpu, n := w.load(m.name, 0)
+	return cpu+requests(p) <= capacity.Cpu().MilliValue() && n < capacity.Pods().Value()
 }
 
 // relabelsPod takes a Pod out of its ReplicaSet's hands, or back.
@@ -330,5 +335,21 @@ func (w *World) leavesTidy() {
 			w.ask(api.Request{Target: api.Target{Kind: api.DeploymentKind, Key: api.KeyOf(d)}, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.StrategicMergePatchType,
 				Data: fmt.Appendf(nil, `{"spec":{"paused":false,"replicas":%d,"template":{"spec":{"containers":[{"name":"main","resources":{"requests":{"cpu":"300m"}}}]}}}}`, min(2, *d.Spec.Replicas))}})
 		}
+	}
+}
+
+// makesRoom lets the largest Pod go that nobody would replace, if one fits nowhere although all else is small.
+func (w *World) makesRoom() {
+	var crowded bool
+	var largest *corev1.Pod
+	for _, p := range all(w.history, api.Pods) {
+		fits := func(m *machine) bool { return w.fits(p, m) }
+		crowded = crowded || p.Spec.NodeName == "" && !slices.ContainsFunc(w.machines, fits)
+		if metav1.GetControllerOf(p) == nil && p.DeletionTimestamp == nil && !ended(p) && (largest == nil || requests(p) > requests(largest)) {
+			largest = p
+		}
+	}
+	if crowded && largest != nil {
+		w.remove(api.PodKind, api.KeyOf(largest), api.Options{})
 	}
 }
