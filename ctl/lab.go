@@ -14,8 +14,8 @@ import (
 	"optimist/internal/api"
 )
 
-// labCluster is the simulated cluster that the labs make for themselves.
-const labCluster = "lab"
+// labCluster is the cluster that labs make for themselves.
+func labCluster(one lab.Lab) string { return map[bool]string{true: "lab-real", false: "lab"}[one.Real] }
 
 type labs struct {
 	*session
@@ -25,12 +25,12 @@ type labs struct {
 
 func labCommand(s *session) *cobra.Command {
 	l := &labs{session: s}
-	start := l.command("start", "Make a simulated cluster, if there is none for the labs yet, and what the lab begins with", l.start)
+	start := l.command("start", "Make a cluster, if there is none for the labs yet (lab 4: a real one, as root; else simulated), and what the lab begins with", l.start)
 	start.Flags().BoolVar(&l.here, "here", false, "In the current context's cluster, whatever that is, instead of one of its own")
 	check := l.command("check", "Look in the cluster which steps of the lab are done", l.check)
 	check.Flags().StringVar(&l.answer, "answer", "", "Your answer to the lab's question")
 	reset := l.command("reset", "Remove the lab's namespace with all that is in it", l.reset)
-	reset.Flags().BoolVar(&l.all, "all", false, "Remove the labs' cluster too")
+	reset.Flags().BoolVar(&l.all, "all", false, "Remove the cluster that the lab has made, too")
 	list := &cobra.Command{Use: "list", Short: "List the labs", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
 		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 3, ' ', 0)
 		fmt.Fprintln(w, "LAB\tTITLE\tPAGE")
@@ -55,7 +55,7 @@ func (l *labs) command(name, short string, do func(*cobra.Command, lab.Lab) erro
 
 func (l *labs) start(c *cobra.Command, one lab.Lab) error {
 	if l.Service == nil && !l.here {
-		if err := l.ownCluster(c); err != nil {
+		if err := l.ownCluster(c, one); err != nil {
 			return err
 		}
 	}
@@ -71,17 +71,20 @@ func (l *labs) start(c *cobra.Command, one lab.Lab) error {
 }
 
 // ownCluster makes or starts the labs' cluster and makes its context the current one: the commands on the pages mean it.
-func (l *labs) ownCluster(c *cobra.Command) error {
-	err := sibling(c, "up", map[string]string{"sim": "true", "nodes": "3", "name": labCluster})
-	if err != nil {
+func (l *labs) ownCluster(c *cobra.Command, one lab.Lab) error {
+	flags := map[string]string{"nodes": "3", "name": labCluster(one)}
+	if !one.Real {
+		flags["sim"] = "true"
+	}
+	if err := sibling(c, "up", flags); err != nil {
 		return err
 	}
-	if x, err := l.contextNamed(""); err != nil || x.Name != labCluster {
-		if err := l.useContext(c, []string{labCluster}); err != nil {
+	if x, err := l.contextNamed(""); err != nil || x.Name != labCluster(one) {
+		if err := l.useContext(c, []string{labCluster(one)}); err != nil {
 			return err
 		}
 	}
-	l.context = labCluster
+	l.context = labCluster(one)
 	return nil
 }
 
@@ -102,7 +105,11 @@ func sibling(c *cobra.Command, name string, flags map[string]string) error {
 
 func (l *labs) check(c *cobra.Command, one lab.Lab) error {
 	var log bytes.Buffer
-	if err := l.listen(c.Context(), api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: "apiserver"}, Sub: "log"}, url.Values{}, &log); err != nil {
+	from := api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: "apiserver"}, Sub: "log"}
+	if one.Real {
+		from.Kind, from.Key.Name = api.NodeKind, "n1"
+	}
+	if err := l.listen(c.Context(), from, url.Values{}, &log); err != nil {
 		return err
 	}
 	results, err := one.Check(c.Context(), l, log.Bytes(), l.answer)
@@ -130,13 +137,13 @@ func (l *labs) check(c *cobra.Command, one lab.Lab) error {
 
 func (l *labs) reset(c *cobra.Command, one lab.Lab) error {
 	if l.all {
-		return sibling(c, "down", map[string]string{"name": labCluster, "yes": "true"})
+		return sibling(c, "down", map[string]string{"name": labCluster(one), "yes": "true"})
 	}
 	uid, err := one.End(c.Context(), l)
 	if err == nil && uid != "" {
 		t := api.Target{Kind: api.NamespaceKind, Key: api.Key{Name: one.Namespace()}}
 		if err = l.gone(c.Context(), time.Minute, t, uid); errors.Is(err, errTimeout) {
-			err = fmt.Errorf("namespace %s is still there: do all parts run? (ctl part list --name %s)", one.Namespace(), labCluster)
+			err = fmt.Errorf("namespace %s is still there: do all parts run? (ctl part list --name %s)", one.Namespace(), labCluster(one))
 		}
 	}
 	if err != nil {

@@ -23,6 +23,7 @@ type Lab struct {
 	Number   int
 	Title    string
 	Page     string // where it is described
+	Real     bool   // it needs real containers on three nodes of this machine
 	Question string // to be answered before the experiment that answers it
 	Answers  []string
 	Steps    []Step
@@ -111,7 +112,7 @@ func (l Lab) End(ctx context.Context, svc api.Service) (types.UID, error) {
 // ErrNotBegun is wrapped when the lab's namespace is not there.
 var ErrNotBegun = errors.New("it has not been started in this cluster")
 
-// Check reads the cluster and judges each step, and the answer. log is the API server's.
+// Check reads the cluster and judges each step, and the answer. log is the API server's, of a real one n1's agent's.
 func (l Lab) Check(ctx context.Context, svc api.Service, log []byte, answer string) ([]Result, error) {
 	at, err := read(ctx, svc, l.Namespace(), log)
 	if err != nil {

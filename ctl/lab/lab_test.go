@@ -49,6 +49,7 @@ func TestAnswers(t *testing.T) {
 		{1, "replicaset", true}, {1, "The ReplicaSet controller.", true}, {1, "the scheduler", false}, {1, "", false}, {1, "the deployment controller", false},
 		{2, "4", true}, {2, "four pods", true}, {2, "3", false},
 		{3, "Nobody's!", true}, {3, "none", true}, {3, "the agent", false},
+		{4, "No process.", true}, {4, "nobody", true}, {4, "the proxy", false}, {5, "50 s", true}, {5, "Fifty seconds", true}, {5, "40", false},
 	} {
 		if got := All()[row.lab-1].right(row.answer); got != row.right {
 			t.Errorf("lab %d, %q: right is %v", row.lab, row.answer, got)

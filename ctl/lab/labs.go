@@ -8,7 +8,7 @@ import (
 )
 
 // All are the labs, in their order.
-func All() []Lab { return []Lab{lifeOfAPod, reconcileLoop, breakIt} }
+func All() []Lab { return []Lab{lifeOfAPod, reconcileLoop, breakIt, packetByPacket, loseANode} }
 
 var lifeOfAPod = Lab{
 	Number: 1, Title: "The life of a pod", Page: "docs/labs/1-life-of-a-pod.md",
@@ -56,9 +56,46 @@ var breakIt = Lab{
 		{"a pod has waited for the agent of its node", "stop node/n1, apply docs/labs/pinned.yaml, and start node/n1 some seconds later",
 			func(at look) bool { return running(at.pod("pinned")) && waitedForAgent(at.pod("pinned")) }},
 		{"the API server has died, and serves again", "stop and start the apiserver",
-			func(at look) bool { return at.serving }},
+			func(at look) bool { return at.logged["serving"] }},
 		{"all have died at once, and what ran runs again", "kill -9 the process that holds the whole simulation, then ctl start",
 			func(at look) bool { return at.restarted("harbor") && at.available("harbor", 5) }},
+	},
+}
+
+var packetByPacket = Lab{
+	Number: 4, Title: "A Service, packet by packet", Page: "docs/labs/4-a-service.md", Real: true,
+	Question: "which process has a Service's ClusterIP, and receives what is sent there?",
+	Answers:  []string{"none", "nobody", "no process", "no one"},
+	Steps: []Step{
+		{"the pier is open: three pods behind a Service", "ctl apply -n lab-4 -f docs/labs/pier.yaml, then ctl rollout status -n lab-4 deployment/pier",
+			func(at look) bool { return at.available("pier", 3) }},
+		{"the table of Services was deleted on n1, and came back", "nsenter --net=/run/netns/optimist-lab-real-n1 nft delete table ip optimist_lab-real_n1_services; within 30 s it is there again",
+			func(at look) bool { return at.logged[rewritten] }},
+		{"a pod ran without being ready", "make one sick as the page says, and see who still gets requests",
+			func(at look) bool { return at.said("pier", "Unhealthy") > 0 }},
+		{"there was a Service with nobody behind it", "scale deployment/pier to 0, ask, and scale it to 3 again",
+			func(at look) bool { return at.available("pier", 3) && at.said("pier", "ScalingReplicaSet") >= 3 }},
+	},
+}
+
+// rewritten is what an agent logs when it mends the table (agent/proxy).
+const rewritten = "somebody changed the table of Services; writing it anew"
+
+var loseANode = Lab{
+	Number: 5, Title: "Lose a node", Page: "docs/labs/5-lose-a-node.md",
+	Question: "a node's cable is pulled: after how many seconds does anybody in the cluster act on it?",
+	Answers:  []string{"50", "50 s", "50s", "50 seconds", "fifty", "fifty seconds"},
+	Steps: []Step{
+		{"n2 fell silent, and its buoy no longer counted as ready", "ctl node cut n2 --name lab, and wait a minute",
+			func(at look) bool { return at.said("buoy", "NodeNotReady") > 0 }},
+		{"the buoy was driven away 20 s later, and replaced elsewhere", "wait with n2 cut off until ctl get pods -n lab-5 shows another buoy",
+			func(at look) bool { return at.said("buoy", "TaintManagerEviction") > 0 && at.available("buoy", 3) }},
+		{"somebody has vouched for n2's being off", "ctl taint nodes n2 node.kubernetes.io/out-of-service=yes:NoExecute, while it is cut off",
+			func(at look) bool { return at.said("anchor", "TaintManagerEviction") > 0 }},
+		{"n2 is back, the anchor lies there again, and nothing is there twice", "ctl node heal n2 --name lab, and ctl taint nodes n2 node.kubernetes.io/out-of-service-",
+			func(at look) bool {
+				return at.said("anchor", "TaintManagerEviction") > 0 && at.available("anchor", 1) && at.available("buoy", 3) && len(at.pods) == 4
+			}},
 	},
 }
 

@@ -23,8 +23,8 @@ type look struct {
 	sets        []*appsv1.ReplicaSet
 	deployments []*appsv1.Deployment
 	events      []*corev1.Event
-	turns       map[string]int // how often each leader has changed since the lab began
-	serving     bool           // the API server has begun to serve since then
+	turns       map[string]int  // how often each leader has changed since the lab began
+	logged      map[string]bool // what was logged since then
 }
 
 // leases are held by those who lead, one copy each.
@@ -55,7 +55,7 @@ func read(ctx context.Context, svc api.Service, ns string, log []byte) (at look,
 	if err != nil {
 		return at, err
 	}
-	at.turns, at.serving = map[string]int{}, servingSince(log, n.CreationTimestamp.Time)
+	at.turns, at.logged = map[string]int{}, loggedSince(log, n.CreationTimestamp.Time)
 	for name, key := range leases {
 		now, err := transitions(ctx, svc, key)
 		then, _ := strconv.Atoi(n.Annotations[before(name)])
@@ -72,14 +72,15 @@ func read(ctx context.Context, svc api.Service, ns string, log []byte) (at look,
 	return at, errors.Join(errs[:]...)
 }
 
-// servingSince looks into the API server's own log.
-func servingSince(log []byte, began time.Time) bool {
+// loggedSince are the messages of a component's own log.
+func loggedSince(log []byte, began time.Time) map[string]bool {
+	all := map[string]bool{}
 	for line := range bytes.Lines(log) {
-		if r, ok := console.Parse(string(line)); ok && r.Message == "serving" && r.Time.After(began) {
-			return true
+		if r, ok := console.Parse(string(line)); ok && r.Time.After(began) {
+			all[r.Message] = true
 		}
 	}
-	return false
+	return all
 }
 
 func named[T api.Object](all []T, name string) (found T, ok bool) {

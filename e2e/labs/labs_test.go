@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,10 +62,11 @@ func boxes(t *testing.T, page string) (all []box) {
 	return all
 }
 
-// learner is somebody without rights on a machine without containers.
+// learner is somebody without rights on a machine without containers; or, for labs with real ones, root.
 type learner struct {
 	*real.Cluster
 	home   string
+	as     []string // what becomes this person
 	second *terminal
 }
 
@@ -95,9 +97,10 @@ func (w *terminal) quiet() time.Duration {
 	return time.Since(w.spoke)
 }
 
-func newLearner(t *testing.T) *learner {
+func newLearner(t *testing.T, as ...string) *learner {
+	t.Helper()
 	if os.Geteuid() != 0 || os.Getenv("OPTIMIST_NO_ROOT") != "" || testing.Short() {
-		t.Skip("SKIPPED: needs root, to become somebody else (run make test as root)")
+		t.Skip("SKIPPED: needs root, or to become somebody else (run make test as root)")
 	}
 	ground, err := real.New("l")
 	if err != nil {
@@ -107,10 +110,13 @@ func newLearner(t *testing.T) *learner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &learner{Cluster: ground, home: home}
+	l := &learner{Cluster: ground, home: home, as: as}
 	t.Cleanup(func() {
 		if t.Failed() {
-			_, _ = l.types("ctl down --yes --name lab")
+			for _, name := range []string{"lab", "lab-real"} {
+				out, err := l.types("tail -n 20 /var/lib/optimist/" + name + "/logs/*.log; ctl down --yes --name " + name)
+				t.Log(out, err)
+			}
 		}
 		os.RemoveAll(home)
 		if err := ground.Close(); err != nil {
@@ -124,8 +130,7 @@ func newLearner(t *testing.T) *learner {
 }
 
 func (l *learner) shell(ctx context.Context, line string) *exec.Cmd {
-	cmd := l.Command(ctx, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-		"env", "-i", "HOME="+l.home, "PATH="+l.Bin+":/usr/bin:/bin", "bash", "-c", line)
+	cmd := l.Command(ctx, "env", append(append([]string{"-i", "HOME=" + l.home, "PATH=" + l.Bin + ":/usr/sbin:/usr/bin:/sbin:/bin"}, l.as...), "bash", "-c", line)...)
 	cmd.Dir = real.Top
 	return cmd
 }
@@ -138,8 +143,41 @@ func (l *learner) types(line string) (string, error) {
 }
 
 func TestLabs(t *testing.T) {
+	t.Parallel()
+	newLearner(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups").doesAll(t, false)
+}
+
+// Real containers, and so root, and a cluster whose name stands on the page: none of that name may be there.
+func TestRealLabs(t *testing.T) {
+	t.Parallel()
 	l := newLearner(t)
+	for _, program := range []string{"containerd", "runc", "nft", "ss"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip("SKIPPED: needs", program, "(.ci/install test)")
+		}
+	}
+	if left := l.traces(); left != "" {
+		t.Skipf("SKIPPED: somebody does lab 4 on this machine (ctl lab reset 4 --all):\n%s", left)
+	}
+	l.doesAll(t, true)
+	if left := l.traces(); left != "" {
+		t.Errorf("after the last lab:\n%s", left)
+	}
+}
+
+// traces are what a real cluster for labs would leave behind.
+func (l *learner) traces() string {
+	out, _ := l.types("ls -d /var/lib/optimist/lab-real /run/optimist/lab-real /run/netns/optimist-lab-real-* 2>/dev/null; pgrep -fa '[n]ame lab-real'; " +
+		"nft list tables; ip -o link | grep -v ' lo:\\| outside\\| nowhere'")
+	return out
+}
+
+// doesAll does those labs that need real containers, or those that do not.
+func (l *learner) doesAll(t *testing.T, containers bool) {
 	for _, one := range lab.All() {
+		if one.Real != containers {
+			continue
+		}
 		t.Run(one.Title, func(t *testing.T) {
 			began := time.Now()
 			l.does(t, one)
@@ -255,8 +293,9 @@ func (l *learner) watches(t *testing.T, line string) (end func()) {
 	return func() {
 		l.second = nil
 		_ = cmd.Process.Signal(os.Interrupt)
-		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 130 {
-			t.Errorf("$ %s\nended by itself: %v", line, err)
+		ended := cmd.Wait() // ctl says 130, other programs end by the signal
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ended == nil || cmd.ProcessState.ExitCode() != 130 && !(ok && status.Signal() == syscall.SIGINT) {
+			t.Errorf("$ %s\nended by itself: %v", line, ended)
 		}
 		if strings.Count(shown.String(), "\n") < 5 {
 			t.Errorf("$ %s\nhad nothing to say", line)
