@@ -78,7 +78,7 @@ func story(ctx context.Context, guests []*guest) error {
 		}},
 		{"ctl reset on n2 and n3, ctl down on n1: nothing is left", func() error {
 			for _, g := range []*guest{n2, n3, n1} {
-				end := "ctl reset --yes --name vm"
+				end := "ctl reset --yes"
 				if g == n1 {
 					end = "ctl down --yes --name vm"
 				}
