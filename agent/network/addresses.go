@@ -98,7 +98,7 @@ var _ Network = (*Loopback)(nil)
 
 func (l *Loopback) Setup(_ context.Context, c Config) error { l.addresses.use(c.PodCIDR); return nil }
 
-func (l *Loopback) Attach(_ context.Context, pod types.UID, _ string, want netip.Addr, _ ...HostPort) (netip.Addr, error) {
+func (l *Loopback) Attach(_ context.Context, pod types.UID, _ string, want netip.Addr) (netip.Addr, error) {
 	return l.addresses.take(pod, want)
 }
 

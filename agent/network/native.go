@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -20,8 +19,7 @@ type Native struct {
 
 	mu     sync.RWMutex // held for reading to wire one pod, for writing to change the node
 	config Config
-	wasOff bool // forwarding, before we came
-	ports  []exposed
+	wasOff bool   // forwarding, before we came
 	ways   []way  // to the peers
 	seen   uint64 // packets out of the tunnel at the last Probe
 }
@@ -50,26 +48,15 @@ func (n *Native) Setup(_ context.Context, c Config) error {
 			}
 		}
 	}
-	if n.ports, err = readPorts(c); err != nil {
-		return err
-	}
-	n.wasOff, err = setupRouter(c, n.ports)
+	n.wasOff, err = setupRouter(c)
 	return err
 }
 
 // Attach wires the pod, or finds it wired; a wire that is broken in any part is made anew.
-func (n *Native) Attach(_ context.Context, pod types.UID, netns string, want netip.Addr, ports ...HostPort) (netip.Addr, error) {
+func (n *Native) Attach(_ context.Context, pod types.UID, netns string, want netip.Addr) (netip.Addr, error) {
 	if netns == "" {
 		return netip.Addr{}, fmt.Errorf("pod %s has no network namespace of its own: it uses the node's address", pod)
 	}
-	address, err := n.wire(pod, netns, want)
-	if err == nil {
-		err = n.expose(pod, address, ports)
-	}
-	return address, err
-}
-
-func (n *Native) wire(pod types.UID, netns string, want netip.Addr) (netip.Addr, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	address, err := n.addresses.take(pod, want)
@@ -85,9 +72,6 @@ func (n *Native) wire(pod types.UID, netns string, want netip.Addr) (netip.Addr,
 
 // Detach removes the node's end; the pod's goes with it.
 func (n *Native) Detach(_ context.Context, pod types.UID) error {
-	if err := n.expose(pod, netip.Addr{}, nil); err != nil {
-		return err
-	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	err := deleteLink(linkName(n.config, pod))
@@ -101,15 +85,14 @@ func (n *Native) Detach(_ context.Context, pod types.UID) error {
 func (n *Native) Keep(_ context.Context, pods map[types.UID]netip.Addr) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	ports := slices.DeleteFunc(slices.Clone(n.ports), func(e exposed) bool { _, keep := pods[e.Pod]; return !keep })
-	return errors.Join(n.deleteLinks(pods), n.addresses.keep(pods), n.rewrite(ports))
+	return errors.Join(n.deleteLinks(pods), n.addresses.keep(pods))
 }
 
 // Teardown leaves the node as Setup found it.
 func (n *Native) Teardown(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ways, n.ports = nil, nil
+	n.ways = nil
 	return errors.Join(n.deleteLinks(nil), n.route(), teardownRouter(n.config))
 }
 

@@ -32,22 +32,14 @@ type Network interface {
 	// Setup prepares the node: forwarding, the nft table, the reject of the Service range, the DNS address. Called at each start of the agent, again when
 	// podCIDR becomes known.
 	Setup(ctx context.Context, c Config) error
-	// Attach gives the pod whose network namespace is at netns an address (the same one when it has one already; `want` if valid), and leads ports of
-	// the node to it. A port that another pod has is an error.
-	Attach(ctx context.Context, pod types.UID, netns string, want netip.Addr, ports ...HostPort) (netip.Addr, error)
-	// Detach frees address and ports and removes what Attach made.
+	// Attach gives the pod whose network namespace is at netns an address: the same one when it has one already; `want` if valid.
+	Attach(ctx context.Context, pod types.UID, netns string, want netip.Addr) (netip.Addr, error)
+	// Detach frees the address and removes what Attach made.
 	Detach(ctx context.Context, pod types.UID) error
 	// Keep detaches everything that is not of these pods: what a killed agent left behind.
 	Keep(ctx context.Context, pods map[types.UID]netip.Addr) error
 	// Teardown removes all that Setup and Attach made on this node.
 	Teardown(ctx context.Context) error
-}
-
-// HostPort is a port of the node that leads to one of a pod's. (Pod spec.containers[].ports[].)
-type HostPort struct {
-	IP       netip.Addr // only of this address of the node; 0.0.0.0: of all but loopback's
-	Port, To uint16     // on the node; in the pod
-	Protocol string     // TCP, UDP or SCTP
 }
 
 // Router is a Network that knows the ways to other nodes' pods.

@@ -39,7 +39,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 // setupRouter lets the node pass packets between its pods and the world.
-func setupRouter(c Config, ports []exposed) (wasOff bool, err error) {
+func setupRouter(c Config) (wasOff bool, err error) {
 	all, err := netlink.AddrList(nil, netlink.FAMILY_V4)
 	if err == nil && !slices.ContainsFunc(all, func(a netlink.Addr) bool { return a.Scope == unix.RT_SCOPE_UNIVERSE }) {
 		err = netlink.AddrReplace(nil, lonely())
@@ -54,7 +54,7 @@ func setupRouter(c Config, ports []exposed) (wasOff bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("set ip_forward (pods can't be reached without it): %w", err)
 	}
-	if wasOff, err = writeTable(c, strings.TrimSpace(string(before)) != "1", ports); err != nil {
+	if wasOff, err = writeTable(c, strings.TrimSpace(string(before)) != "1"); err != nil {
 		return false, err
 	}
 	return wasOff, settleRouter(c)
@@ -122,22 +122,18 @@ func (n *Native) mendTable() error {
 	if _, err := conn.ListChain(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName(n.config)}, "masquerade"); err == nil {
 		return nil
 	}
-	_, err = writeTable(n.config, n.wasOff, n.ports)
+	_, err = writeTable(n.config, n.wasOff)
 	return err
 }
 
 // writeTable replaces the node's table in one transaction:
 //
-//	chain masquerade  { type nat hook postrouting priority srcnat;  ip saddr <pods here> ip daddr != <all pods> masquerade
-//	                    ip saddr <pod> ip daddr <pod> masquerade }  each that has host ports, and asks itself by one
-//	chain prerouting  { type nat hook prerouting  priority dstnat;  ip daddr != <services> fib daddr type local jump host_ports }
-//	chain nat_output  { type nat hook output      priority dstnat;  ip daddr != <services> fib daddr type local jump host_ports }
-//	chain host_ports  { ip daddr … tcp dport … dnat to <pod>:… }
+//	chain masquerade  { type nat hook postrouting priority srcnat;  ip saddr <pods here> ip daddr != <all pods> masquerade }
 //	chain output      { type filter hook output   priority filter;  ip daddr <services> ip daddr != <DNS> reject }
 //	chain forward     { type filter hook forward  priority filter;  ip daddr <services> ip daddr != <DNS> reject }
 //
 // What has an endpoint was rewritten to it before the last two see it; so no packet to a Service's address ever leaves the machine.
-func writeTable(c Config, forwardingWasOff bool, ports []exposed) (wasOff bool, err error) {
+func writeTable(c Config, forwardingWasOff bool) (wasOff bool, err error) {
 	conn, table, wasOff, err := emptied(c)
 	if err != nil {
 		return false, err
@@ -149,9 +145,8 @@ func writeTable(c Config, forwardingWasOff bool, ports []exposed) (wasOff bool, 
 	masquerade := conn.AddChain(&nftables.Chain{Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource})
 	if c.PodCIDR.IsValid() {
-		add(conn, masquerade, nil, address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})
+		add(conn, masquerade, address(source, expr.CmpOpEq, c.PodCIDR), address(destination, expr.CmpOpNeq, c.ClusterCIDR), []expr.Any{&expr.Masq{}})
 	}
-	addPorts(conn, masquerade, c.ServiceCIDR, ports)
 	if c.ServiceCIDR.IsValid() {
 		var dns netip.Prefix // invalid: matches all
 		if a := DNSAddress(c.ServiceCIDR); a.IsValid() {
@@ -161,7 +156,7 @@ func writeTable(c Config, forwardingWasOff bool, ports []exposed) (wasOff bool, 
 			chain := conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter,
 				Hooknum: hook, Priority: nftables.ChainPriorityFilter})
 			for _, reject := range rejects() {
-				add(conn, chain, nil, address(destination, expr.CmpOpEq, c.ServiceCIDR), address(destination, expr.CmpOpNeq, dns), reject)
+				add(conn, chain, address(destination, expr.CmpOpEq, c.ServiceCIDR), address(destination, expr.CmpOpNeq, dns), reject)
 			}
 		}
 	}
@@ -171,9 +166,9 @@ func writeTable(c Config, forwardingWasOff bool, ports []exposed) (wasOff bool, 
 	return wasOff, nil
 }
 
-// add puts a rule at the end of a chain; memory is for whoever reads it later.
-func add(conn *nftables.Conn, to *nftables.Chain, memory []byte, parts ...[]expr.Any) {
-	conn.AddRule(&nftables.Rule{Table: to.Table, Chain: to, UserData: memory, Exprs: slices.Concat(parts...)})
+// add puts a rule at the end of a chain.
+func add(conn *nftables.Conn, to *nftables.Chain, parts ...[]expr.Any) {
+	conn.AddRule(&nftables.Rule{Table: to.Table, Chain: to, Exprs: slices.Concat(parts...)})
 }
 
 // Offsets in the IPv4 header.

@@ -139,7 +139,10 @@ func (w *Worker) startSandbox(ctx context.Context, v View, _ Step) error {
 }
 
 func (w *Worker) attachNetwork(ctx context.Context, v View, _ Step) error {
-	a, err := w.host.Network.Attach(ctx, w.uid, v.Sandbox.NetNS, v.Sandbox.Address, hostPorts(v.Pod)...)
+	if by := w.host.taken(v.Pod); by != nil {
+		return by
+	}
+	a, err := w.host.Network.Attach(ctx, w.uid, v.Sandbox.NetNS, v.Sandbox.Address)
 	if err != nil {
 		return err
 	}

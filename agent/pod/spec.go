@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/dns"
-	"optimist/agent/network"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
 )
@@ -95,11 +94,12 @@ func limits(r corev1.ResourceRequirements) runtime.Limits {
 	return l
 }
 
-// hostPorts are those of api.HostPorts, as the network has them. The API server has checked the addresses.
-func hostPorts(pod *corev1.Pod) (all []network.HostPort) {
-	for _, p := range api.HostPorts(pod) {
-		ip, _ := netip.ParseAddr(cmp.Or(p.HostIP, "0.0.0.0"))
-		all = append(all, network.HostPort{IP: ip, Port: uint16(p.HostPort), To: uint16(p.ContainerPort), Protocol: string(p.Protocol)})
+// taken is an error if another pod of this node has a host port that this one wants. Package proxy leads them to the pods that have an address.
+func (h *Host) taken(p *corev1.Pod) error {
+	for other := range h.Pods.List("", nil) {
+		if port := api.Clash(api.HostPorts(p), other); port != "" && p.Status.PodIP == "" && other.UID != p.UID && other.Status.PodIP != "" && !terminal(other) {
+			return fmt.Errorf("host port %s belongs to pod %s/%s on this node", port, other.Namespace, other.Name)
+		}
 	}
-	return all
+	return nil
 }

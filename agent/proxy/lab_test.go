@@ -47,7 +47,7 @@ func newLab(t *testing.T) *lab {
 	}
 	runtime.LockOSThread() // the thread and its namespace end with the test: nothing is left behind
 	check(t, unix.Unshare(unix.CLONE_NEWNET))
-	l := &lab{T: t, nft: NewNFT("proxytest", "n1", config.ClusterCIDR), places: map[string]string{"node": ""}}
+	l := &lab{T: t, nft: NewNFT("proxytest", "n1", config.ClusterCIDR, config.ServiceCIDR), places: map[string]string{"node": ""}}
 	lo, err := netlink.LinkByName("lo")
 	check(t, errors.Join(err, netlink.LinkSetUp(lo)))
 	check(t, os.WriteFile("/proc/sys/net/ipv4/icmp_ratelimit", []byte("0"), 0o644)) // how often a host is told that a port is unreachable

@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"optimist/internal/api"
 )
 
 // Element is one entry of a set or map of the table. Keys and values are laid out as the kernel has them: fields padded to four bytes.
@@ -87,6 +89,21 @@ func outside(s *corev1.Service, port corev1.ServicePort) (all []string) {
 		all = append(all, frontend(everyAddress, port.Protocol, port.NodePort))
 	}
 	return all
+}
+
+// hostPorts is what a pod wants: each is a frontend with one backend, at one of the node's addresses or at all.
+func hostPorts(p *corev1.Pod) Model {
+	m := Model{}
+	to, err := netip.ParseAddr(p.Status.PodIP)
+	if err != nil || p.Spec.HostNetwork || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+		return m
+	}
+	for _, port := range api.HostPorts(p) {
+		if at, err := netip.ParseAddr(cmp.Or(port.HostIP, "0.0.0.0")); err == nil && at.Is4() && !at.IsLoopback() {
+			m.serve("any", frontend(at, port.Protocol, port.HostPort), []endpoint{{netip.AddrPortFrom(to, uint16(port.ContainerPort)), 0, true}}, pick{hidden: nobody})
+		}
+	}
+	return m
 }
 
 func (m Model) serve(scope, front string, from []endpoint, p pick) {

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/fields"
 
 	"optimist/internal/api"
 	"optimist/internal/informer"
@@ -54,9 +55,10 @@ const (
 	resync = 30 * time.Second
 	retry  = time.Second
 	index  = "service" // of slices: the Service that they are of
+	ofPod  = "pod/"    // begins the name in a pod's key, among those of Services
 )
 
-// Proxy keeps one node's table in step with Services and EndpointSlices.
+// Proxy keeps one node's table in step with Services and EndpointSlices, and with the host ports of its pods.
 type Proxy struct {
 	table    Table
 	node     string
@@ -64,9 +66,10 @@ type Proxy struct {
 	log      *slog.Logger
 	services informer.Reader[*corev1.Service]
 	slices   informer.Reader[*discoveryv1.EndpointSlice]
-	news     chan struct{} // capacity 1
+	pods     informer.Reader[*corev1.Pod] // the node's
+	news     chan struct{}                // capacity 1
 	mu       sync.Mutex
-	dirty    map[api.Key]bool // guarded by mu: Services to plan again
+	dirty    map[api.Key]bool // guarded by mu: Services and pods to plan again
 	book     *book            // Run's, as the next
 	built    bool             // the table holds what the book says
 }
@@ -82,6 +85,11 @@ func New(t Table, set *informer.Set, node string, dns netip.Addr, log *slog.Logg
 	set.Listen(api.EndpointSliceKind, func(ch informer.Change) {
 		p.touch(serviceOf(cmp.Or(ch.After, ch.Before)), serviceOf(cmp.Or(ch.Before, ch.After))) // it may have been another's
 	})
+	p.pods = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", node)})
+	set.Listen(api.PodKind, func(ch informer.Change) {
+		pod := api.KeyOf(cmp.Or(ch.After, ch.Before))
+		p.touch(api.Key{Namespace: pod.Namespace, Name: ofPod + pod.Name})
+	})
 	return p
 }
 
@@ -89,11 +97,11 @@ func serviceOf(slice api.Object) api.Key {
 	return api.Key{Namespace: slice.GetNamespace(), Name: slice.GetLabels()[discoveryv1.LabelServiceName]}
 }
 
-func (p *Proxy) touch(services ...api.Key) {
+func (p *Proxy) touch(all ...api.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range services {
-		p.dirty[s] = true
+	for _, key := range all {
+		p.dirty[key] = true
 	}
 	select {
 	case p.news <- struct{}{}:
@@ -163,20 +171,22 @@ func (p *Proxy) plan() {
 	dirty := p.dirty
 	p.dirty = map[api.Key]bool{}
 	p.mu.Unlock()
-	for service := range dirty {
+	for key := range dirty {
 		var m Model
-		if s, ok := p.services.Get(service); ok {
-			m = plan(s, p.slices.Indexed(index, service.String()), p.node, p.dns)
+		if s, ok := p.services.Get(key); ok {
+			m = plan(s, p.slices.Indexed(index, key.String()), p.node, p.dns)
+		} else if one, ok := p.pods.Get(api.Key{Namespace: key.Namespace, Name: strings.TrimPrefix(key.Name, ofPod)}); ok && strings.HasPrefix(key.Name, ofPod) {
+			m = hostPorts(one)
 		}
-		p.book.put(service, m)
+		p.book.put(key, m)
 	}
 }
 
-// book has what every Service wants. Several may want the same element (a pod behind two Services, an external address named twice): of different
+// book has what every Service and pod wants. Several may want the same element (a pod behind two Services, an external address named twice): of different
 // values the smallest counts, whoever came first, so that only what is, not how it came about, decides what is programmed.
 type book struct {
 	wants      map[api.Key]Model
-	values     map[Element][]string // sorted, one for each Service that wants the element
+	values     map[Element][]string // sorted, one for each that wants the element
 	touched    map[Element]bool     // since the last delta
 	programmed Model                // once that delta has been applied
 	udp        map[string]bool      // frontends touched since the kernel last forgot what it has tracked of them

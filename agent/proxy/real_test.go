@@ -134,7 +134,7 @@ func TestAffinity(t *testing.T) {
 	}
 	l.step(backends("web", "a b far c")) // others may come
 	l.expect("c", "tcp:"+clusterIP, first["tcp:"+clusterIP])
-	l.restart(NewNFT("proxytest", "n1", config.ClusterCIDR), "n1")
+	l.restart(NewNFT("proxytest", "n1", config.ClusterCIDR, config.ServiceCIDR), "n1")
 	l.step() // a new agent does not part them either
 	l.expect("c", "tcp:"+clusterIP, first["tcp:"+clusterIP])
 	rest := strings.Replace("a b far c", strings.Fields(first["tcp:"+clusterIP])[0], "", 1)
@@ -147,7 +147,7 @@ func TestAffinity(t *testing.T) {
 
 	l.step(service("web", fmt.Sprintf(sticky, 1)), backends("web", "a b far"))
 	heard := map[string]bool{l.ask("b", "tcp:"+clusterIP): true}
-	l.restart(NewNFT("proxytest", "n1", config.ClusterCIDR), "n1")
+	l.restart(NewNFT("proxytest", "n1", config.ClusterCIDR, config.ServiceCIDR), "n1")
 	l.step() // which must not make it last longer
 	for deadline := time.Now().Add(time.Minute); len(heard) < 2 && time.Now().Before(deadline); {
 		heard[l.ask("b", "tcp:"+clusterIP)] = true
@@ -155,6 +155,63 @@ func TestAffinity(t *testing.T) {
 	}
 	if len(heard) < 2 {
 		t.Errorf("never parted: %v", heard)
+	}
+}
+
+// Ports of the node lead to pods: from outside, from the node, from other pods, and from the pod itself; not on loopback, not where DNS is answered, and not
+// when the pod is gone.
+func TestHostPorts(t *testing.T) {
+	l := newLab(t)
+	const tcp = "{hostPort: 8081, containerPort: 8080, protocol: TCP}"
+	a := exposed("a", "10.244.1.2", tcp+", {hostPort: 8082, hostIP: 192.0.2.1, containerPort: 8080, protocol: TCP}, {hostPort: 8083, hostIP: 127.0.0.1, containerPort: 8080, protocol: TCP}")
+	l.step(a, service("web", ""), backends("web", "b"))
+	everybody := func(where string) {
+		for from, want := range map[string]string{"world": "a 192.0.2.2", "c": "a 10.244.1.4", "node": "a 192.0.2.1", "a": "a 192.0.2.1"} {
+			l.expect(from, "tcp:192.0.2.1:8081", want)
+			l.expect(from, "tcp:192.0.2.1:8082", want)
+		}
+		for _, to := range []string{"127.0.0.1:8081", "127.0.0.1:8083", "192.0.2.1:8083", "198.51.100.1:8082", "10.96.0.10:8081"} {
+			l.expect("node", "tcp:"+to, "refused")
+		}
+		if t.Failed() {
+			t.Fatal(where)
+		}
+	}
+	everybody("at first")
+	l.restart(NewNFT("proxytest", "n1", config.ClusterCIDR, config.ServiceCIDR), "n1")
+	l.step()
+	everybody("after a restart")
+	ended := a.DeepCopy()
+	ended.Status.Phase = "Succeeded"
+	l.step(ended, exposed("b", "10.244.1.3", tcp))
+	l.expect("world", "tcp:192.0.2.1:8081", "b 192.0.2.2")
+	l.expect("world", "tcp:192.0.2.1:8082", "refused")
+	l.delete(exposed("b", "", ""))
+	check(t, l.proxy.Step())
+	l.expect("world", "tcp:192.0.2.1:8081", "refused")
+	l.expect("c", "tcp:"+clusterIP, "b 10.244.1.4")
+}
+
+// A client that goes on sending from the same UDP port reaches the pod that has the host port now.
+func TestUDPHostPortsChangeHands(t *testing.T) {
+	l := newLab(t)
+	l.step()
+	var c net.Conn
+	l.in("world", func() {
+		var err error
+		c, err = net.Dial("udp4", "192.0.2.1:5353")
+		check(l, err)
+	})
+	defer c.Close()
+	if got, err := exchange(c, 300*time.Millisecond); err == nil { // the kernel remembers: to the node itself
+		l.Errorf("nobody serves, but %s answers", got)
+	}
+	for place, ip := range map[string]string{"a": "10.244.1.2", "b": "10.244.1.3"} {
+		pod := exposed(place, ip, "{hostPort: 5353, containerPort: 8080, protocol: UDP}")
+		l.step(pod)
+		l.hears(c, place+" 192.0.2.2")
+		l.delete(pod)
+		check(t, l.proxy.Step())
 	}
 }
 
@@ -285,7 +342,7 @@ func TestRestart(t *testing.T) {
 		failed <- bad
 	}()
 	for range 8 {
-		l.restart(NewNFT("proxytest", "n1", config.ClusterCIDR), "n1")
+		l.restart(NewNFT("proxytest", "n1", config.ClusterCIDR, config.ServiceCIDR), "n1")
 		l.step(backends("web", "a b"))
 		l.step(backends("web", "b"))
 		l.step(backends("web", "a far"))

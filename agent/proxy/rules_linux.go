@@ -31,16 +31,16 @@ const (
 	saddr, daddr   = 12, 16 // where the addresses are in an IPv4 header
 )
 
-type fields = []nftables.SetDatatype
+type columns = []nftables.SetDatatype
 
 // sets are the table's, with the types of key and value: who sticks comes first. Those without a value are no maps.
 func sets(t *nftables.Table) []*nftables.Set {
-	front, back := fields{nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService}, fields{nftables.TypeIPAddr, nftables.TypeInetService}
-	all := []*nftables.Set{{Name: "affinity", KeyType: concat(fields{nftables.TypeIPAddr}, front), DataType: concat(back), HasTimeout: true, Dynamic: true, Size: 1 << 18},
-		{Name: "hairpin", KeyType: concat(fields{nftables.TypeIPAddr, nftables.TypeIPAddr})}}
+	front, back := columns{nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService}, columns{nftables.TypeIPAddr, nftables.TypeInetService}
+	all := []*nftables.Set{{Name: "affinity", KeyType: concat(columns{nftables.TypeIPAddr}, front), DataType: concat(back), HasTimeout: true, Dynamic: true, Size: 1 << 18},
+		{Name: "hairpin", KeyType: concat(columns{nftables.TypeIPAddr, nftables.TypeIPAddr})}}
 	for _, scope := range []string{"any", "inside"} {
 		all = append(all, &nftables.Set{Name: scope + "_services", KeyType: concat(front), DataType: nftables.TypeVerdict},
-			&nftables.Set{Name: scope + "_backends", KeyType: concat(front, fields{nftables.TypeMark}), DataType: concat(back)},
+			&nftables.Set{Name: scope + "_backends", KeyType: concat(front, columns{nftables.TypeMark}), DataType: concat(back)},
 			&nftables.Set{Name: scope + "_alive", KeyType: concat(front, back)})
 	}
 	for _, s := range all {
@@ -49,7 +49,7 @@ func sets(t *nftables.Table) []*nftables.Set {
 	return all
 }
 
-func concat(parts ...fields) nftables.SetDatatype {
+func concat(parts ...columns) nftables.SetDatatype {
 	return nftables.MustConcatSetType(slices.Concat(parts...)...)
 }
 
@@ -60,7 +60,7 @@ type chain struct {
 }
 
 // chains are those that are always there: see the package's picture.
-func chains(pods netip.Prefix) []chain {
+func chains(pods, services netip.Prefix) []chain {
 	nat := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...[]expr.Any) chain {
 		return chain{nftables.Chain{Name: name, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: priority}, rules}
 	}
@@ -69,8 +69,8 @@ func chains(pods netip.Prefix) []chain {
 	fromPods, fromNode := append(within(saddr, expr.CmpOpEq, pods), inside), append(local(&expr.Fib{FlagSADDR: true}), inside)
 	marked := []expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: rScratch}, bits(native(masqueradeMark), native(0)), equal(native(masqueradeMark))}
 	return []chain{
-		{nftables.Chain{Name: "inside"}, lookups("inside_services")},
-		{nftables.Chain{Name: "dispatch"}, append([][]expr.Any{fromPods, fromNode}, lookups("any_services")...)},
+		{nftables.Chain{Name: "inside"}, lookups("inside_services", services)},
+		{nftables.Chain{Name: "dispatch"}, append([][]expr.Any{fromPods, fromNode}, lookups("any_services", services)...)},
 		{nftables.Chain{Name: "refuse"}, [][]expr.Any{
 			{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: rScratch}, equal([]byte{unix.IPPROTO_TCP}), &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}},
 			{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: 3}}}}, // port unreachable
@@ -82,9 +82,9 @@ func chains(pods netip.Prefix) []chain {
 }
 
 // lookups follow the verdict on the packet's destination in a map: by its address, and by the node port if the address is one of the node's own.
-func lookups(set string) [][]expr.Any {
+func lookups(set string, services netip.Prefix) [][]expr.Any {
 	follow := &expr.Lookup{SourceRegister: rAddress, SetName: set, IsDestRegSet: true}
-	own := append(local(&expr.Fib{FlagDADDR: true}), within(daddr, expr.CmpOpNeq, netip.MustParsePrefix("127.0.0.0/8"))...)
+	own := slices.Concat(local(&expr.Fib{FlagDADDR: true}), within(daddr, expr.CmpOpNeq, netip.MustParsePrefix("127.0.0.0/8")), within(daddr, expr.CmpOpNeq, services))
 	return [][]expr.Any{append(frontendOf("ip"), follow), slices.Concat(own, frontendOf("nodeport"), []expr.Any{follow})}
 }
 

@@ -87,7 +87,7 @@ func newCluster(table Table, node string) *cluster {
 func (c *cluster) restart(table Table, node string) {
 	c.set = informer.NewSet(nil)
 	c.proxy = New(table, c.set, node, netip.MustParseAddr("10.96.0.10"), slog.New(slog.DiscardHandler))
-	for _, k := range []*api.Kind{api.ServiceKind, api.EndpointSliceKind} {
+	for _, k := range []*api.Kind{api.ServiceKind, api.EndpointSliceKind, api.PodKind} {
 		c.set.Open(k)
 		c.set.Deliver(k, []api.Event{{Type: api.Bookmark, Revision: 1, InitialEnd: true}})
 		for _, o := range c.known[k] {
@@ -129,6 +129,8 @@ func kindOf(o api.Object) *api.Kind {
 	switch o.(type) {
 	case *corev1.Service:
 		return api.ServiceKind
+	case *corev1.Pod:
+		return api.PodKind
 	}
 	return api.EndpointSliceKind
 }
@@ -176,6 +178,16 @@ func backends(service, places string) *discoveryv1.EndpointSlice {
 			Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &serving, Terminating: &terminating}})
 	}
 	return s
+}
+
+// exposed is a pod at a place whose container has these ports.
+func exposed(place, ip, ports string) *corev1.Pod {
+	p := &corev1.Pod{}
+	if err := yaml.UnmarshalStrict([]byte("{spec: {nodeName: n1, containers: [{name: c, ports: ["+ports+"]}]}}"), p); err != nil {
+		panic(err)
+	}
+	p.Namespace, p.Name, p.Status.PodIP = "default", place, ip
+	return p
 }
 
 func check(t testing.TB, err error) {

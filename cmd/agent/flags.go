@@ -81,7 +81,7 @@ func (f *flags) config(name string) (agent.Config, error) {
 		if f.address != "" {
 			passStubs(network.DNSAddress(net.ServiceCIDR))
 		}
-		c.Runtime, c.Network, c.Proxy, err = f.real(name, net.ClusterCIDR)
+		c.Runtime, c.Network, c.Proxy, err = f.real(name, net.ClusterCIDR, net.ServiceCIDR)
 	default:
 		err = fmt.Errorf("--runtime %q: must be containerd or sim", f.runtime)
 	}

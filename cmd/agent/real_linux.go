@@ -13,7 +13,7 @@ import (
 )
 
 // real binds containerd and the kernel's network. What bears a name on the machine bears the cluster's and the node's.
-func (f *flags) real(name string, pods netip.Prefix) (runtime.Runtime, network.Network, proxy.Table, error) {
+func (f *flags) real(name string, pods, services netip.Prefix) (runtime.Runtime, network.Network, proxy.Table, error) {
 	logger := f.logger
 	if logger == "" {
 		own, err := os.Executable()
@@ -27,5 +27,5 @@ func (f *flags) real(name string, pods netip.Prefix) (runtime.Runtime, network.N
 	}
 	id := "optimist-" + f.cluster + "-" + name
 	r, err := containerd.New(containerd.Config{Socket: f.socket, Namespace: id, Root: f.run, LoggerPath: logger, CgroupRoot: "/" + id})
-	return r, &network.Native{}, proxy.NewNFT(f.cluster, name, pods), err
+	return r, &network.Native{}, proxy.NewNFT(f.cluster, name, pods, services), err
 }

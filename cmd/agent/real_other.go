@@ -11,6 +11,6 @@ import (
 	"optimist/agent/runtime"
 )
 
-func (f *flags) real(string, netip.Prefix) (runtime.Runtime, network.Network, proxy.Table, error) {
+func (f *flags) real(string, netip.Prefix, netip.Prefix) (runtime.Runtime, network.Network, proxy.Table, error) {
 	return nil, nil, nil, errors.New("containers need Linux; use --runtime sim here")
 }

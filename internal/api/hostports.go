@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,4 +18,17 @@ func HostPorts(p *corev1.Pod) (all []corev1.ContainerPort) {
 		all = append(all, c.Ports...)
 	}
 	return slices.DeleteFunc(all, func(p corev1.ContainerPort) bool { return p.HostPort == 0 })
+}
+
+// Clash is the first port that both want; "" = none. One for all of the node's addresses clashes with one for any.
+func Clash(want []corev1.ContainerPort, other *corev1.Pod) string {
+	every := func(ip string) bool { return ip == "" || ip == "0.0.0.0" }
+	for _, has := range HostPorts(other) {
+		if slices.ContainsFunc(want, func(w corev1.ContainerPort) bool {
+			return w.HostPort == has.HostPort && w.Protocol == has.Protocol && (w.HostIP == has.HostIP || every(w.HostIP) || every(has.HostIP))
+		}) {
+			return fmt.Sprintf("%d/%s", has.HostPort, has.Protocol)
+		}
+	}
+	return ""
 }

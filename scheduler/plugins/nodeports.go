@@ -1,9 +1,6 @@
 package plugins
 
 import (
-	"fmt"
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"optimist/internal/api"
@@ -26,7 +23,7 @@ func (p NodePorts) Prepare(pod *corev1.Pod) func(*framework.Node) *framework.Rea
 			return nil
 		}
 		for _, other := range n.Pods {
-			if port := clash(want, other); port != "" {
+			if port := api.Clash(want, other); port != "" {
 				return &framework.Reason{Plugin: p.Name(), Text: "node(s) didn't have free ports for the requested pod ports", Preemptible: true,
 					Need: "host port " + port, Have: "taken by " + other.Namespace + "/" + other.Name}
 			}
@@ -39,23 +36,10 @@ func (p NodePorts) Prepare(pod *corev1.Pod) func(*framework.Node) *framework.Rea
 func (NodePorts) Fixes(pod *corev1.Pod, n *framework.Node) []framework.Fix {
 	fix, want := framework.Fix{Kind: framework.Evict, Node: n.Name}, api.HostPorts(pod)
 	for _, other := range n.Pods {
-		if clash(want, other) != "" {
+		if api.Clash(want, other) != "" {
 			fix.Pods = append(fix.Pods, other.Namespace+"/"+other.Name)
 		}
 	}
 	fix.Cost = 20 + len(fix.Pods)
 	return []framework.Fix{fix}
-}
-
-// clash is the first port that both want; "" = none. One for all of the node's addresses clashes with one for any.
-func clash(want []corev1.ContainerPort, other *corev1.Pod) string {
-	every := func(ip string) bool { return ip == "" || ip == "0.0.0.0" }
-	for _, has := range api.HostPorts(other) {
-		if slices.ContainsFunc(want, func(w corev1.ContainerPort) bool {
-			return w.HostPort == has.HostPort && w.Protocol == has.Protocol && (w.HostIP == has.HostIP || every(w.HostIP) || every(has.HostIP))
-		}) {
-			return fmt.Sprintf("%d/%s", has.HostPort, has.Protocol)
-		}
-	}
-	return ""
 }
