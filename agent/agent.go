@@ -256,6 +256,11 @@ func (a *Agent) wire(ctx context.Context, boxes []runtime.Sandbox) error {
 	if err := a.config.Network.Setup(ctx, c); err != nil {
 		return err
 	}
+	if a.proxy != nil && !a.cidr.IsValid() { // later its Run does
+		if err := a.proxy.Step(); err != nil {
+			return err
+		}
+	}
 	a.cidr = cidr
 	return a.config.Network.Keep(ctx, kept)
 }

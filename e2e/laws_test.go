@@ -54,7 +54,7 @@ var moduleLaws = map[string][]string{
 	"go.etcd.io/bbolt":                 {"apiserver/store/bolt"},
 	"go.etcd.io/etcd":                  {"apiserver/store/etcd"},
 	"github.com/spf13/cobra":           {"ctl", "cmd"},
-	"github.com/google/nftables":       {"agent/network", "agent/proxy", "ctl/cluster", "ctl/doctor"},
+	"github.com/google/nftables":       {"agent/proxy", "ctl/cluster", "ctl/doctor"},
 	"github.com/vishvananda/netlink":   {"agent/network", "agent/proxy", "agent/runtime/containerd", "ctl/cluster"},
 	"github.com/miekg/dns":             {"agent/dns"},
 	"k8s.io/client-go":                 {},

@@ -48,8 +48,7 @@ func (n *Native) Setup(_ context.Context, c Config) error {
 			}
 		}
 	}
-	n.wasOff, err = setupRouter(c)
-	return err
+	return n.setupRouter()
 }
 
 // Attach wires the pod, or finds it wired; a wire that is broken in any part is made anew.
@@ -93,7 +92,7 @@ func (n *Native) Teardown(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ways = nil
-	return errors.Join(n.deleteLinks(nil), n.route(), teardownRouter(n.config))
+	return errors.Join(n.deleteLinks(nil), n.route(), n.teardownRouter())
 }
 
 func (n *Native) deleteLinks(but map[types.UID]netip.Addr) error {

@@ -2,13 +2,13 @@
 //
 //	pod's namespace          node's namespace
 //	eth0 10.244.0.7/32 ───── vo<hash>      route 10.244.0.7/32 dev vo<hash>
-//	default via 169.254.1.1  (proxy by permanent neighbour)      nft table: masquerade what leaves, reject the Service range
+//	default via 169.254.1.1  (proxy by permanent neighbour)      <Service range> dev lo
 //	                                                             lo: <DNS address>, 10.244.0.0 (the node's own among the pods)
 //	a peer on a segment of ours:  10.244.1.0/24 via <its address>
 //	a peer elsewhere:             10.244.2.0/24 via 10.244.2.0 dev vx<hash> onlink ── VXLAN, UDP 4789 ──▶ <its address>
 //	                              neighbour 10.244.2.0 is at <hash of its name>; that is behind <its address>: nobody learns anything
 //
-// Start reading at native.go; wire.go has the pod's link, router.go the nft table, peers.go the routes, probe.go how a node finds out that
+// Start reading at native.go; wire.go has the pod's link, router.go the node, peers.go the routes, probe.go how a node finds out that
 // packets do not come through. What is ours on the machine bears a hash of cluster and node, or the route protocol 111: Peers mends it.
 //
 // Native is the point-to-point implementation; its links need no bridge, so a pod's address is never hidden from its peer.
@@ -29,7 +29,7 @@ import (
 
 // Network wires pods. Every method is idempotent.
 type Network interface {
-	// Setup prepares the node: forwarding, the nft table, the reject of the Service range, the DNS address. Called at each start of the agent, again when
+	// Setup prepares the node: forwarding, the way to the Service range, the DNS address. Called at each start of the agent, again when
 	// podCIDR becomes known.
 	Setup(ctx context.Context, c Config) error
 	// Attach gives the pod whose network namespace is at netns an address: the same one when it has one already; `want` if valid.

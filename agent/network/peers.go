@@ -59,7 +59,7 @@ func (n *Native) Peers(_ context.Context, peers []Peer) error {
 		return fmt.Errorf("list this node's addresses: %w", err)
 	}
 	n.ways = ways(n.config, local, peers)
-	return errors.Join(settleRouter(n.config), n.mendTable(), n.route())
+	return errors.Join(n.settleRouter(), n.route())
 }
 
 func (n *Native) route() error {

@@ -28,7 +28,7 @@ func BenchmarkServices(b *testing.B) {
 		return time.Since(from).Seconds() * 1000
 	}
 	for range b.N {
-		nft := NewNFT("bench", "n1", config.ClusterCIDR, config.ServiceCIDR)
+		nft := NewNFT("bench", "n1", ranges)
 		c := newCluster(nft, "n1")
 		for i := range 10_000 {
 			name := fmt.Sprint("s", i)

@@ -40,6 +40,8 @@ type lab struct {
 var config = network.Config{Cluster: "proxytest", Node: "n1", PodCIDR: netip.MustParsePrefix("10.244.1.0/24"),
 	ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}
 
+var ranges = Net{config.ClusterCIDR, config.ServiceCIDR, netip.MustParseAddr("10.96.0.10")}
+
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	if os.Getuid() != 0 || os.Getenv("OPTIMIST_NO_ROOT") != "" {
@@ -47,7 +49,7 @@ func newLab(t *testing.T) *lab {
 	}
 	runtime.LockOSThread() // the thread and its namespace end with the test: nothing is left behind
 	check(t, unix.Unshare(unix.CLONE_NEWNET))
-	l := &lab{T: t, nft: NewNFT("proxytest", "n1", config.ClusterCIDR, config.ServiceCIDR), places: map[string]string{"node": ""}}
+	l := &lab{T: t, nft: NewNFT("proxytest", "n1", ranges), places: map[string]string{"node": ""}}
 	lo, err := netlink.LinkByName("lo")
 	check(t, errors.Join(err, netlink.LinkSetUp(lo)))
 	check(t, os.WriteFile("/proc/sys/net/ipv4/icmp_ratelimit", []byte("0"), 0o644)) // how often a host is told that a port is unreachable
@@ -63,7 +65,7 @@ func newLab(t *testing.T) *lab {
 			t.Fatalf("pod %s has %s, want %s", pod, ip, want)
 		}
 	}
-	for _, place := range []string{"a", "b", "c", "far"} {
+	for _, place := range []string{"a", "b", "c", "far", "world"} {
 		l.serve(place)
 	}
 	l.cluster = newCluster(l.nft, "n1")
@@ -150,7 +152,7 @@ func (l *lab) in(place string, f func()) {
 // serve answers everybody with the place's name and whom it sees, on port 8080, by TCP and UDP.
 func (l *lab) serve(place string) {
 	l.in(place, func() {
-		ip := map[string]string{"far": "10.244.2.2"}[place]
+		ip := map[string]string{"far": "10.244.2.2", "world": "192.0.2.2"}[place]
 		tcp, err := net.Listen("tcp4", ip+":8080")
 		check(l, err)
 		udp, err := net.ListenPacket("udp4", ip+":8080")

@@ -21,19 +21,24 @@ const (
 
 // NFT is the kernel's table of one node, in the process's network namespace. Use NewNFT.
 type NFT struct {
-	conn           *nftables.Conn // lasting: closing one waits for what the kernel has still to free
-	table          *nftables.Table
-	pods, services netip.Prefix
-	picks          map[string]bool // chains that have been written
-	rules          string          // the handles of all our rules: a rule that others replace gets another
+	conn  *nftables.Conn // lasting: closing one waits for what the kernel has still to free
+	table *nftables.Table
+	net   Net
+	picks map[string]bool // chains that have been written
+	rules string          // the handles of all our rules: a rule that others replace gets another
 }
 
 var _ Table = (*NFT)(nil)
 
-// NewNFT names the table after cluster and node. What does not come from one of the pods' addresses is masqueraded on the way to a
-// ClusterIP. The node's address among the services, where it answers DNS, has no node ports.
-func NewNFT(cluster, node string, pods, services netip.Prefix) *NFT {
-	return &NFT{table: &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "optimist_" + cluster + "_" + node + "_services"}, pods: pods, services: services}
+// Net is where the cluster's addresses are.
+type Net struct {
+	Pods, Services netip.Prefix // what leaves pods for elsewhere is masqueraded; so is what comes to a ClusterIP from elsewhere
+	DNS            netip.Addr   // of the services', the node's own: it has no node ports, and is not refused
+}
+
+// NewNFT names the table after cluster and node.
+func NewNFT(cluster, node string, n Net) *NFT {
+	return &NFT{table: &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "optimist_" + cluster + "_" + node}, net: n}
 }
 
 // deleted begins a transaction that deletes the table, on a new connection: in an old one might be answers that nobody has read.
@@ -56,11 +61,11 @@ func enlarge[C interface{ SetReadBuffer(int) error }](c C) error {
 func (n *NFT) Write(d Delta, anew bool) (err error) {
 	var add []chain
 	if anew {
-		d.Delete, n.picks, add, err = nil, map[string]bool{}, chains(n.pods, n.services), n.replace()
+		d.Delete, n.picks, add, err = nil, map[string]bool{}, chains(n.net), n.replace()
 	}
 	for _, name := range d.Add {
 		if p, ok := parsePick(name); ok && !n.picks[name] {
-			n.picks[name], add = true, append(add, p.chain(n.pods))
+			n.picks[name], add = true, append(add, p.chain(n.net.Pods))
 		}
 	}
 	if err == nil {

@@ -29,6 +29,7 @@ const (
 	masqueradeMark = 0x4000 // on a connection's first packet, from the choice of its backend to the masquerade: Kubernetes' own bit
 	dynsetDelete   = 2      // NFT_DYNSET_OP_DELETE; not in x/sys yet
 	saddr, daddr   = 12, 16 // where the addresses are in an IPv4 header
+	nat, filter    = nftables.ChainTypeNAT, nftables.ChainTypeFilter
 )
 
 type columns = []nftables.SetDatatype
@@ -60,31 +61,36 @@ type chain struct {
 }
 
 // chains are those that are always there: see the package's picture.
-func chains(pods, services netip.Prefix) []chain {
-	nat := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...[]expr.Any) chain {
-		return chain{nftables.Chain{Name: name, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: priority}, rules}
+func chains(n Net) []chain {
+	base := func(name string, of nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...[]expr.Any) chain {
+		return chain{nftables.Chain{Name: name, Type: of, Hooknum: hook, Priority: priority}, rules}
 	}
+	dns := netip.PrefixFrom(n.DNS, 32)
+	unserved := slices.Concat(within(daddr, expr.CmpOpEq, n.Services), within(daddr, expr.CmpOpNeq, dns), []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: "refuse"}})
 	jump := func(to string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: to} }
 	inside, dispatch, masquerade := jump("inside"), jump("dispatch"), &expr.Masq{FullyRandom: true}
-	fromPods, fromNode := append(within(saddr, expr.CmpOpEq, pods), inside), append(local(&expr.Fib{FlagSADDR: true}), inside)
+	fromPods, fromNode := append(within(saddr, expr.CmpOpEq, n.Pods), inside), append(local(&expr.Fib{FlagSADDR: true}), inside)
 	marked := []expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: rScratch}, bits(native(masqueradeMark), native(0)), equal(native(masqueradeMark))}
 	return []chain{
-		{nftables.Chain{Name: "inside"}, lookups("inside_services", services)},
-		{nftables.Chain{Name: "dispatch"}, append([][]expr.Any{fromPods, fromNode}, lookups("any_services", services)...)},
+		{nftables.Chain{Name: "inside"}, lookups("inside_services", dns)},
+		{nftables.Chain{Name: "dispatch"}, append([][]expr.Any{fromPods, fromNode}, lookups("any_services", dns)...)},
 		{nftables.Chain{Name: "refuse"}, [][]expr.Any{
 			{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: rScratch}, equal([]byte{unix.IPPROTO_TCP}), &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}},
 			{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: 3}}}}, // port unreachable
-		nat("prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, []expr.Any{dispatch}),
-		nat("output", nftables.ChainHookOutput, nftables.ChainPriorityNATDest, []expr.Any{dispatch}),
-		nat("postrouting", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, slices.Concat(marked, mark(0), []expr.Any{masquerade}),
-			[]expr.Any{load(saddr, rClient), load(daddr, rAddress), &expr.Lookup{SourceRegister: rClient, SetName: "hairpin"}, masquerade}),
+		base("prerouting", nat, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, []expr.Any{dispatch}),
+		base("output", nat, nftables.ChainHookOutput, nftables.ChainPriorityNATDest, []expr.Any{dispatch}),
+		base("postrouting", nat, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, slices.Concat(marked, mark(0), []expr.Any{masquerade}),
+			[]expr.Any{load(saddr, rClient), load(daddr, rAddress), &expr.Lookup{SourceRegister: rClient, SetName: "hairpin"}, masquerade},
+			slices.Concat(within(saddr, expr.CmpOpEq, n.Pods), within(daddr, expr.CmpOpNeq, n.Pods), []expr.Any{masquerade})),
+		base("unserved_output", filter, nftables.ChainHookOutput, nftables.ChainPriorityFilter, unserved),
+		base("unserved_forward", filter, nftables.ChainHookForward, nftables.ChainPriorityFilter, unserved),
 	}
 }
 
 // lookups follow the verdict on the packet's destination in a map: by its address, and by the node port if the address is one of the node's own.
-func lookups(set string, services netip.Prefix) [][]expr.Any {
+func lookups(set string, dns netip.Prefix) [][]expr.Any {
 	follow := &expr.Lookup{SourceRegister: rAddress, SetName: set, IsDestRegSet: true}
-	own := slices.Concat(local(&expr.Fib{FlagDADDR: true}), within(daddr, expr.CmpOpNeq, netip.MustParsePrefix("127.0.0.0/8")), within(daddr, expr.CmpOpNeq, services))
+	own := slices.Concat(local(&expr.Fib{FlagDADDR: true}), within(daddr, expr.CmpOpNeq, netip.MustParsePrefix("127.0.0.0/8")), within(daddr, expr.CmpOpNeq, dns))
 	return [][]expr.Any{append(frontendOf("ip"), follow), slices.Concat(own, frontendOf("nodeport"), []expr.Any{follow})}
 }
 
@@ -143,6 +149,9 @@ func bits(mask, xor []byte) expr.Any {
 
 // within compares an address with a prefix; local wants it to be one of the node's.
 func within(offset uint32, op expr.CmpOp, p netip.Prefix) []expr.Any {
+	if !p.IsValid() {
+		return nil
+	}
 	return []expr.Any{load(offset, rScratch), bits(net.CIDRMask(p.Bits(), 32), native(0)), &expr.Cmp{Op: op, Register: rScratch, Data: p.Masked().Addr().AsSlice()}}
 }
 

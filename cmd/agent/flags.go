@@ -13,6 +13,7 @@ import (
 	"optimist/agent/dns"
 	"optimist/agent/network"
 	"optimist/agent/node"
+	"optimist/agent/proxy"
 	"optimist/agent/runtime/sim"
 )
 
@@ -81,7 +82,7 @@ func (f *flags) config(name string) (agent.Config, error) {
 		if f.address != "" {
 			passStubs(network.DNSAddress(net.ServiceCIDR))
 		}
-		c.Runtime, c.Network, c.Proxy, err = f.real(name, net.ClusterCIDR, net.ServiceCIDR)
+		c.Runtime, c.Network, c.Proxy, err = f.real(name, proxy.Net{Pods: net.ClusterCIDR, Services: net.ServiceCIDR, DNS: network.DNSAddress(net.ServiceCIDR)})
 	default:
 		err = fmt.Errorf("--runtime %q: must be containerd or sim", f.runtime)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // real binds containerd and the kernel's network. What bears a name on the machine bears the cluster's and the node's.
-func (f *flags) real(name string, pods, services netip.Prefix) (runtime.Runtime, network.Network, proxy.Table, error) {
+func (f *flags) real(name string, n proxy.Net) (runtime.Runtime, network.Network, proxy.Table, error) {
 	logger := f.logger
 	if logger == "" {
 		own, err := os.Executable()
@@ -27,5 +26,5 @@ func (f *flags) real(name string, pods, services netip.Prefix) (runtime.Runtime,
 	}
 	id := "optimist-" + f.cluster + "-" + name
 	r, err := containerd.New(containerd.Config{Socket: f.socket, Namespace: id, Root: f.run, LoggerPath: logger, CgroupRoot: "/" + id})
-	return r, &network.Native{}, proxy.NewNFT(f.cluster, name, pods, services), err
+	return r, &network.Native{}, proxy.NewNFT(f.cluster, name, n), err
 }

@@ -4,13 +4,12 @@ package main
 
 import (
 	"errors"
-	"net/netip"
 
 	"optimist/agent/network"
 	"optimist/agent/proxy"
 	"optimist/agent/runtime"
 )
 
-func (f *flags) real(string, netip.Prefix, netip.Prefix) (runtime.Runtime, network.Network, proxy.Table, error) {
+func (f *flags) real(string, proxy.Net) (runtime.Runtime, network.Network, proxy.Table, error) {
 	return nil, nil, nil, errors.New("containers need Linux; use --runtime sim here")
 }
