@@ -28,6 +28,7 @@ import (
 	"optimist/internal/console"
 	"optimist/internal/event"
 	"optimist/internal/informer"
+	"optimist/internal/wake"
 )
 
 // starts is how many sandboxes and containers a node starts at the same time: more only take longer each.
@@ -73,9 +74,9 @@ type Agent struct {
 	keeper   *node.Keeper
 	events   *event.Recorder
 	server   *server.Server
-	news     chan struct{} // capacity 1: the Node has changed
-	moved    chan struct{} // capacity 1: any Node has changed
-	cidr     netip.Prefix  // that the network is set up for; start's, then rewire's
+	news     wake.Bell    // the Node has changed
+	moved    wake.Bell    // any Node has changed
+	cidr     netip.Prefix // that the network is set up for; start's, then rewire's
 }
 
 // New binds the parts; Run starts them.
@@ -101,7 +102,7 @@ func newAgent(c Config, find func(string) string) *Agent {
 	set := informer.NewSet(c.Service)
 	set.Log = c.Log
 	service := set.Over(c.Service)
-	a := &Agent{config: c, set: set, news: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
+	a := &Agent{config: c, set: set, news: wake.New(), moved: wake.New()}
 	var seen informer.Options[*corev1.Node]
 	if !c.Wired {
 		seen.Fields = fields.OneTermEqualSelector("metadata.name", c.Node)
@@ -130,23 +131,16 @@ func newAgent(c Config, find func(string) string) *Agent {
 	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
 	set.Listen(api.PodKind, a.pods.changed)
 	set.Listen(api.NodeKind, func(n informer.Change) {
-		poke(a.moved)
+		a.moved.Ring()
 		if cmp.Or(n.After, n.Before).GetName() == c.Node {
 			a.keeper.Wake()
-			poke(a.news)
+			a.news.Ring()
 			if before, after := n.Before, n.After; before != nil && after != nil && node.InternalIP(before.(*corev1.Node)) != node.InternalIP(after.(*corev1.Node)) {
 				a.pods.happened("") // their status tells the node's address
 			}
 		}
 	})
 	return a
-}
-
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // Connect answers for logs, exec, attach and images of this node.
@@ -221,11 +215,7 @@ func (a *Agent) prepare(ctx context.Context) ([]runtime.Sandbox, error) {
 			return boxes, ctx.Err()
 		}
 		a.config.Log.Warn("the node is not ready for pods; trying again", "node", a.config.Node, "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		case <-a.news:
-		}
+		_ = wake.After(ctx, time.Second, a.news)
 	}
 }
 
@@ -278,18 +268,14 @@ func (a *Agent) podCIDR() netip.Prefix {
 // rewire sets the network up again when the node got another podCIDR, because somebody deleted the Node and we made it anew. Pods keep
 // the addresses that they have.
 func (a *Agent) rewire(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.news:
-		}
+	for wake.After(ctx, wake.Never, a.news) == nil {
 		if cidr := a.podCIDR(); cidr.IsValid() && cidr != a.cidr {
 			if _, err := a.prepare(ctx); err != nil {
 				return nil
 			}
 		}
 	}
+	return nil
 }
 
 // listen wakes the workers of pods in which something happened; after a gap, all of them.

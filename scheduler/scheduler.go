@@ -20,6 +20,7 @@ import (
 	"optimist/internal/informer"
 	"optimist/internal/leader"
 	"optimist/internal/reconcile"
+	"optimist/internal/wake"
 	"optimist/scheduler/framework"
 	"optimist/scheduler/plugins"
 )
@@ -56,7 +57,7 @@ type Scheduler struct {
 	mu    sync.Mutex // guards what follows
 	queue *queue
 	cache *cache
-	poke  chan struct{} // something was queued
+	poke  wake.Bell // something was queued
 }
 
 // New makes a scheduler; it does nothing before Run.
@@ -67,7 +68,7 @@ func New(cfg Config) *Scheduler {
 		events:    event.NewRecorder(cfg.Service, Name, cfg.ID),
 		decisions: reconcile.NewDecisions(),
 		rules:     rules{filters: plugins.Filters(), scorers: plugins.Scorers()},
-		cache:     newCache(), poke: make(chan struct{}, 1)}
+		cache:     newCache(), poke: wake.New()}
 	s.queue = newQueue(s.rules.filters)
 	s.pods = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{})
 	informer.Watch(set, api.Nodes, informer.Options[*corev1.Node]{})
@@ -133,10 +134,7 @@ func (s *Scheduler) breathe(ctx context.Context, err error) {
 		return
 	}
 	s.cfg.Log.Warn("cannot ask the API server how far it is, will retry", "retry", pause, "err", err)
-	select {
-	case <-time.After(pause):
-	case <-ctx.Done():
-	}
+	_ = wake.After(ctx, pause, nil)
 }
 
 // One decides on one pod and carries the decision out; false if no pod is due. It is the synchronous core of the loop (law 11).
@@ -279,7 +277,7 @@ func (s *Scheduler) retry(it *item, refusedBy map[string]bool) {
 	s.mu.Lock()
 	s.queue.failed(it, refusedBy, time.Now())
 	s.mu.Unlock()
-	s.wakeUp()
+	s.poke.Ring()
 }
 
 // rest waits until something is queued or a back-off ends.
@@ -287,24 +285,11 @@ func (s *Scheduler) rest(ctx context.Context) {
 	s.mu.Lock()
 	next := s.queue.next()
 	s.mu.Unlock()
-	var due <-chan time.Time
+	wait := wake.Never
 	if !next.IsZero() {
-		t := time.NewTimer(time.Until(next))
-		defer t.Stop()
-		due = t.C
+		wait = time.Until(next)
 	}
-	select {
-	case <-ctx.Done():
-	case <-s.poke:
-	case <-due:
-	}
-}
-
-func (s *Scheduler) wakeUp() {
-	select {
-	case s.poke <- struct{}{}:
-	default:
-	}
+	_ = wake.After(ctx, wait, s.poke)
 }
 
 // wanted reports whether a pod waits for this scheduler.
@@ -322,7 +307,7 @@ func (s *Scheduler) podChanged(c informer.Change) {
 	after, _ := c.After.(*corev1.Pod)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.wakeUp()
+	defer s.poke.Ring()
 	if before != nil && (after == nil || before.UID != after.UID) {
 		s.gone(before, c.Revision)
 	}
@@ -360,7 +345,7 @@ func trigger(r api.Revision) api.Causes {
 func (s *Scheduler) nodeChanged(c informer.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.wakeUp()
+	defer s.poke.Ring()
 	n, ok := c.After.(*corev1.Node)
 	if !ok {
 		s.cache.removeNode(c.Before.GetName())

@@ -15,6 +15,8 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
+
+	"optimist/internal/wake"
 )
 
 const (
@@ -51,10 +53,7 @@ func (s *Server) Run(ctx context.Context, z Zones, log *slog.Logger) error {
 			said = err.Error()
 			log.Warn("pods have no DNS until this is mended; who has the port, ss -lntup says", "address", s.Address, "error", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
+		_ = wake.After(ctx, time.Second, nil)
 	}
 }
 

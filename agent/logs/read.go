@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"optimist/agent/runtime"
+	"optimist/internal/wake"
 )
 
 const (
@@ -39,11 +40,7 @@ func Lines(ctx context.Context, path string, last *int64, follow bool, done func
 			if err != nil || ended {
 				break
 			}
-			select {
-			case <-time.After(pollEvery):
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
+			err = wake.After(ctx, pollEvery, nil)
 		}
 		if err != nil {
 			yield(runtime.Line{}, err)

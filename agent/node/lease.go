@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 )
 
 const (
@@ -31,10 +32,7 @@ func (k *Keeper) renewals(ctx context.Context) error {
 			k.config.Log.Warn("cannot renew the node's lease; trying again", "node", k.config.Name, "error", err)
 			next, retry = retry, min(2*retry, lastRetry)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(next):
-		}
+		_ = wake.After(ctx, next, nil)
 	}
 	return nil
 }

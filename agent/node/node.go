@@ -22,6 +22,7 @@ import (
 	"optimist/internal/api"
 	"optimist/internal/event"
 	"optimist/internal/informer"
+	"optimist/internal/wake"
 )
 
 const (
@@ -47,16 +48,16 @@ type Config struct {
 // Keeper keeps the Node and its Lease.
 type Keeper struct {
 	config Config
-	wake   chan struct{} // capacity 1
-	wired  atomic.Bool   // the pod network is set up
-	at     atomic.Value  // string: the address
+	wake   wake.Bell
+	wired  atomic.Bool  // the pod network is set up
+	at     atomic.Value // string: the address
 	reach  atomic.Pointer[corev1.NodeCondition]
 	held   *coordinationv1.Lease // owned by the renewals; nil = to be read first
 }
 
 // New makes the keeper; Run starts it.
 func New(c Config) *Keeper {
-	k := &Keeper{config: c, wake: make(chan struct{}, 1)}
+	k := &Keeper{config: c, wake: wake.New()}
 	k.at.Store(c.Address)
 	return k
 }
@@ -82,12 +83,7 @@ func (k *Keeper) Reach(c corev1.NodeCondition) {
 }
 
 // Wake makes the keeper look at once: the Node has changed.
-func (k *Keeper) Wake() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
-}
+func (k *Keeper) Wake() { k.wake.Ring() }
 
 // Wired tells that pods can be given addresses; before, the node is not ready.
 func (k *Keeper) Wired() {
@@ -103,10 +99,7 @@ func (k *Keeper) Register(ctx context.Context) error {
 			return ctx.Err()
 		}
 		k.config.Log.Warn("cannot register the node; trying again", "node", k.config.Name, "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(soon):
-		}
+		_ = wake.After(ctx, soon, nil)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"optimist/agent/probe"
 	"optimist/agent/runtime"
+	"optimist/internal/wake"
 )
 
 func probeKey(k probe.Kind, container string) string { return string(k) + " " + container }
@@ -114,10 +115,7 @@ func (w *Worker) meanwhile(ctx context.Context, v View, stops *sync.WaitGroup) {
 			waited = true
 			go func() { stops.Wait(); cancel() }()
 		case len(due) == 0:
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Until(next)):
-			}
+			_ = wake.After(ctx, time.Until(next), nil)
 		case w.act(ctx, v, due):
 			if pod, ok := w.host.Pods.Get(w.key); ok && pod.UID == w.uid {
 				v.Pod = pod
@@ -157,10 +155,7 @@ func (w *Worker) hook(ctx context.Context, v View, c *corev1.Container, h *corev
 		return true
 	}
 	if h.Sleep != nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Duration(h.Sleep.Seconds) * time.Second):
-		}
+		_ = wake.After(ctx, time.Duration(h.Sleep.Seconds)*time.Second, nil)
 		return true
 	}
 	ok, _, err := w.check(ctx, v, c, corev1.ProbeHandler{Exec: h.Exec, HTTPGet: h.HTTPGet, TCPSocket: h.TCPSocket}, id, "Hook")

@@ -18,6 +18,7 @@ import (
 	"optimist/internal/console"
 	"optimist/internal/event"
 	"optimist/internal/informer"
+	"optimist/internal/wake"
 )
 
 // Host is what all workers of a node share.
@@ -44,9 +45,9 @@ type Worker struct {
 	key    api.Key
 	uid    types.UID
 	memory Memory
-	pod    *corev1.Pod   // as last seen
-	line   *console.Act  // what the step in progress has done so far
-	wake   chan struct{} // capacity 1: only the newest state matters
+	pod    *corev1.Pod  // as last seen
+	line   *console.Act // what the step in progress has done so far
+	wake   wake.Bell
 
 	mu        sync.Mutex         // guards interrupt, and memory.Probes while several are asked
 	interrupt context.CancelFunc // ends the step in progress
@@ -54,7 +55,7 @@ type Worker struct {
 
 // NewWorker makes the worker of a pod, or of a sandbox whose Pod may be gone.
 func NewWorker(h *Host, key api.Key, uid types.UID) *Worker {
-	return &Worker{host: h, key: key, uid: uid, memory: newMemory(), wake: make(chan struct{}, 1)}
+	return &Worker{host: h, key: key, uid: uid, memory: newMemory(), wake: wake.New()}
 }
 
 // Wake makes the worker look again; urgent ends what it is in the middle of (a pull for a Pod that is being deleted).
@@ -64,10 +65,7 @@ func (w *Worker) Wake(urgent bool) {
 		w.interrupt()
 	}
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.wake.Ring()
 }
 
 // Next is when a worker wants to be stepped again.
@@ -92,15 +90,11 @@ func (w *Worker) Run(ctx context.Context) {
 }
 
 func (w *Worker) sleep(ctx context.Context, until time.Time) {
-	var over <-chan time.Time
+	wait := wake.Never
 	if !until.IsZero() {
-		over = time.After(time.Until(until))
+		wait = time.Until(until)
 	}
-	select {
-	case <-ctx.Done():
-	case <-w.wake:
-	case <-over:
-	}
+	_ = wake.After(ctx, wait, w.wake)
 }
 
 const lookAgain = time.Second // when the runtime did not even tell its state

@@ -17,6 +17,7 @@ import (
 
 	"optimist/internal/api"
 	"optimist/internal/informer"
+	"optimist/internal/wake"
 )
 
 // Delta is what has to be done to a table, all at once: first the deletions. An element whose value changes is in both.
@@ -67,7 +68,7 @@ type Proxy struct {
 	services informer.Reader[*corev1.Service]
 	slices   informer.Reader[*discoveryv1.EndpointSlice]
 	pods     informer.Reader[*corev1.Pod] // the node's
-	news     chan struct{}                // capacity 1
+	news     wake.Bell
 	mu       sync.Mutex
 	dirty    map[api.Key]bool // guarded by mu: Services and pods to plan again
 	book     *book            // Run's, as the next
@@ -76,7 +77,7 @@ type Proxy struct {
 
 // New watches what a node's Proxy needs; call it before the set runs.
 func New(t Table, set *informer.Set, node string, dns netip.Addr, log *slog.Logger) *Proxy {
-	p := &Proxy{table: t, node: node, dns: dns, log: log, news: make(chan struct{}, 1), dirty: map[api.Key]bool{},
+	p := &Proxy{table: t, node: node, dns: dns, log: log, news: wake.New(), dirty: map[api.Key]bool{},
 		book: &book{map[api.Key]Model{}, map[Element][]string{}, map[Element]bool{}, Model{}, map[string]bool{}}}
 	p.services = informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})
 	p.slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{
@@ -103,10 +104,7 @@ func (p *Proxy) touch(all ...api.Key) {
 	for _, key := range all {
 		p.dirty[key] = true
 	}
-	select {
-	case p.news <- struct{}{}:
-	default:
-	}
+	p.news.Ring()
 }
 
 // Run programs what changes, looks after the table, and returns when ctx ends; the table stays, so that Services go on without an agent. What happens

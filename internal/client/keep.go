@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 	"optimist/internal/wire"
 	"optimist/proto"
 )
@@ -58,10 +59,7 @@ func (k *keeper) run(ctx context.Context) {
 			k.log.Warn("the kept connection to the API server is lost, dialing again", "err", k.words(err.Error()))
 			quiet = true
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+		_ = wake.After(ctx, wait, nil)
 		wait = min(2*wait, maxBackoff)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 )
 
 const (
@@ -91,9 +92,7 @@ func (r *Recorder) record(ctx context.Context, s *said) {
 		if err == nil || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err) {
 			return // a terminating namespace takes no Events: that is no fault of ours
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if wake.After(ctx, pause, nil) != nil {
 			return
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 )
 
 const (
@@ -38,9 +39,7 @@ func (s *Set) follow(ctx context.Context, c *cache) error {
 			pause = firstPause
 		}
 		s.log().Warn("watch ended, will begin again", "kind", c.kind.String(), "pause", pause, "err", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if wake.After(ctx, pause, nil) != nil {
 			return nil
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 )
 
 // Config says what is competed for, and who competes.
@@ -103,10 +104,8 @@ func (c *Candidate) acquire(ctx context.Context) error {
 		} else if ctx.Err() == nil {
 			c.Log.Debug("lease not taken", "lease", c.Lease.String(), "err", err)
 		}
-		select {
-		case <-time.After(again):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := wake.After(ctx, again, nil); err != nil {
+			return err
 		}
 	}
 }
@@ -180,10 +179,8 @@ func (c *Candidate) hold(ctx context.Context, lead func(context.Context) error) 
 // renewals keep the lease until ctx ends or it is lost.
 func (c *Candidate) renewals(ctx context.Context) error {
 	for {
-		select {
-		case <-time.After(c.Retry):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := wake.After(ctx, c.Retry, nil); err != nil {
+			return err
 		}
 		if err := c.Step(ctx); c.held == nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 )
 
 // RequestNode asks the API server for a certificate of system:node:<node>, and waits for the answer as long as ctx lasts. The key is made here.
@@ -43,10 +44,8 @@ func RequestNode(ctx context.Context, svc api.Service, node string) (certPEM, ke
 				return nil, nil, fmt.Errorf("the cluster gives no certificate (%s): %s", c.Type, c.Message)
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if wake.After(ctx, 50*time.Millisecond, nil) != nil {
 			return nil, nil, fmt.Errorf("nobody has answered the request for a certificate, %s (ctl get csr): %w", csr.Name, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 	if err != nil {
@@ -71,10 +70,8 @@ func RenewNode(ctx context.Context, svc api.Service, path, node string, log *slo
 	}
 	due := pair.Leaf.NotAfter.Add(pair.Leaf.NotBefore.Sub(pair.Leaf.NotAfter) / 3)
 	for wait := time.Until(due); ; wait = max(time.Until(due), time.Minute) {
-		select {
-		case <-ctx.Done():
+		if wake.After(ctx, min(wait, time.Hour), nil) != nil { // timers stand still while a machine sleeps
 			return nil
-		case <-time.After(min(wait, time.Hour)): // timers stand still while a machine sleeps
 		}
 		if time.Now().Before(due) {
 			continue

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 )
 
 const (
@@ -22,7 +23,7 @@ type queue struct {
 	busy    map[api.Key]bool
 	fails   map[api.Key]int
 	seq     uint64
-	changed chan struct{} // a token lies in it when take may answer differently than before
+	changed wake.Bell // rung when take may answer differently than before
 }
 
 type item struct {
@@ -34,7 +35,7 @@ type item struct {
 }
 
 func newQueue() *queue {
-	return &queue{items: map[api.Key]*item{}, busy: map[api.Key]bool{}, fails: map[api.Key]int{}, changed: make(chan struct{}, 1)}
+	return &queue{items: map[api.Key]*item{}, busy: map[api.Key]bool{}, fails: map[api.Key]int{}, changed: wake.New()}
 }
 
 // add queues a key for `due`, or merges with what is queued: the earlier time counts.
@@ -68,10 +69,7 @@ func (q *queue) arrange(it *item) {
 }
 
 func (q *queue) signal() {
-	select {
-	case q.changed <- struct{}{}:
-	default:
-	}
+	q.changed.Ring()
 }
 
 // take hands out the first key that is due. Without one it says how long until there is (0 = not before something is added).

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"optimist/agent/runtime"
+	"optimist/internal/wake"
 )
 
 // cleanUpTime bounds what is undone after a failure, even when the caller's context has ended.
@@ -179,10 +180,8 @@ func awaitExit(ctx context.Context, task client.Task) error {
 		if status, err := task.Status(ctx); errdefs.IsNotFound(err) || err == nil && status.Status == client.Stopped {
 			return nil
 		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := wake.After(ctx, 100*time.Millisecond, nil); err != nil {
+			return err
 		}
 	}
 }

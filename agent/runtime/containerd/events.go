@@ -10,6 +10,8 @@ import (
 	apievents "github.com/containerd/containerd/api/events"
 	"github.com/containerd/typeurl/v2"
 	"k8s.io/apimachinery/pkg/types"
+
+	"optimist/internal/wake"
 )
 
 const (
@@ -35,10 +37,7 @@ func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
 			if r.listen(ctx, heard) {
 				retry = firstRetry
 			}
-			select {
-			case <-time.After(retry):
-			case <-ctx.Done():
-			}
+			_ = wake.After(ctx, retry, nil)
 		}
 	}
 }

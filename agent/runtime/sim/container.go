@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"optimist/agent/runtime"
+	"optimist/internal/wake"
 )
 
 // container is one attempt: what State shows, and how it goes on.
@@ -46,7 +47,7 @@ func (r *Runtime) StartContainer(ctx context.Context, spec runtime.ContainerSpec
 		return nil
 	}
 	if life.startAfter > 0 {
-		if err := sleep(ctx, life.startAfter); err != nil {
+		if err := wake.After(ctx, life.startAfter, nil); err != nil {
 			return fmt.Errorf("start container %s: %w", spec.ID, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/agent/runtime"
+	"optimist/internal/wake"
 )
 
 var (
@@ -116,13 +117,13 @@ func (r *Runtime) RemoveSandbox(_ context.Context, pod types.UID) error {
 // feed is one caller of Events: the pods that changed since it last looked.
 type feed struct {
 	pods []types.UID
-	some chan struct{} // capacity 1
+	some wake.Bell
 }
 
 // Events yields pods in which a container ended by itself.
 func (r *Runtime) Events(ctx context.Context) iter.Seq2[types.UID, error] {
 	return func(yield func(types.UID, error) bool) {
-		f := &feed{some: make(chan struct{}, 1)}
+		f := &feed{some: wake.New()}
 		r.locked(func() { r.feeds[f] = true })
 		defer r.locked(func() { delete(r.feeds, f) })
 		for {
@@ -152,10 +153,7 @@ func (r *Runtime) locked(do func()) {
 func (r *Runtime) tell(pod types.UID) {
 	for f := range r.feeds {
 		f.pods = append(f.pods, pod)
-		select {
-		case f.some <- struct{}{}:
-		default: // it will look anyway
-		}
+		f.some.Ring()
 	}
 }
 
@@ -180,7 +178,7 @@ func (r *Runtime) Pull(ctx context.Context, ref string, _ runtime.Credentials) (
 	case strings.HasSuffix(repo, "unauthorized"):
 		err = runtime.ErrUnauthorized
 	case strings.HasSuffix(repo, "slow"):
-		err = sleep(ctx, slowPull)
+		err = wake.After(ctx, slowPull, nil)
 	}
 	if err != nil {
 		return runtime.Image{}, fmt.Errorf("pull %s: %w", ref, err)
@@ -193,13 +191,4 @@ func (r *Runtime) Pull(ctx context.Context, ref string, _ runtime.Credentials) (
 
 func image(ref string) runtime.Image {
 	return runtime.Image{Ref: ref, ID: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref))), Size: 1 << 20, Tags: []string{ref}}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
