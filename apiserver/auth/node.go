@@ -3,6 +3,7 @@ package auth
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"slices"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -170,75 +171,43 @@ func (n node) within(ctx context.Context, s scope, v api.Verb, t api.Target) err
 // needs reports whether a pod bound to the node names the Secret or ConfigMap.
 func (n node) needs(ctx context.Context, t api.Target) (bool, error) {
 	pods, err := api.Pods.List(ctx, n.next, t.Key.Namespace, api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", n.name)})
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(pods, func(pod *corev1.Pod) bool {
-		return slices.ContainsFunc(needs(pod), func(d need) bool { return d.kind.Is(t.Kind) && d.name == t.Key.Name })
-	}), nil
+	return slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return names(reflect.ValueOf(pod.Spec), t) }), err
 }
 
-// need is a Secret or ConfigMap by its name.
-type need struct {
-	kind *api.Kind
-	name string
+// references are the parts of a pod that name a Secret or ConfigMap: for pulls, in volumes, in the environments of its containers.
+var references = map[reflect.Type]struct {
+	kind  *api.Kind
+	field string
+}{
+	reflect.TypeFor[corev1.SecretVolumeSource]():     {api.SecretKind, "SecretName"},
+	reflect.TypeFor[corev1.SecretProjection]():       {api.SecretKind, "Name"},
+	reflect.TypeFor[corev1.SecretEnvSource]():        {api.SecretKind, "Name"},
+	reflect.TypeFor[corev1.SecretKeySelector]():      {api.SecretKind, "Name"},
+	reflect.TypeFor[[]corev1.LocalObjectReference](): {api.SecretKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapVolumeSource]():  {api.ConfigMapKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapProjection]():    {api.ConfigMapKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapEnvSource]():     {api.ConfigMapKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapKeySelector]():   {api.ConfigMapKind, "Name"},
 }
 
-// needs lists what a pod names: for pulls, in volumes, in the environments of its containers.
-func needs(pod *corev1.Pod) (all []need) {
-	for _, r := range pod.Spec.ImagePullSecrets {
-		all = append(all, need{api.SecretKind, r.Name})
-	}
-	for _, v := range pod.Spec.Volumes {
-		switch {
-		case v.Secret != nil:
-			all = append(all, need{api.SecretKind, v.Secret.SecretName})
-		case v.ConfigMap != nil:
-			all = append(all, need{api.ConfigMapKind, v.ConfigMap.Name})
-		case v.Projected != nil:
-			all = append(all, ofSources(v.Projected.Sources)...)
+// names reports whether there is a reference to an object anywhere in a part of a pod.
+func names(part reflect.Value, t api.Target) bool {
+	switch r, refers := references[part.Type()]; {
+	case part.Kind() == reflect.Pointer:
+		return !part.IsNil() && names(part.Elem(), t)
+	case part.Kind() == reflect.Slice:
+		for i := range part.Len() {
+			if names(part.Index(i), t) || refers && part.Index(i).FieldByName(r.field).String() == t.Key.Name && r.kind.Is(t.Kind) {
+				return true
+			}
 		}
-	}
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for _, c := range list {
-			all = append(all, ofContainer(c.EnvFrom, c.Env)...)
+	case part.Kind() == reflect.Struct:
+		for i := range part.NumField() {
+			if names(part.Field(i), t) {
+				return true
+			}
 		}
+		return refers && r.kind.Is(t.Kind) && part.FieldByName(r.field).String() == t.Key.Name
 	}
-	for _, c := range pod.Spec.EphemeralContainers {
-		all = append(all, ofContainer(c.EnvFrom, c.Env)...)
-	}
-	return all
-}
-
-func ofSources(sources []corev1.VolumeProjection) (all []need) {
-	for _, s := range sources {
-		if s.Secret != nil {
-			all = append(all, need{api.SecretKind, s.Secret.Name})
-		}
-		if s.ConfigMap != nil {
-			all = append(all, need{api.ConfigMapKind, s.ConfigMap.Name})
-		}
-	}
-	return all
-}
-
-func ofContainer(from []corev1.EnvFromSource, env []corev1.EnvVar) (all []need) {
-	for _, e := range from {
-		if e.SecretRef != nil {
-			all = append(all, need{api.SecretKind, e.SecretRef.Name})
-		}
-		if e.ConfigMapRef != nil {
-			all = append(all, need{api.ConfigMapKind, e.ConfigMapRef.Name})
-		}
-	}
-	for _, e := range env {
-		switch from := e.ValueFrom; {
-		case from == nil:
-		case from.SecretKeyRef != nil:
-			all = append(all, need{api.SecretKind, from.SecretKeyRef.Name})
-		case from.ConfigMapKeyRef != nil:
-			all = append(all, need{api.ConfigMapKind, from.ConfigMapKeyRef.Name})
-		}
-	}
-	return all
+	return false
 }
