@@ -2,19 +2,20 @@ package apiserver
 
 import (
 	"context"
+	_ "embed" // services.yaml
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
+	"text/template"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
 
 	"optimist/internal/api"
 )
@@ -42,18 +43,22 @@ func (s *Server) mendServices(ctx context.Context) error {
 	if !s.Ranges.ServiceCIDR.IsValid() {
 		return nil
 	}
-	service, faults, all := s.Service(own), []error(nil), ownServices(s.Advertise)
-	if s.Cluster != "" {
-		all = append(all, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespacePublic, Name: "cluster-info"}, Data: map[string]string{
-			"name": s.Cluster, "server": s.JoinAt, "clusterCIDR": s.Ranges.ClusterCIDR.String(), "serviceCIDR": s.Ranges.ServiceCIDR.String()}})
+	var text strings.Builder
+	if err := ownObjects.Execute(&text, s); err != nil {
+		return err
 	}
-	for _, o := range all {
-		data, _ := json.Marshal(o) // of typed objects this never fails
-		r := api.Request{Target: api.Target{Kind: api.Builtin.Of(o), Key: api.KeyOf(o)}, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: data}}
-		_, err := service.Write(ctx, r) // one that changes nothing costs nothing
+	var faults []error
+	for part := range strings.SplitSeq(text.String(), "\n---\n") {
+		data, err := yaml.YAMLToJSON([]byte(part))
+		var named metav1.PartialObjectMetadata
+		if err = errors.Join(err, json.Unmarshal(data, &named)); err != nil {
+			return err
+		}
+		r := api.Request{Target: api.Target{Kind: api.Builtin.Kind(named.GroupVersionKind().GroupKind()), Key: api.KeyOf(&named)}, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: data}}
+		_, err = s.Service(own).Write(ctx, r) // one that changes nothing costs nothing
 		if apierrors.IsNotFound(err) {
-			r.Verb, r.Patch, r.Body = api.VerbCreate, nil, o
-			_, err = service.Write(ctx, r)
+			r.Verb, r.Patch, r.Raw = api.VerbCreate, nil, &api.Raw{MediaType: "application/json", Data: data}
+			_, err = s.Service(own).Write(ctx, r)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s %s: %w", r.Kind, r.Key, err))
@@ -62,32 +67,11 @@ func (s *Server) mendServices(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
-// ownServices are the Services and, when the API server's address is known, where it is.
-func ownServices(at netip.AddrPort) []api.Object {
-	named := func(ns, name string, labels map[string]string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Namespace: ns, Name: name, Labels: labels}
-	}
-	number := int32(at.Port())
-	if !at.IsValid() {
-		number = 6443
-	}
-	all := []api.Object{
-		&corev1.Service{ObjectMeta: named(metav1.NamespaceDefault, "kubernetes", map[string]string{"component": "apiserver", "provider": "kubernetes"}),
-			Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Ports: []corev1.ServicePort{{Name: "https", Port: 443, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(number)}}}},
-		&corev1.Service{ObjectMeta: named(metav1.NamespaceSystem, "kube-dns", map[string]string{"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true"}),
-			Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Ports: []corev1.ServicePort{
-				{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP, TargetPort: intstr.FromInt32(53)}, {Name: "dns-tcp", Port: 53, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(53)}}}},
-	}
-	if !at.IsValid() {
-		return all
-	}
-	return append(all,
-		&corev1.Endpoints{ObjectMeta: named(metav1.NamespaceDefault, "kubernetes", map[string]string{discoveryv1.LabelSkipMirror: "true"}), Subsets: []corev1.EndpointSubset{{
-			Addresses: []corev1.EndpointAddress{{IP: at.Addr().String()}}, Ports: []corev1.EndpointPort{{Name: "https", Port: number, Protocol: corev1.ProtocolTCP}}}}},
-		&discoveryv1.EndpointSlice{ObjectMeta: named(metav1.NamespaceDefault, "kubernetes", map[string]string{discoveryv1.LabelServiceName: "kubernetes"}), AddressType: discoveryv1.AddressTypeIPv4,
-			Ports:     []discoveryv1.EndpointPort{{Name: new("https"), Port: &number, Protocol: new(corev1.ProtocolTCP)}},
-			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{at.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}}})
-}
+//go:embed services.yaml
+var ownText string
+
+// ownObjects are the Services, the ConfigMap by which machines join and, when the API server's address is known, where it is.
+var ownObjects = template.Must(template.New("").Parse(ownText))
 
 // advertised is where pods and nodes reach this server: what the flag says, else the first address that we listen at and others may reach, else
 // the one with which this machine would send to the world. Not valid when there is none.
