@@ -6,8 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"github.com/google/nftables"
@@ -30,40 +30,6 @@ func (c Config) prepare(p process) error {
 		return fmt.Errorf("the network of cluster %q: %w", c.Name, err)
 	}
 	return nil
-}
-
-// within runs do on a thread that is in the node's network namespace meanwhile: what it starts stays there.
-func (c Config) within(node string, do func() error) error {
-	path := c.netns(node)
-	if path == "" {
-		return do()
-	}
-	return away(func() error {
-		inside, err := netns.GetFromPath(path)
-		if err == nil {
-			defer inside.Close()
-			err = netns.Set(inside)
-		}
-		if err != nil {
-			return fmt.Errorf("enter the network namespace of node %s: %w", node, err)
-		}
-		return do()
-	})
-}
-
-// away runs what changes its thread's network namespace; then the thread returns home, or is never used again.
-func away(do func() error) error {
-	runtime.LockOSThread()
-	home, err := netns.Get()
-	if err != nil {
-		return err
-	}
-	defer home.Close()
-	err = do()
-	if netns.Set(home) == nil {
-		runtime.UnlockOSThread()
-	}
-	return err
 }
 
 // steps takes one after the other, up to the first that fails.
@@ -141,11 +107,13 @@ func (c Config) namespace(node string) (inside netns.NsHandle, err error) {
 	if unix.Statfs(path, &fs) == nil && fs.Type == unix.NSFS_MAGIC {
 		return netns.GetFromPath(path)
 	}
-	if err := os.RemoveAll(path); err != nil {
+	if err = errors.Join(os.RemoveAll(path), os.MkdirAll(namespaces, 0o755), os.WriteFile(path, nil, 0o444)); err == nil {
+		err = exec.Command("unshare", "--net="+path, "true").Run()
+	}
+	if err != nil {
 		return netns.None(), err
 	}
-	err = away(func() error { inside, err = netns.NewNamed(filepath.Base(path)); return err })
-	return inside, err
+	return netns.GetFromPath(path)
 }
 
 // plug connects a namespace with the bridge, unless it is. The port is down until setLink.

@@ -41,21 +41,20 @@ func (c Config) processes() []process {
 }
 
 func (c Config) agent(node string) process {
-	return process{name: "agent-" + node, node: node, server: c.Listen,
-		argv: append([]string{filepath.Join(c.Bin, "agent"), "--kubeconfig", filepath.Join(c.pki(), "node-"+node+".kubeconfig")}, c.agentFlags(node)...)}
+	return process{name: "agent-" + node, node: node, server: c.Listen, argv: c.agentCommand(node, "--kubeconfig", filepath.Join(c.pki(), "node-"+node+".kubeconfig"))}
 }
 
-// agentFlags are shared by the agent and by its clean-up.
-func (c Config) agentFlags(node string) []string {
-	flags := []string{"--node", node, "--root", c.agentRoot(node), "--run", filepath.Join(c.Run, node), "--runtime", "containerd",
-		"--containerd-socket", c.socket(), "--cluster", cmp.Or(c.Cluster, c.Name), "--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String()}
-	if at := c.Members[node].Address; at.IsValid() {
-		flags = append(flags, "--node-ip", at.String())
-	}
+// agentCommand is the agent or its clean-up, in the node's network namespace.
+func (c Config) agentCommand(node string, argv ...string) []string {
+	argv = append([]string{filepath.Join(c.Bin, "agent"), "--node", node, "--root", c.agentRoot(node), "--run", filepath.Join(c.Run, node), "--runtime", "containerd",
+		"--containerd-socket", c.socket(), "--cluster", cmp.Or(c.Cluster, c.Name), "--cluster-cidr", c.ClusterCIDR.String(), "--service-cidr", c.ServiceCIDR.String()}, argv...)
 	if c.NodeIP != "" {
-		flags = append(flags, "--node-ip", c.NodeIP)
+		argv = append(argv, "--node-ip", c.NodeIP)
 	}
-	return flags
+	if at := c.Members[node].Address; at.IsValid() {
+		return append([]string{"nsenter", "--net=" + c.netns(node)}, append(argv, "--node-ip", at.String())...)
+	}
+	return argv
 }
 
 // containerdConfig is for a containerd of the cluster's own: nothing of it is shared with one that the machine may run already.

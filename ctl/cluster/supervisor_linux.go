@@ -174,7 +174,7 @@ func (s *supervisor) start(ctx context.Context, p process) (*running, error) {
 	cmd.Dir = c.Root
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is not for them
-	if err := c.within(p.node, cmd.Start); err != nil {
+	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	r := runningOf(cmd)
@@ -251,13 +251,11 @@ func (c Config) cleanNode(node, mode string) error {
 	defer out.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), cleanPatience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.Bin+"/agent", append([]string{"--cleanup", mode}, c.agentFlags(node)...)...)
+	argv := c.agentCommand(node, "--cleanup", mode)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err = c.prepare(c.agent(node)); err == nil {
-		err = c.within(node, cmd.Start)
-	}
-	if err == nil {
-		err = cmd.Wait()
+		err = cmd.Run()
 	}
 	if err != nil {
 		return fmt.Errorf("clean node %s: %w%s", node, err, lastLines(out.Name(), 1))
