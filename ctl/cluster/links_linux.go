@@ -232,3 +232,14 @@ func (c Config) removeNode(node string) error {
 	}
 	return errors.Join(deleteLink(c.port(node)), os.RemoveAll(path))
 }
+
+// routes are the IPv4 ranges that this machine has routes to, without the default route.
+func routes() (all []netip.Prefix) {
+	found, _ := netlink.RouteList(nil, netlink.FAMILY_V4)
+	for _, r := range found {
+		if p, err := netip.ParsePrefix(fmt.Sprint(r.Dst)); err == nil && p.Bits() > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}

@@ -15,18 +15,25 @@ import (
 
 func (c Config) lockFile() string { return c.path("supervisor.lock") }
 
+// until asks again and again whether something is so, for as long as that may take.
+func until(limit time.Duration, so func() bool) bool {
+	for end := time.Now().Add(limit); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
 // lock makes this process the cluster's supervisor until it ends, however it ends.
 func (c Config) lock() (*os.File, error) {
 	f, err := os.OpenFile(c.lockFile(), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	for tries := 0; !tryLock(f); tries++ {
-		if tries == 50 { // half a second: longer than anyone needs to look who holds it
-			f.Close()
-			return nil, fmt.Errorf("cluster %q has a supervisor already (pid %d)", c.Name, c.supervisor())
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !until(time.Second/2, func() bool { return tryLock(f) }) { // longer than anyone needs to look who holds it
+		f.Close()
+		return nil, fmt.Errorf("cluster %q has a supervisor already (pid %d)", c.Name, c.supervisor())
 	}
 	if err := f.Truncate(0); err != nil {
 		return nil, err
@@ -92,10 +99,8 @@ func (c Config) signal(sig syscall.Signal, patience time.Duration) error {
 	if err := kill(pid, sig); err != nil {
 		return fmt.Errorf("tell the supervisor (pid %d) to end: %w", pid, err)
 	}
-	for end := time.Now().Add(patience); c.supervisor() == pid; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			return fmt.Errorf("cluster %q does not stop: its supervisor (pid %d) still works at it; see %s", c.Name, pid, c.logFile("supervisor"))
-		}
+	if !until(patience, func() bool { return c.supervisor() != pid }) {
+		return fmt.Errorf("cluster %q does not stop: its supervisor (pid %d) still works at it; see %s", c.Name, pid, c.logFile("supervisor"))
 	}
 	return nil
 }

@@ -11,31 +11,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// needs are the programs that a real node runs, with the Debian package that brings each.
-var needs = []struct{ program, packaged string }{
-	{"containerd", "containerd"},
-	{"containerd-shim-runc-v2", "containerd"},
-	{"runc", "runc"},
-}
+	"optimist/ctl/doctor"
+)
 
 // checkMachine says what this machine lacks for real containers. It installs nothing.
 func checkMachine() error {
 	if os.Geteuid() != 0 {
 		return errors.New("real containers need root: use sudo, or try a simulated cluster as you are: ctl up --sim")
 	}
-	var missing, packages []string
-	for _, n := range needs {
-		if _, err := exec.LookPath(n.program); err != nil {
-			missing = append(missing, n.program)
-			if len(packages) == 0 || packages[len(packages)-1] != n.packaged {
-				packages = append(packages, n.packaged)
-			}
-		}
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%s not found: apt install %s (or try a simulated cluster: ctl up --sim)", strings.Join(missing, ", "), strings.Join(packages, " "))
+	missing, packages := doctor.Missing(func(program string) bool { _, err := exec.LookPath(program); return err == nil })
+	if missing != "" {
+		return fmt.Errorf("%s not found: apt install %s (or try a simulated cluster: ctl up --sim)", missing, packages)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package cluster
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 )
@@ -14,6 +15,7 @@ var errLinux = errors.New("real containers need Linux; this machine can run a si
 
 func (c Config) supervise(*slog.Logger) error { return errLinux }
 func (c Config) leftovers() []int             { return nil }
+func routes() []netip.Prefix                  { return nil }
 func checkMachine() error                     { return errLinux }
 
 func (c Config) sweep() error {

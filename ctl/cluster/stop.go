@@ -47,7 +47,7 @@ func (c Config) end(sig syscall.Signal) error {
 			if err := c.spawn(); err != nil {
 				return err
 			}
-			c.awaitContainerd()
+			until(patience, func() bool { return accepts("unix", c.socket()) || c.failure("containerd") != nil }) // without it no container can be removed
 		}
 		if err := c.signal(sig, stopPatience); err != nil {
 			return err
@@ -57,13 +57,6 @@ func (c Config) end(sig syscall.Signal) error {
 		}
 	}
 	return fmt.Errorf("the supervisor of cluster %q dies before it has ended; see %s", c.Name, c.logFile("supervisor"))
-}
-
-// awaitContainerd gives containerd time to open its socket: without it no container can be removed.
-func (c Config) awaitContainerd() {
-	for end := time.Now().Add(patience); !accepts("unix", c.socket()) && c.failure("containerd") == nil && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // remove ends and removes what there is here of a cluster or of a node that has joined one. It needs nothing of it to be alive, or whole.

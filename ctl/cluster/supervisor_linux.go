@@ -87,21 +87,12 @@ func (s *supervisor) ground(p process) error {
 	return s.config().prepare(p)
 }
 
-// awaitPort gives a server a little time to open its port, so that its clients need not begin with complaints.
-func awaitPort(ctx context.Context, addr string) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	for ctx.Err() == nil && !accepts("tcp", addr) {
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 // watch keeps one process running until ctx ends, then stops it. What runs already is adopted, also when all shall end: it has to be stopped.
 func (s *supervisor) watch(ctx context.Context, p process) {
 	defer s.record(p.name, running{})
 	r := s.adopted(p)
 	if r == nil && p.server != "" {
-		awaitPort(ctx, p.server)
+		until(5*time.Second, func() bool { return ctx.Err() != nil || accepts("tcp", p.server) }) // so that clients need not begin with complaints
 	}
 	delay, deaths := firstRestart, 0
 	for {

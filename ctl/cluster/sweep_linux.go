@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -18,16 +17,13 @@ import (
 // sweep removes what a clean end would have removed: whatever of this cluster still runs, is mounted or lies about. It is the last
 // part of down and needs no other process to be alive.
 func (c Config) sweep() error {
-	for range 50 {
+	until(time.Second, func() bool {
 		left := c.leftovers()
 		for _, pid := range left {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-		if len(left) == 0 {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return len(left) == 0
+	})
 	if err := c.removeLinks(); err != nil {
 		return err
 	}
@@ -52,11 +48,7 @@ func (c Config) leftovers() []int {
 	var pids []int
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range procs {
-		pid, _ := strconv.Atoi(filepath.Base(dir))
-		if pid == os.Getpid() {
-			continue
-		}
-		if c.owns(dir) {
+		if pid, _ := strconv.Atoi(filepath.Base(dir)); pid != os.Getpid() && c.owns(dir) {
 			pids = append(pids, pid)
 		}
 	}
@@ -80,19 +72,10 @@ func (c Config) owns(proc string) bool {
 }
 
 // mounts are the mount points below the cluster's folders, in the order in which they were made.
-func (c Config) mounts() []string {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var points []string
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 5 {
-			continue
-		}
-		at := strings.ReplaceAll(fields[4], `\040`, " ")
+func (c Config) mounts() (points []string) {
+	data, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(data)) {
+		at := strings.ReplaceAll(strings.Fields(line)[4], `\040`, " ")
 		if strings.HasPrefix(at, c.Root+"/") || strings.HasPrefix(at, c.Run+"/") {
 			points = append(points, at)
 		}
@@ -125,23 +108,21 @@ func (c Config) removeRuntimeFolders() {
 
 // removeCgroups removes the cluster's cgroups in every hierarchy, deepest first; a cgroup is removed by removing its folder.
 func (c Config) removeCgroups() {
-	var tops []string
+	var dirs []string
 	for _, node := range c.Nodes {
 		for _, tree := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
-			found, _ := filepath.Glob(filepath.Join(tree, c.cgroup(node)))
-			tops = append(tops, found...)
+			tops, _ := filepath.Glob(filepath.Join(tree, c.cgroup(node)))
+			for _, top := range tops {
+				_ = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+					if err == nil && d.IsDir() {
+						dirs = append(dirs, path)
+					}
+					return nil
+				})
+			}
 		}
 	}
-	for _, top := range tops {
-		var dirs []string
-		_ = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				dirs = append(dirs, path)
-			}
-			return nil
-		})
-		for _, dir := range slices.Backward(dirs) {
-			_ = os.Remove(dir)
-		}
+	for _, dir := range slices.Backward(dirs) {
+		_ = os.Remove(dir)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"optimist/internal/pki"
 )
@@ -83,10 +82,8 @@ func (c Config) spawnUnit() error {
 	if err := systemctl("restart", c.unit()); err != nil {
 		return err
 	}
-	for end := time.Now().Add(patience); c.supervisor() == 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			return fmt.Errorf("systemd has started no supervisor of cluster %q: see journalctl -u %s", c.Name, c.unit())
-		}
+	if !until(patience, func() bool { return c.supervisor() != 0 }) {
+		return fmt.Errorf("systemd has started no supervisor of cluster %q: see journalctl -u %s", c.Name, c.unit())
 	}
 	return nil
 }

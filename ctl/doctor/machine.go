@@ -113,16 +113,21 @@ func (m Machine) cgroups() Finding {
 }
 
 func (m Machine) programs() Finding {
-	var missing, packages []string
-	for _, p := range [][2]string{{"containerd", "containerd"}, {"containerd-shim-runc-v2", "containerd"}, {"runc", "runc"}} {
-		if !m.Has(p[0]) {
-			missing, packages = append(missing, p[0]), append(packages, p[1])
-		}
-	}
-	if len(missing) > 0 {
-		return Finding{Bad, "", strings.Join(missing, ", ") + " not found", "apt install " + strings.Join(slices.Compact(packages), " ")}
+	if missing, packages := Missing(m.Has); missing != "" {
+		return Finding{Bad, "", missing + " not found", "apt install " + packages}
 	}
 	return Finding{Says: "containerd, runc"}
+}
+
+// Missing are the programs that a real node runs and a machine has not, and the Debian packages that bring them.
+func Missing(has func(program string) bool) (programs, packages string) {
+	var lacks, bring []string
+	for _, p := range [][2]string{{"containerd", "containerd"}, {"containerd-shim-runc-v2", "containerd"}, {"runc", "runc"}, {"nsenter", "util-linux"}} {
+		if !has(p[0]) {
+			lacks, bring = append(lacks, p[0]), append(bring, p[1])
+		}
+	}
+	return strings.Join(lacks, ", "), strings.Join(slices.Compact(bring), " ")
 }
 
 func (m Machine) ports() Finding {
