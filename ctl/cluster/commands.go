@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,12 +35,16 @@ func nameFlag(cmd *cobra.Command) *string {
 	return name
 }
 
-// kubeconfigOf is ctl's own --kubeconfig flag, if this tree of commands has one.
+// kubeconfigOf is the file to enter a cluster in: what ctl's own --kubeconfig flag says, else the one that kubectl and ctl read.
 func kubeconfigOf(cmd *cobra.Command) string {
-	if f := cmd.Flag("kubeconfig"); f != nil {
+	if f := cmd.Flag("kubeconfig"); f != nil && f.Value.String() != "" {
 		return f.Value.String()
 	}
-	return ""
+	if files := filepath.SplitList(os.Getenv("KUBECONFIG")); len(files) > 0 {
+		return files[0]
+	}
+	home, _, _ := caller()
+	return filepath.Join(home, ".kube", "config")
 }
 
 func upCommand(controllers []string) *cobra.Command {

@@ -46,31 +46,6 @@ func caller() (home string, uid, gid int) {
 	return home, os.Geteuid(), os.Getegid()
 }
 
-// userKubeconfig is the file that kubectl and ctl read.
-func userKubeconfig() string {
-	if files := filepath.SplitList(os.Getenv("KUBECONFIG")); len(files) > 0 {
-		return files[0]
-	}
-	home, _, _ := caller()
-	return filepath.Join(home, ".kube", "config")
-}
-
-// kubeconfig is the file to enter the cluster in.
-func (w Wish) kubeconfig() string {
-	if w.Kubeconfig != "" {
-		return w.Kubeconfig
-	}
-	return userKubeconfig()
-}
-
-// checkKubeconfig finds out whether the cluster can be entered in the user's kubeconfig, before anything is made.
-func (w Wish) checkKubeconfig() error {
-	if err := pki.CanMerge(w.kubeconfig(), w.Name); err != nil {
-		return fmt.Errorf("%w; or name another file with --kubeconfig", err)
-	}
-	return nil
-}
-
 // published reports whether a kubeconfig leads to this cluster.
 func (c Config) published(path string) bool {
 	access, err := pki.LoadKubeconfig(path, c.Name)
@@ -103,7 +78,7 @@ func (c Config) publish(path string, out io.Writer) error {
 // giveToCaller makes a file in the caller's home, and the folder if it was made for it, the caller's own.
 func giveToCaller(path string, folder bool) error {
 	home, uid, gid := caller()
-	if os.Geteuid() != 0 || uid == 0 || !within(home, path) {
+	if rel, err := filepath.Rel(home, path); os.Geteuid() != 0 || uid == 0 || err != nil || !filepath.IsLocal(rel) {
 		return nil
 	}
 	paths := []string{path}
@@ -116,9 +91,4 @@ func giveToCaller(path string, folder bool) error {
 		}
 	}
 	return nil
-}
-
-func within(dir, path string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
 }

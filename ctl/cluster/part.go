@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"optimist/ctl/parts"
+	"optimist/ctl/printer"
 )
 
 // Control is the socket by which the parts of a simulated cluster are stopped and started.
@@ -69,18 +69,15 @@ func (c Config) part(cmd *cobra.Command, r parts.Request) error {
 			pids[name] = r.PID
 		}
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	if r.Part == "" {
-		fmt.Fprintln(w, "PART\tSTATE\tPID")
-	}
+	var rows [][]any
 	for _, name := range slices.Sorted(maps.Keys(pids)) {
-		switch {
-		case r.Part != "" && r.Part != name:
-		case pids[name] == 0:
-			fmt.Fprintf(w, "%s\tstopped\t-\n", name)
-		default:
-			fmt.Fprintf(w, "%s\truns\t%d\n", name, pids[name])
+		row := []any{name, "runs", pids[name]}
+		if pids[name] == 0 {
+			row = []any{name, "stopped", "-"}
+		}
+		if r.Part == "" || r.Part == name {
+			rows = append(rows, row)
 		}
 	}
-	return w.Flush()
+	return printer.Plain(out, r.Part != "", rows, "Part", "State", "PID")
 }

@@ -7,10 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
 	"optimist/internal/client"
@@ -55,28 +57,21 @@ func accepts(network, addr string) bool {
 // leads asks whether a component holds its Lease now: one of an earlier life has not been renewed lately.
 func leads(lease string) func(context.Context, api.Service) bool {
 	return func(ctx context.Context, svc api.Service) bool {
-		l, err := api.Leases.Get(ctx, svc, api.Key{Namespace: "kube-system", Name: lease})
-		return err == nil && l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && l.Spec.RenewTime != nil &&
-			time.Since(l.Spec.RenewTime.Time) < 15*time.Second
+		return renewed(ctx, svc, metav1.NamespaceSystem, lease)
 	}
+}
+
+func renewed(ctx context.Context, svc api.Service, namespace, name string) bool {
+	l, err := api.Leases.Get(ctx, svc, api.Key{Namespace: namespace, Name: name})
+	return err == nil && l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && l.Spec.RenewTime != nil && time.Since(l.Spec.RenewTime.Time) < 15*time.Second
 }
 
 func nodeReady(name string) func(context.Context, api.Service) bool {
 	return func(ctx context.Context, svc api.Service) bool {
 		n, err := api.Nodes.Get(ctx, svc, api.Key{Name: name})
-		if err != nil {
-			return false
-		}
-		lease, err := api.Leases.Get(ctx, svc, api.Key{Namespace: corev1.NamespaceNodeLease, Name: name})
-		if err != nil || lease.Spec.RenewTime == nil || time.Since(lease.Spec.RenewTime.Time) > 15*time.Second {
-			return false
-		}
-		for _, cond := range n.Status.Conditions {
-			if cond.Type == corev1.NodeReady {
-				return cond.Status == corev1.ConditionTrue
-			}
-		}
-		return false
+		return err == nil && renewed(ctx, svc, corev1.NamespaceNodeLease, name) && slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		})
 	}
 }
 

@@ -92,9 +92,6 @@ func Down(name, kubeconfig string, out io.Writer) error {
 	if err != nil || c.Server != "" {
 		return err
 	}
-	if kubeconfig == "" {
-		kubeconfig = userKubeconfig()
-	}
 	if err := pki.RemoveContext(kubeconfig, name); err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type Wish struct {
 	Nodes                    int // one real node is this machine itself; several have network namespaces of their own
 	Port                     int
 	ClusterCIDR, ServiceCIDR string
-	Kubeconfig               string // where to put the context; "" = the calling user's
+	Kubeconfig               string // where to put the context
 	Wait                     time.Duration
 	Open                     string // the address for other machines; "" = none
 	SANs                     []string
@@ -40,12 +40,8 @@ func Up(ctx context.Context, w Wish, out io.Writer) error {
 	if c.exists() {
 		return Start(ctx, w, out)
 	}
-	if !w.Sim {
-		if err := checkMachine(); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(checkSystem(), w.checkKubeconfig(), w.checkSystemd()); err != nil {
+	c.Sim = w.Sim
+	if err := w.check(c); err != nil {
 		return err
 	}
 	if c, err = w.make(c); err != nil {
@@ -86,11 +82,8 @@ func Start(ctx context.Context, w Wish, out io.Writer) error {
 		return err
 	}
 	w.tellIgnored(c, out)
-	if err := w.checkKubeconfig(); err != nil && c.Server == "" {
-		return err
-	}
 	now, err := w.open(c)
-	if err = errors.Join(err, w.checkSystemd()); err != nil {
+	if err = errors.Join(err, w.check(c)); err != nil {
 		return err
 	}
 	if c.supervisor() != 0 {
@@ -100,11 +93,6 @@ func Start(ctx context.Context, w Wish, out io.Writer) error {
 		return c.running(ctx, w, out)
 	}
 	c = now
-	if !c.Sim {
-		if err := checkMachine(); err != nil {
-			return err
-		}
-	}
 	if c.Bin, err = programs(); err != nil { // ctl may have moved since
 		return err
 	}
@@ -121,10 +109,10 @@ func (c Config) running(ctx context.Context, w Wish, out io.Writer) error {
 	if err := c.awaitReady(ctx, time.Now(), w.Wait, io.Discard); err != nil {
 		return fmt.Errorf("%w\n(it runs, but is not ready; start it anew: ctl stop --name %s, ctl start --name %s)", err, c.Name, c.Name)
 	}
-	if c.published(w.kubeconfig()) {
+	if c.published(w.Kubeconfig) {
 		return nil
 	}
-	return c.publish(w.kubeconfig(), out) // whoever began this was killed before they could say so
+	return c.publish(w.Kubeconfig, out) // whoever began this was killed before they could say so
 }
 
 // tellIgnored names the flags that would have made another cluster than the one that is there.
@@ -184,28 +172,28 @@ func nodeNames(n int) (names []string) {
 
 // listen takes the port that was asked for, or the first free one from 6443 on that no other cluster has a claim to.
 func (w Wish) listen(others []Config) (string, error) {
-	if w.Port != 0 {
-		if w.Port < 1 || w.Port > 65535 {
-			return "", fmt.Errorf("--port %d: want 1 to 65535", w.Port)
-		}
-		addr := w.address(w.Port)
-		for _, o := range others {
-			if o.Listen == addr {
-				return "", fmt.Errorf("--port %d belongs to cluster %q: choose another, or leave it to ctl", w.Port, o.Name)
-			}
+	claimed := map[string]string{}
+	for _, o := range others {
+		claimed[o.Listen] = o.Name
+	}
+	take := func(port int) (string, error) {
+		addr := w.address(port)
+		if by := claimed[addr]; by != "" {
+			return "", fmt.Errorf("--port %d belongs to cluster %q: choose another, or leave it to ctl", port, by)
 		}
 		if err := tryListen(addr); err != nil {
-			return "", fmt.Errorf("--port %d: %w", w.Port, err)
+			return "", fmt.Errorf("--port %d: %w", port, err)
 		}
 		return addr, nil
 	}
-	claimed := map[string]bool{}
-	for _, o := range others {
-		claimed[o.Listen] = true
+	if w.Port < 0 || w.Port > 65535 {
+		return "", fmt.Errorf("--port %d: want 1 to 65535", w.Port)
+	}
+	if w.Port != 0 {
+		return take(w.Port)
 	}
 	for p := 6443; p < 6543; p++ {
-		addr := w.address(p)
-		if !claimed[addr] && tryListen(addr) == nil {
+		if addr, err := take(p); err == nil {
 			return addr, nil
 		}
 	}
@@ -268,12 +256,22 @@ func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 	case err != nil:
 		return fmt.Errorf("%w\n(it goes on running; look at %s, then ctl start, ctl stop or ctl down --name %s)", err, c.path("logs"), c.Name)
 	}
-	return c.publish(w.kubeconfig(), out)
+	return c.publish(w.Kubeconfig, out)
 }
 
-func (w Wish) checkSystemd() error {
-	if w.Systemd {
-		return systemd.check()
+// check finds out what is in the way, before anything is made.
+func (w Wish) check(c Config) error {
+	err := checkSystem()
+	if err == nil && !c.Sim {
+		err = checkMachine()
 	}
-	return nil
+	if err == nil && w.Systemd {
+		err = systemd.check()
+	}
+	if err == nil && c.Server == "" {
+		if err = pki.CanMerge(w.Kubeconfig, w.Name); err != nil {
+			err = fmt.Errorf("%w; or name another file with --kubeconfig", err)
+		}
+	}
+	return err
 }
