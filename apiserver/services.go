@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // services.yaml
 	"encoding/json"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"optimist/internal/api"
+	"optimist/internal/port"
 )
 
 // mendInterval is how soon what every cluster has is there again after somebody deleted or changed it: as in Kubernetes.
@@ -76,26 +78,21 @@ var ownObjects = template.Must(template.New("").Parse(ownText))
 // advertised is where pods and nodes reach this server: what the flag says, else the first address that we listen at and others may reach, else
 // the one with which this machine would send to the world. Not valid when there is none.
 func advertised(flag string, listeners []net.Listener) (netip.AddrPort, error) {
-	var port uint16
+	var number uint16
 	for _, l := range listeners {
 		at, err := netip.ParseAddrPort(l.Addr().String())
 		if a := at.Addr().Unmap(); err == nil && flag == "" && a.Is4() && a.IsGlobalUnicast() {
 			return netip.AddrPortFrom(a, at.Port()), nil
-		} else if port == 0 {
-			port = at.Port()
+		} else if number == 0 {
+			number = at.Port()
 		}
 	}
-	if flag == "" {
-		c, err := net.Dial("udp4", "192.0.2.1:9") // TEST-NET-1, nobody's; to connect a UDP socket sends nothing
-		if err != nil {
-			return netip.AddrPort{}, nil
-		}
-		defer c.Close()
-		flag, _, _ = net.SplitHostPort(c.LocalAddr().String())
+	if flag = cmp.Or(flag, port.Outward()); flag == "" {
+		return netip.AddrPort{}, nil
 	}
 	a, err := netip.ParseAddr(flag)
 	if err != nil || !a.Is4() || !a.IsGlobalUnicast() {
 		return netip.AddrPort{}, fmt.Errorf("--advertise-address %q is no IPv4 address that pods could reach; name one of this machine's other than loopback", flag)
 	}
-	return netip.AddrPortFrom(a, port), nil
+	return netip.AddrPortFrom(a, number), nil
 }

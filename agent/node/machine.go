@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"optimist/internal/port"
 )
 
 const maxPods = 110
@@ -41,7 +43,7 @@ const localhost = "127.0.0.1"
 // first; loopback's if there is no other.
 func Address(current string) string {
 	all := addresses()
-	for _, a := range []string{current, wayOut()} {
+	for _, a := range []string{current, port.Outward()} {
 		if slices.Contains(all, a) {
 			return a
 		}
@@ -71,14 +73,4 @@ func addresses() (all []string) {
 		}
 	}
 	return all
-}
-
-// wayOut is the address that packets to the world would have. To connect a UDP socket sends none.
-func wayOut() string {
-	c, err := net.Dial("udp4", "192.0.2.1:9") // TEST-NET-1, nobody's
-	if err != nil {
-		return ""
-	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).IP.String()
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -59,8 +58,7 @@ func upCommand(controllers []string) *cobra.Command {
 	cmd.Flags().IntVar(&w.Port, "port", 0, "the API server's port on 127.0.0.1 (default the first free one from 6443)")
 	cmd.Flags().StringVar(&w.ClusterCIDR, "cluster-cidr", "", "the pods' address range (default a free one like 10.244.0.0/16)")
 	cmd.Flags().StringVar(&w.ServiceCIDR, "service-cidr", "", "the Services' address range (default a free one like 10.96.0.0/16)")
-	cmd.Flags().DurationVar(&w.Wait, "wait", time.Minute, "how long to wait until it is ready")
-	w.openFlags(cmd)
+	w.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w.Name, w.Kubeconfig, w.controllers = *name, kubeconfigOf(cmd), controllers
 		if w.Nodes < 1 || w.Nodes > 1000 {
@@ -77,8 +75,7 @@ func upCommand(controllers []string) *cobra.Command {
 func startCommand(controllers []string) *cobra.Command {
 	cmd, name := command("start", "Start a stopped cluster, or adopt one whose supervisor died")
 	var w Wish
-	cmd.Flags().DurationVar(&w.Wait, "wait", time.Minute, "how long to wait until it is ready")
-	w.openFlags(cmd)
+	w.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w.Name, w.Kubeconfig, w.controllers = *name, kubeconfigOf(cmd), controllers
 		return Start(cmd.Context(), w, cmd.OutOrStdout())
@@ -96,8 +93,8 @@ func downCommand() *cobra.Command {
 	cmd, name := command("down", "Remove a cluster and everything that belongs to it")
 	yes := cmd.Flags().BoolP("yes", "y", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if !*yes && !confirm(fmt.Sprintf("Remove cluster %q with all its objects, containers and data?", *name), cmd.InOrStdin(), cmd.ErrOrStderr()) {
-			return fmt.Errorf("nothing was removed (answer y, or say --yes)")
+		if err := confirm(cmd, *yes, fmt.Sprintf("Remove cluster %q with all its objects, containers and data?", *name)); err != nil {
+			return err
 		}
 		return Down(*name, kubeconfigOf(cmd), cmd.OutOrStdout())
 	}

@@ -97,7 +97,7 @@ func Join(ctx context.Context, t Ticket, out io.Writer) error {
 			return Start(ctx, t.Wish, out)
 		}
 	}
-	if c, err = t.enter(ctx, c, out); err != nil {
+	if c, err = t.enter(ctx, c); err != nil {
 		return err
 	}
 	if agent := c.recorded()["agent-"+t.Node]; c.supervisor() != 0 && agent.PID != 0 { // it has the old certificate
@@ -126,7 +126,7 @@ func (t Ticket) used(c Config) (bool, error) {
 }
 
 // enter shows the token to the API server, which has to prove first who it is, and gets a certificate for it.
-func (t Ticket) enter(ctx context.Context, c Config, out io.Writer) (Config, error) {
+func (t Ticket) enter(ctx context.Context, c Config) (Config, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Wait)
 	defer cancel()
 	ca, err := client.Pinned(ctx, t.Server, t.Hash)
@@ -150,9 +150,6 @@ func (t Ticket) enter(ctx context.Context, c Config, out io.Writer) (Config, err
 	if err := errors.Join(faults[:]...); err != nil {
 		return c, fmt.Errorf("kube-public/cluster-info: %w", err)
 	}
-	if by := meets(c.ClusterCIDR, takenHere(nil, routes())); by != "" && !c.exists() {
-		fmt.Fprintf(out, "the cluster's pods have the addresses %s, which overlap with %s: from here, either will hide a part of the other\n", c.ClusterCIDR, by)
-	}
 	cert, key, err := pki.RequestNode(ctx, svc, t.Node)
 	if err == nil {
 		err = c.mkdirs()
@@ -173,8 +170,8 @@ func resetCommand() *cobra.Command {
 		if c, err := Load(*name); err == nil && c.Server == "" {
 			return fmt.Errorf("cluster %q has its API server here, so nothing would be left of it: if you mean that, ctl down --name %s", *name, *name)
 		}
-		if !*yes && !confirm(fmt.Sprintf("End all containers of node %q and remove it from this machine?", *name), cmd.InOrStdin(), cmd.ErrOrStderr()) {
-			return fmt.Errorf("nothing was removed (answer y, or say --yes)")
+		if err := confirm(cmd, *yes, fmt.Sprintf("End all containers of node %q and remove it from this machine?", *name)); err != nil {
+			return err
 		}
 		_, err := remove(*name, cmd.OutOrStdout())
 		return err

@@ -5,14 +5,18 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"optimist/internal/port"
 )
 
-// openFlags are those of up and start by which other machines come to reach the API server.
-func (w *Wish) openFlags(cmd *cobra.Command) {
+// flags are those of up and start.
+func (w *Wish) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.Open, "listen", "", "let other machines join: the `address` of this one at which they reach the API server, or 0.0.0.0 for all of its addresses (default: they do not)")
 	cmd.Flags().StringArrayVar(&w.SANs, "san", nil, "a further `name or address` of this machine, for the API server's certificate; the first is what others are told to use (repeatable)")
+	cmd.Flags().DurationVar(&w.Wait, "wait", time.Minute, "how long to wait until it is ready")
 	cmd.Flags().BoolVar(&w.Systemd, "systemd", false, "have systemd start the cluster with the machine, and watch over it")
 }
 
@@ -67,10 +71,8 @@ func (c Config) hosts() []string {
 
 // addresses are this machine's, the one of its way out first.
 func (c Config) addresses() (all []string) {
-	if out, err := net.Dial("udp4", "192.0.2.1:9"); err == nil { // to connect a UDP socket sends nothing
-		host, _, _ := net.SplitHostPort(out.LocalAddr().String())
-		all = append(all, host)
-		out.Close()
+	if out := port.Outward(); out != "" {
+		all = append(all, out)
 	}
 	addrs, _ := net.InterfaceAddrs()
 	for _, a := range addrs {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"optimist/internal/pki"
 )
 
@@ -118,10 +120,15 @@ func (c Config) endOrderly(out io.Writer) {
 	}
 }
 
-// confirm asks a person; anything but yes is no.
-func confirm(question string, in io.Reader, out io.Writer) bool {
-	fmt.Fprintf(out, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(in).ReadString('\n')
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes"
+// confirm asks a person, unless they have said yes already; anything but yes is no.
+func confirm(cmd *cobra.Command, yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was removed (answer y, or say --yes)")
+	}
+	return nil
 }

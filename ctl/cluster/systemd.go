@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	_ "embed" // optimist.service
 	"errors"
 	"fmt"
 	"os"
@@ -37,30 +38,8 @@ func (c Config) unit() string     { return "optimist-" + c.Name + ".service" }
 func (c Config) unitFile() string { return filepath.Join(systemd.units, c.unit()) }
 func (c Config) hasUnit() bool    { _, err := os.Stat(c.unitFile()); return err == nil }
 
-// unitText is the supervisor as a service. It alone is told to end, and ends the others in their order; should it be killed, they live on, and the
-// next one finds them.
-func (c Config) unitText(ctl, path string) string {
-	ctl, path = strings.ReplaceAll(ctl, "%", "%%"), strings.ReplaceAll(path, "%", "%%")
-	return `[Unit]
-Description=Optimist cluster ` + c.Name + `
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-ExecStart="` + ctl + `" supervise --name ` + c.Name + `
-Environment="PATH=` + path + `"
-KillMode=process
-Delegate=yes
-Restart=always
-RestartSec=1
-TimeoutStopSec=` + fmt.Sprint((stopPatience + patience).Seconds()) + `
-TasksMax=infinity
-LimitNOFILE=1048576
-
-[Install]
-WantedBy=multi-user.target
-`
-}
+//go:embed optimist.service
+var unitText string
 
 // install writes the unit, or what has changed of it, and has systemd start it with the machine.
 func (c Config) install() error {
@@ -68,7 +47,9 @@ func (c Config) install() error {
 	if err != nil {
 		return err
 	}
-	if err := pki.WriteFile(c.unitFile(), []byte(c.unitText(self, os.Getenv("PATH")))); err != nil {
+	says := map[string]string{"NAME": c.Name, "CTL": self, "PATH": os.Getenv("PATH"), "SECONDS": fmt.Sprint((stopPatience + patience).Seconds())}
+	text := os.Expand(unitText, func(word string) string { return strings.ReplaceAll(says[word], "%", "%%") })
+	if err := pki.WriteFile(c.unitFile(), []byte(text)); err != nil {
 		return err
 	}
 	if err := errors.Join(os.Chmod(c.unitFile(), 0o644), systemctl("daemon-reload")); err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	ports "optimist/internal/port"
 )
 
 // Here is this machine.
@@ -32,7 +34,7 @@ func tryListen(network, addr string) error {
 		}
 		return err
 	}
-	l, err := net.Listen(network, addr)
+	l, err := ports.Listen(addr)
 	if err == nil {
 		err = l.Close()
 	}

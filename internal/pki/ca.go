@@ -180,16 +180,14 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 
 // writePair syncs the folder after each: a certificate that survives a loss of power has its key, and what it signs has it.
 func writePair(crt, key string, certPEM, keyPEM []byte) error {
-	if err := WriteFile(key, keyPEM); err != nil {
-		return err
+	err := WriteFile(key, keyPEM)
+	if err == nil {
+		err = syncFolder(filepath.Dir(key))
 	}
-	if err := syncFolder(filepath.Dir(key)); err != nil {
-		return err
+	if err == nil {
+		err = WriteFile(crt, certPEM)
 	}
-	if err := WriteFile(crt, certPEM); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(crt))
+	return errors.Join(err, syncFolder(filepath.Dir(crt)))
 }
 
 // syncFolder makes sure that a loss of power leaves the files of a folder their names.

@@ -1,4 +1,4 @@
-// Package port says who holds a TCP port that somebody else wanted.
+// Package port says who holds a TCP port that somebody else wanted, and what this machine is called elsewhere.
 //
 //	/proc/net/tcp ── port ─▶ inode of the listening socket ─▶ /proc/PID/fd ─▶ pid and command
 //
@@ -63,4 +63,14 @@ func process(inode string) string {
 		}
 	}
 	return ""
+}
+
+// Outward is the address that packets to the world would have; "" = none. To connect a UDP socket sends none.
+func Outward() string {
+	c, err := net.Dial("udp4", "192.0.2.1:9") // TEST-NET-1, nobody's
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).IP.String()
 }
