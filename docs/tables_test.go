@@ -181,12 +181,12 @@ func statusFields(k *api.Kind) []string {
 	return names
 }
 
-// mayWriteStatus are the users with a role that reaches a kind's status, in the words of the table. (Agents have no role: see node.go.)
+// mayWriteStatus are the users with a role that reaches a kind's status, in the words of the table. (Agents' rules have a scope.)
 func mayWriteStatus(roles auth.Roles, k *api.Kind) []string {
 	var who []string
 	for user, rules := range roles {
 		for _, r := range rules {
-			if r.Kind == k.Name && r.Group == k.Group && r.Sub == "status" {
+			if r.Kind == k.Name && r.Group == k.Group && r.Sub == "status" && r.Scope == "" {
 				name := strings.TrimPrefix(strings.TrimPrefix(user, "system:"), "controller:")
 				who = append(who, name)
 			}

@@ -117,7 +117,7 @@ func gateway(t *testing.T) api.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roles := Roles{"system:scheduler": builtin["system:scheduler"]}
+	roles := Roles{"system:scheduler": builtin["system:scheduler"], api.GroupNodes: builtin[api.GroupNodes], api.GroupBootstrappers: builtin[api.GroupBootstrappers]}
 	for user, rules := range testRoles {
 		roles[user] = rules
 	}
@@ -352,7 +352,11 @@ func (s *swap) Write(_ context.Context, r api.Request) (api.Result, error) {
 func TestAWriteIsPinnedToThePodThatWasJudged(t *testing.T) {
 	s := &swap{}
 	ctx := api.WithUser(t.Context(), api.User{Name: "system:node:n1", Groups: []string{api.GroupNodes}})
-	if err := api.Pods.Delete(ctx, Authorize(s, nil), api.Key{Namespace: "default", Name: "a"}, api.Options{}); err != nil {
+	roles, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Pods.Delete(ctx, Authorize(s, roles), api.Key{Namespace: "default", Name: "a"}, api.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if s.got != "the one that was judged" {

@@ -29,9 +29,9 @@ func (g *gate) judge(ctx context.Context, v api.Verb, t api.Target, byPods func(
 	case !known:
 		return errUnknown
 	case isNode && u.In(api.GroupNodes):
-		return byPods(node{g, u, name, nodeRules})
+		return byPods(node{g, u, name, g.roles[api.GroupNodes]})
 	case u.In(api.GroupBootstrappers):
-		return byPods(node{g, u, "", bootstrapRules})
+		return byPods(node{g, u, "", g.roles[api.GroupBootstrappers]})
 	case u.In(api.GroupMasters), u.Name == api.UserAPIServer, g.roles.allow(u.Name, v, t):
 		return nil
 	}

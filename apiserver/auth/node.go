@@ -14,66 +14,30 @@ import (
 	"optimist/internal/api"
 )
 
-// scope says how far a node's permission reaches.
-type scope int
-
+// The scopes of the rules of nodes and of machines that join; none = every object.
 const (
-	every  scope = iota // every object
-	itself              // the object that bears the node's name
-	lease               // that, in kube-node-lease
-	mine                // pods bound to it
-	needed              // what pods bound to it name
-	asked               // what it asked for itself
-	info                // kube-public/cluster-info
+	itself = "itself" // the object that bears the node's name
+	mine   = "mine"   // pods bound to it
+	needed = "needed" // what pods bound to it name
+	asked  = "asked"  // what it asked for itself
 )
-
-type rule struct {
-	kind  *api.Kind
-	sub   string
-	verbs []api.Verb
-	scope scope
-}
-
-// bootstrapRules is what a machine with a token may do to become a node.
-var bootstrapRules = []rule{
-	{api.CertificateSigningRequestKind, "", []api.Verb{api.VerbGet, api.VerbCreate}, asked},
-	{api.ConfigMapKind, "", []api.Verb{api.VerbGet}, info},
-}
-
-// nodeRules is what a node's agent may do; everything else it may not.
-var nodeRules = []rule{
-	{api.CertificateSigningRequestKind, "", []api.Verb{api.VerbGet, api.VerbCreate}, asked},
-	{api.NodeKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, every}, // routes to the other nodes
-	{api.NodeKind, "", []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbPatch}, itself},
-	{api.NodeKind, "status", []api.Verb{api.VerbUpdate, api.VerbPatch}, itself},
-	{api.LeaseKind, "", []api.Verb{api.VerbGet, api.VerbCreate, api.VerbUpdate, api.VerbPatch}, lease},
-	{api.PodKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch, api.VerbDelete}, mine},
-	{api.PodKind, "status", []api.Verb{api.VerbGet, api.VerbUpdate, api.VerbPatch}, mine},
-	{api.SecretKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, needed},
-	{api.ConfigMapKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, needed},
-	{api.ServiceKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, every},
-	{api.EndpointSliceKind, "", []api.Verb{api.VerbGet, api.VerbList, api.VerbWatch}, every},
-	{api.EventKind, "", []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbPatch}, every},
-}
-
-const nodeLeases = "kube-node-lease"
 
 // node decides for one node. It reads pods from the registry itself, as they are now: a pod that the node has heard of is there.
 type node struct {
 	*gate
 	user  api.User
 	name  string
-	rules []rule
+	rules []Rule
 }
 
-// scope finds the widest rule for a verb on a target.
-func (n node) scope(v api.Verb, t api.Target) (scope, error) {
+// scope finds the first rule for a verb on a target.
+func (n node) scope(v api.Verb, t api.Target) (string, error) {
 	for _, r := range n.rules {
-		if r.kind.Is(t.Kind) && r.sub == t.Sub && slices.Contains(r.verbs, v) {
-			return r.scope, nil
+		if r.allows(v, t) {
+			return r.Scope, nil
 		}
 	}
-	return 0, forbidden(n.user, v, t, "")
+	return "", forbidden(n.user, v, t, "")
 }
 
 func (n node) refuse(v api.Verb, t api.Target) error {
@@ -150,15 +114,11 @@ func (n node) write(ctx context.Context, r *api.Request) error {
 }
 
 // within decides on every scope but mine.
-func (n node) within(ctx context.Context, s scope, v api.Verb, t api.Target) error {
+func (n node) within(ctx context.Context, s string, v api.Verb, t api.Target) error {
 	ok, err := true, error(nil)
 	switch s {
 	case itself:
 		ok = t.Key.Name == n.name
-	case lease:
-		ok = t.Key == api.Key{Namespace: nodeLeases, Name: n.name}
-	case info:
-		ok = t.Key == api.Key{Namespace: "kube-public", Name: "cluster-info"}
 	case needed:
 		ok, err = n.needs(ctx, t)
 	}

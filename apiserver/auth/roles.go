@@ -24,6 +24,7 @@ type Rule struct {
 	Verbs     []api.Verb `json:"verbs"`
 	Namespace string     `json:"namespace,omitempty"` // "" = all
 	Name      string     `json:"name,omitempty"`      // "" = all
+	Scope     string     `json:"scope,omitempty"`     // of nodes' rules: see node.go
 }
 
 func (r Rule) allows(v api.Verb, t api.Target) bool {
@@ -65,7 +66,7 @@ func (r Roles) read(data []byte) error {
 }
 
 func (r Roles) allow(user string, v api.Verb, t api.Target) bool {
-	return slices.ContainsFunc(r[user], func(rule Rule) bool { return rule.allows(v, t) })
+	return slices.ContainsFunc(r[user], func(rule Rule) bool { return rule.Scope == "" && rule.allows(v, t) })
 }
 
 // Controllers are the names of the controllers that have a role: each needs a certificate.
