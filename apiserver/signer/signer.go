@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +30,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"optimist/internal/api"
+	"optimist/internal/informer"
 	"optimist/internal/pki"
+	"optimist/internal/reconcile"
 )
 
 type (
@@ -48,35 +51,19 @@ type Signer struct {
 
 // Run answers requests until ctx ends.
 func (s *Signer) Run(ctx context.Context) error {
-	for {
-		err := s.watch(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Second):
-			s.Log.Warn("certificate requests are looked at again", "err", err)
+	set := informer.NewSet(s.Service)
+	requests := informer.Watch(set, api.CertificateSigningRequests, informer.Options[*request]{})
+	loop := reconcile.NewLoop(reconcile.Controller{For: api.CertificateSigningRequestKind, Reconcile: func(ctx context.Context, key api.Key) (time.Duration, error) {
+		r, ok := requests.Get(key)
+		if !ok {
+			return 0, nil
 		}
-	}
-}
-
-func (s *Signer) watch(ctx context.Context) error {
-	batches, err := s.Service.Watch(ctx, api.Target{Kind: api.CertificateSigningRequestKind}, api.WatchOptions{Initial: true})
-	if err != nil {
-		return err
-	}
-	for batch, err := range batches {
-		if err != nil {
-			return err
-		}
-		for _, e := range batch {
-			if r, ok := e.Object.(*request); ok && e.Type != api.Deleted {
-				if err := s.Step(ctx, r); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-					return err
-				}
-			}
-		}
-	}
-	return ctx.Err()
+		return 0, s.Step(ctx, r)
+	}}, reconcile.Deps{Set: set, Service: s.Service, Log: s.Log})
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return set.Run(ctx) })
+	g.Go(func() error { return loop.Run(ctx) })
+	return g.Wait()
 }
 
 // Step takes a request as far as one write does: its change comes as the next event.
