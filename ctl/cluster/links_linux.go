@@ -46,16 +46,12 @@ func steps(all ...func() error) error {
 func (c Config) makeBridge() error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.HardwareAddr = c.bridge(), append(net.HardwareAddr{0x02, 0x6f}, c.gateway().AsSlice()...) // else it would change with every port
-	bridge := &netlink.Bridge{LinkAttrs: attrs}
-	err := netlink.LinkAdd(bridge)
-	if errors.Is(err, unix.EEXIST) {
-		var there netlink.Link
-		if there, err = netlink.LinkByName(attrs.Name); err == nil {
-			bridge.Index = there.Attrs().Index
-		}
-	}
-	if err != nil {
+	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add bridge %s: %w", attrs.Name, err)
+	}
+	bridge, err := netlink.LinkByName(attrs.Name)
+	if err != nil {
+		return err
 	}
 	return steps(
 		func() error { return netlink.AddrReplace(bridge, c.onLink(c.gateway())) },

@@ -72,8 +72,15 @@ func (c Config) node(cmd *cobra.Command, r parts.Request, done string) error {
 		r = parts.Request{}
 	}
 	name := strings.TrimPrefix(r.Part, "node/")
-	if r.Verb == parts.Add {
-		if err := c.unknown(cmd.Context(), name); err != nil {
+	svc, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer svc.Close()
+	if r.Verb == parts.Add { // one that has joined from elsewhere shall get no twin
+		if _, err := api.Nodes.Get(cmd.Context(), svc, api.Key{Name: name}); err == nil {
+			return fmt.Errorf("%s is there already", r.Part)
+		} else if !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
@@ -88,7 +95,7 @@ func (c Config) node(cmd *cobra.Command, r parts.Request, done string) error {
 		c.Nodes, c.Members = []string{name}, nil
 		err = c.awaitReady(cmd.Context(), time.Now(), time.Minute, io.Discard)
 	case parts.Remove:
-		err = c.deleteNode(cmd, name)
+		err = deleteNode(cmd.Context(), svc, name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s is %s, but %w", r.Part, done, err)
@@ -97,34 +104,14 @@ func (c Config) node(cmd *cobra.Command, r parts.Request, done string) error {
 	return nil
 }
 
-// unknown wants no Node of that name, lest one that has joined from elsewhere gets a twin.
-func (c Config) unknown(ctx context.Context, node string) error {
-	svc, err := c.client()
-	if err != nil {
-		return err
-	}
-	defer svc.Close()
-	if _, err = api.Nodes.Get(ctx, svc, api.Key{Name: node}); err == nil {
-		return fmt.Errorf("node/%s is there already", node)
-	} else if !apierrors.IsNotFound(err) {
-		return err
-	}
-	return nil
-}
-
 // deleteNode removes the Node object, then its pods, which have ended: nobody needs to wait for the garbage collector to see that.
-func (c Config) deleteNode(cmd *cobra.Command, node string) error {
-	svc, err := c.client()
-	if err != nil {
-		return err
-	}
-	defer svc.Close()
-	if err = api.Nodes.Delete(cmd.Context(), svc, api.Key{Name: node}, api.Options{}); err != nil && !apierrors.IsNotFound(err) {
+func deleteNode(ctx context.Context, svc api.Service, node string) error {
+	if err := api.Nodes.Delete(ctx, svc, api.Key{Name: node}, api.Options{}); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("the Node object is still there (ctl delete node %s): %w", node, err)
 	}
-	pods, err := api.Pods.List(cmd.Context(), svc, "", api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", node)})
+	pods, err := api.Pods.List(ctx, svc, "", api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", node)})
 	for _, p := range pods {
-		if e := api.Pods.Delete(cmd.Context(), svc, api.KeyOf(p), api.Options{Grace: new(int64)}); !apierrors.IsNotFound(e) {
+		if e := api.Pods.Delete(ctx, svc, api.KeyOf(p), api.Options{Grace: new(int64)}); !apierrors.IsNotFound(e) {
 			err = errors.Join(err, e)
 		}
 	}

@@ -55,10 +55,6 @@ func (w Wish) ranges(used []taken) (pods, services netip.Prefix, err error) {
 		err = fmt.Errorf("--cluster-cidr %s and --service-cidr %s overlap: pods and Services need addresses of their own", wanted[0], wanted[1])
 		return
 	}
-	return completed(wanted, used)
-}
-
-func completed(wanted [2]netip.Prefix, used []taken) (pods, services netip.Prefix, err error) {
 	for _, r := range defaultRanges() {
 		for i := range wanted {
 			if wanted[i].IsValid() {

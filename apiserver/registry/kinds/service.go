@@ -93,7 +93,9 @@ func prepareService(_ context.Context, _ string, o, old api.Object) {
 	s := o.(*corev1.Service)
 	before, update := old.(*corev1.Service)
 	if update {
-		matchClusterIPs(&s.Spec, &before.Spec)
+		if s.Spec.ClusterIP != before.Spec.ClusterIP && slices.Equal(s.Spec.ClusterIPs, before.Spec.ClusterIPs) {
+			s.Spec.ClusterIPs = nil // who knows only the older form of clusterIPs[0] changes both
+		}
 		keepAllocated(s, before)
 		dropUnneeded(s, before)
 	} else {
@@ -107,17 +109,6 @@ func prepareService(_ context.Context, _ string, o, old api.Object) {
 		if len(s.Spec.IPFamilies) == 0 {
 			s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 		}
-	}
-}
-
-// matchClusterIPs: clusterIP is the older form of clusterIPs[0]; who knows only that changes both.
-func matchClusterIPs(now, old *corev1.ServiceSpec) {
-	if now.ClusterIP == old.ClusterIP || !slices.Equal(now.ClusterIPs, old.ClusterIPs) {
-		return
-	}
-	now.ClusterIPs = nil
-	if now.ClusterIP != "" {
-		now.ClusterIPs = []string{now.ClusterIP}
 	}
 }
 

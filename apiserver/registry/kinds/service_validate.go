@@ -102,21 +102,18 @@ func clusterIPsFit(at *field.Path, s *corev1.ServiceSpec) (faults field.ErrorLis
 
 // reachable refuses addresses that mean something else on every machine.
 func reachable(at *field.Path, address string) field.ErrorList {
-	ip, err := netip.ParseAddr(address)
-	why := ""
-	switch {
-	case err != nil:
-		return nil
-	case ip.IsUnspecified():
-		why = "unspecified (" + strconv.Quote(address) + ")"
-	case ip.IsLoopback():
-		why = "in the loopback range (127.0.0.0/8, ::1/128)"
-	case ip.IsLinkLocalUnicast():
-		why = "in the link-local range (169.254.0.0/16, fe80::/10)"
-	case ip.IsLinkLocalMulticast():
-		why = "in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+	ip, _ := netip.ParseAddr(address)
+	for why, so := range map[string]bool{
+		"unspecified (" + strconv.Quote(address) + ")":                ip.IsUnspecified(),
+		"in the loopback range (127.0.0.0/8, ::1/128)":                ip.IsLoopback(),
+		"in the link-local range (169.254.0.0/16, fe80::/10)":         ip.IsLinkLocalUnicast(),
+		"in the link-local multicast range (224.0.0.0/24, ff02::/10)": ip.IsLinkLocalMulticast(),
+	} {
+		if so {
+			return field.ErrorList{field.Invalid(at, address, "may not be "+why)}
+		}
 	}
-	return when(why != "", field.Invalid(at, address, "may not be "+why))
+	return nil
 }
 
 // clusterIPStays: clients remember addresses. Only by becoming an ExternalName does a Service lose its own.
