@@ -95,6 +95,9 @@ func (c Config) serverFlags() []string {
 			flags = append(flags, "--join-host", host)
 		}
 	}
+	if c.Subnet.IsValid() {
+		flags = append(flags, "--host", c.gateway().String())
+	}
 	if addresses := c.addresses(); c.Open == everywhere && len(addresses) > 0 {
 		flags = append(flags, "--advertise-address", addresses[0])
 	}

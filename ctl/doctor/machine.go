@@ -68,18 +68,15 @@ func (m Machine) kernel() Finding {
 func (m Machine) modules() Finding {
 	dir := "lib/modules/" + m.read("proc/sys/kernel/osrelease") + "/"
 	known := m.read(dir+"modules.builtin") + "\n" + m.read(dir+"modules.dep")
-	var missing []string
-	for _, name := range []string{"overlay", "veth", "vxlan", "bridge", "nf_tables"} {
+	missing := slices.DeleteFunc([]string{"overlay", "veth", "vxlan", "bridge", "nf_tables"}, func(name string) bool {
 		_, err := fs.Stat(m.Files, "sys/module/"+name)
 		loaded := err == nil || slices.Contains(strings.Fields(m.read("proc/filesystems")), name)
 		if name == "nf_tables" && m.Root {
 			_, err := m.Firewall()
 			loaded = loaded || err == nil // it answers
 		}
-		if !loaded && !strings.Contains(known, "/"+name+".ko") {
-			missing = append(missing, name)
-		}
-	}
+		return loaded || strings.Contains(known, "/"+name+".ko")
+	})
 	switch {
 	case len(missing) > 0 && known == "\n":
 		return Finding{Warn, "", "cannot tell whether the kernel has " + strings.Join(missing, ", "), "there is no list of modules in /" + dir}
@@ -99,12 +96,7 @@ func (m Machine) cgroups() Finding {
 			}
 		}
 	}
-	var missing []string
-	for _, c := range []string{"cpu", "memory", "pids"} {
-		if !slices.Contains(has, c) {
-			missing = append(missing, c)
-		}
-	}
+	missing := slices.DeleteFunc([]string{"cpu", "memory", "pids"}, func(c string) bool { return slices.Contains(has, c) })
 	if len(missing) > 0 {
 		return Finding{Bad, "", fmt.Sprintf("cgroup %s without %s", version, strings.Join(missing, ", ")),
 			"add cgroup_enable=memory (and systemd.unified_cgroup_hierarchy=1) to the kernel's command line and reboot"}
