@@ -147,7 +147,7 @@ func (c Config) recovered() Config {
 	}
 	c.Listen = "127.0.0.1:0"
 	_, noServer := os.Stat(filepath.Join(c.pki(), "ca.key"))
-	if a, err := pki.LoadKubeconfig(filepath.Join(c.pki(), "node-"+c.Nodes[0]+".kubeconfig"), ""); a.Server != "" && noServer != nil {
+	if a, err := pki.LoadKubeconfig(c.credential("node-"+c.Nodes[0]), ""); a.Server != "" && noServer != nil {
 		c.Listen, c.Server, c.Cluster, _ = "", a.Server, a.Context, err
 	}
 	c.ClusterCIDR, c.ServiceCIDR = defaultRanges()[0][0], defaultRanges()[0][1]
@@ -167,12 +167,14 @@ func List() []Config {
 	return all
 }
 
-func (c Config) save() error {
-	data, err := json.MarshalIndent(c, "", "  ")
+func (c Config) save() error { return writeJSON(c.path("cluster.json"), c) }
+
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	return pki.WriteFile(c.path("cluster.json"), append(data, '\n'))
+	return pki.WriteFile(path, append(data, '\n'))
 }
 
 func (c Config) path(elem ...string) string {
@@ -184,12 +186,14 @@ func (c Config) logFile(p string) string { return c.path("logs", p+".log") }
 func (c Config) socket() string          { return filepath.Join(c.Run, "containerd.sock") }
 func (c Config) exists() bool            { _, err := os.Stat(c.path("cluster.json")); return err == nil }
 
+func (c Config) credential(who string) string { return filepath.Join(c.pki(), who+".kubeconfig") }
+
 // kubeconfig is the best that this machine has: the administrator's, or that of the node which has joined.
 func (c Config) kubeconfig() string {
 	if c.Server != "" {
-		return filepath.Join(c.pki(), "node-"+c.Nodes[0]+".kubeconfig")
+		return c.credential("node-" + c.Nodes[0])
 	}
-	return filepath.Join(c.pki(), "admin.kubeconfig")
+	return c.credential("admin")
 }
 
 // begun reports whether there is at least a folder of the cluster.

@@ -108,11 +108,8 @@ func (c Config) signal(sig syscall.Signal, patience time.Duration) error {
 // programs returns the folder of the component binaries: that of ctl itself.
 func programs() (string, error) {
 	self, err := os.Executable()
-	if err != nil {
-		return "", err
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self)
 	}
-	if self, err = filepath.EvalSymlinks(self); err != nil {
-		return "", err
-	}
-	return filepath.Dir(self), nil
+	return filepath.Dir(self), err
 }

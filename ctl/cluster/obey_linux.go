@@ -100,7 +100,7 @@ func (c Config) purge(node string) error {
 	one := c
 	one.Nodes = []string{node}
 	one.removeCgroups()
-	for _, path := range []string{c.agentRoot(node), filepath.Join(c.Run, node), filepath.Join(c.pki(), "node-"+node+".kubeconfig"), c.runcFolder(node)} {
+	for _, path := range []string{c.agentRoot(node), filepath.Join(c.Run, node), c.credential("node-" + node), c.runcFolder(node)} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove node %s: %w", node, err)
 		}

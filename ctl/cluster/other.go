@@ -16,6 +16,7 @@ var errLinux = errors.New("real containers need Linux; this machine can run a si
 func (c Config) supervise(*slog.Logger) error { return errLinux }
 func (c Config) leftovers() []int             { return nil }
 func routes() []netip.Prefix                  { return nil }
+func (running) alive() bool                   { return false }
 func checkMachine() error                     { return errLinux }
 
 func (c Config) sweep() error {

@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"optimist/internal/pki"
 )
 
 // process is one program of a cluster, as the supervisor starts it.
@@ -22,11 +20,10 @@ type process struct {
 // processes lists a cluster's programs in the order in which they start; they stop in the reverse order.
 func (c Config) processes() []process {
 	bin := func(name string) string { return filepath.Join(c.Bin, name) }
-	kubeconfig := func(who string) string { return filepath.Join(c.pki(), who+".kubeconfig") }
 	all := []process{
 		{name: "containerd", argv: []string{"containerd", "--config", c.path("containerd", "config.toml")}},
 		{name: "apiserver", argv: append([]string{bin("apiserver")}, c.serverFlags()...)},
-		{name: "scheduler", server: c.Listen, argv: []string{bin("scheduler"), "--kubeconfig", kubeconfig("scheduler")}},
+		{name: "scheduler", server: c.Listen, argv: []string{bin("scheduler"), "--kubeconfig", c.credential("scheduler")}},
 		{name: "controllers", server: c.Listen, argv: []string{bin("controllers"), "--pki", c.pki()}},
 	}
 	if c.Server != "" {
@@ -41,7 +38,7 @@ func (c Config) processes() []process {
 }
 
 func (c Config) agent(node string) process {
-	return process{name: "agent-" + node, node: node, server: c.Listen, argv: c.agentCommand(node, "--kubeconfig", filepath.Join(c.pki(), "node-"+node+".kubeconfig"))}
+	return process{name: "agent-" + node, node: node, server: c.Listen, argv: c.agentCommand(node, "--kubeconfig", c.credential("node-"+node))}
 }
 
 // agentCommand is the agent or its clean-up, in the node's network namespace.
@@ -91,14 +88,6 @@ func (c Config) recorded() map[string]running {
 		return map[string]running{}
 	}
 	return all
-}
-
-func (c Config) noteRunning(all map[string]running) error {
-	data, err := json.Marshal(all)
-	if err != nil {
-		return err
-	}
-	return pki.WriteFile(c.path("processes.json"), data)
 }
 
 // hopeless is how often in a row a program may die before those who wait for it give up.

@@ -121,19 +121,6 @@ func (c Config) client() (*client.Client, error) {
 	return client.New(cfg)
 }
 
-// answers reports whether this cluster's API server is what listens on its port: a supervisor was killed and it runs on.
-func (c Config) answers() bool {
-	svc, err := c.client()
-	if err != nil {
-		return false
-	}
-	defer svc.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_, err = svc.Now(ctx)
-	return err == nil
-}
-
 // lastLines quotes the end of a log in a message; "" when there is none.
 func lastLines(path string, n int) string {
 	data, err := os.ReadFile(path)

@@ -192,7 +192,7 @@ func (s *supervisor) record(name string, r running) {
 	if s.running[name] = r; r == (running{}) {
 		delete(s.running, name)
 	}
-	if err := s.c.noteRunning(s.running); err != nil {
+	if err := writeJSON(s.c.path("processes.json"), s.running); err != nil {
 		s.log.Warn("cannot note which processes run", "err", err)
 	}
 }

@@ -229,7 +229,7 @@ func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 	began := time.Now()
 	if c.Server == "" {
 		for _, door := range c.doors() {
-			if err := tryListen(door); err != nil && !c.answers() && door != c.inside() {
+			if err := tryListen(door); err != nil && !c.recorded()["apiserver"].alive() && door != c.inside() {
 				return fmt.Errorf("cluster %q cannot have its port: %w", c.Name, err)
 			}
 		}
