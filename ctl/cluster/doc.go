@@ -8,7 +8,7 @@
 // The supervisor holds nothing that matters: killed, the others run on, and `ctl start` begins a new one which finds them in processes.json and
 // watches over them again. With --sim there is no process but the supervisor: the whole cluster runs inside it (package inprocess).
 //
-// The one node of a cluster is the machine itself. Several (up --nodes 3) have a network namespace each, into which the supervisor starts their agents:
+// The one node of a cluster is the machine itself. Several (up --nodes 3) have a network namespace each, into which the supervisor starts their agents by nsenter:
 //
 //	ob<hash> 10.87.0.1/24, a bridge: the API server for nodes and pods     nft table: masquerade outwards, nobody else's way in
 //	   ├─ op<hash> ── eth0 10.87.0.2 in optimist-<cluster>-n1              `ctl node cut n1` takes its port down;
