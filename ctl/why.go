@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"optimist/ctl/cluster"
+	"optimist/ctl/parts"
 	"optimist/ctl/why"
 	"optimist/internal/api"
 )
@@ -93,7 +95,18 @@ func (s *session) cluster() why.Cluster {
 		start += " --name " + x.Name
 	}
 	own, err := cluster.Load(cmp.Or(x.Name, cluster.DefaultName))
-	return why.Cluster{Service: s, Parts: err == nil && own.Sim, Home: cmp.Or(x.Namespace, "default"), Start: start,
+	mend := map[string]string{}
+	if is, err := parts.Ask(context.Background(), own.Control(), parts.Request{}); err == nil {
+		for part, runs := range is.Runs {
+			node, isNode := strings.CutPrefix(part, "node/")
+			if isNode && is.Cut[part] {
+				mend[part] = strings.Replace(start, "start", "node heal "+node, 1)
+			} else if isNode && !runs {
+				mend[part] = strings.Replace(start, "start", "node start "+node, 1)
+			}
+		}
+	}
+	return why.Cluster{Service: s, Parts: err == nil && own.Sim, Mend: mend, Home: cmp.Or(x.Namespace, "default"), Start: start,
 		Listen: func(ctx context.Context, t api.Target, params url.Values) ([]byte, error) {
 			var answer bytes.Buffer
 			err := s.listen(ctx, t, params, &answer)

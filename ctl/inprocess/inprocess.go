@@ -156,7 +156,7 @@ func (c *Cluster) component(name string) (func(context.Context) error, error) {
 // reachable runs a component that others may Connect to while it runs; with it their streams end.
 func (c *Cluster) reachable(part, user string, to api.Connector, run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		defer c.server.register(part, user, mortal{to, ctx})()
+		defer c.server.register(part, user, mortal{to, ctx, c.links[part]})()
 		return run(ctx)
 	}
 }

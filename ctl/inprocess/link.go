@@ -99,15 +99,20 @@ func (s linked) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (it
 	}, nil
 }
 
-// mortal is a Connector whose streams end when its life does.
+// mortal is a Connector whose streams end when its life does, or its link.
 type mortal struct {
 	api.Connector
 	life context.Context
+	link *link
 }
 
 func (m mortal) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+	up, err := m.link.state()
+	if err != nil {
+		return nil, err
+	}
 	ctx, end := context.WithCancel(ctx)
-	forget := context.AfterFunc(m.life, end)
-	context.AfterFunc(ctx, func() { forget() })
+	dies, cut := context.AfterFunc(m.life, end), context.AfterFunc(up, end)
+	context.AfterFunc(ctx, func() { dies(); cut() })
 	return m.Connector.Connect(ctx, t, params)
 }

@@ -25,10 +25,14 @@ type Facts struct {
 	Home    string              // the namespace in which commands are understood without -n
 	Start   string              // how ctl starts what has ended: "start", or "start --name mine"
 	Parts   bool                // a simulated cluster: its parts are started one by one
+	Mend    map[string]string   // for nodes that were cut off or stopped on purpose, the command that undoes it
 }
 
 // start is the command that brings a part of the cluster back.
 func (f *Facts) start(part string) []string {
+	if undo := f.Mend[part]; undo != "" {
+		return []string{undo}
+	}
 	if f.Parts {
 		return []string{strings.Replace(f.Start, "start", "part start "+part, 1)}
 	}

@@ -31,6 +31,7 @@ type Cluster struct {
 	Home   string                                                                     // see Facts
 	Start  string
 	Parts  bool
+	Mend   map[string]string
 }
 
 // gathering is facts on their way. What cannot be learnt is left out: the diagnosis then rests on the rest.
@@ -47,7 +48,7 @@ func Gather(ctx context.Context, c Cluster, t api.Target) (*Facts, api.Object, e
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &gathering{c, &Facts{Now: time.Now(), Home: c.Home, Start: c.Start, Parts: c.Parts, Logs: map[string][]string{}, Matrix: map[string]*Matrix{}}, map[types.UID]bool{}, map[string]bool{}}
+	g := &gathering{c, &Facts{Now: time.Now(), Home: c.Home, Start: c.Start, Parts: c.Parts, Mend: c.Mend, Logs: map[string][]string{}, Matrix: map[string]*Matrix{}}, map[types.UID]bool{}, map[string]bool{}}
 	g.add(found.Object)
 	for _, component := range []string{"scheduler", "controllers"} {
 		_, _ = g.ask(ctx, component, api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: component}, Sub: "decisions"}, url.Values{"object": {"none"}})

@@ -191,6 +191,7 @@ func TestPendingPods(t *testing.T) {
 			"\n---\n" + strings.Replace(pod(owned, "{phase: Running}"), "name: p,", "name: x,", 1) + matrix("{kind: evict, node: n1, pods: [default/x]}"), "fits nowhere", "scale deployment/web --replicas=2", ""},
 		{"two changes are both needed", free + matrix("{kind: uncordon, node: n1}, {kind: label, node: n1, key: a, value: b}"), "fits nowhere", "uncordon n1; label node n1 a=b", ""},
 		{"nodes on which nothing helps", free + node + matrix(""), "fits nowhere at all", "describe node n1", ""},
+		{"a node that was cut off on purpose", free + node + matrix("") + "\n---\nAbsent: [node/n1]\nMend: {node/n1: node heal n1}", "node silent", "node heal n1", ""},
 		{"a node that nothing but its return can help", free + node + matrix("") + "\n---\nAbsent: [node/n1]", "node silent", "start", ""},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
