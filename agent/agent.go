@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -67,8 +66,7 @@ type Agent struct {
 	pods     *pods
 	nodes    informer.Reader[*corev1.Node] // its own; if Wired, all
 	cache    informer.Reader[*corev1.Pod]
-	services informer.Reader[*corev1.Service]            // nil unless Wired
-	slices   informer.Reader[*discoveryv1.EndpointSlice] // nil unless Wired
+	services informer.Reader[*corev1.Service] // nil unless Wired
 	names    dns.Zones
 	proxy    *proxy.Proxy // nil without Config.Proxy
 	keeper   *node.Keeper
@@ -110,7 +108,6 @@ func newAgent(c Config, find func(string) string) *Agent {
 	a.nodes = informer.Watch(set, api.Nodes, seen)
 	if c.Wired {
 		a.services = informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})
-		a.slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{})
 		a.names = dns.Watch(set)
 	}
 	if c.Proxy != nil {

@@ -15,7 +15,7 @@ const (
 	maxUpstreams = 3                       // as in a resolv.conf
 	patience     = 1500 * time.Millisecond // with each; a libc gives up after 5 s
 	maxFlights   = 256                     // further ones fail at once
-	maxEntries   = 10_000                  // of the cache; then any one makes room
+	maxEntries   = 10_000                  // of the cache; then what was longest not asked for makes room
 	maxSize      = 4096                    // bytes of an answer that is kept
 	keepFor      = 30 * time.Second        // at most, as CoreDNS does by default
 	again        = 5 * time.Second         // after a failure
@@ -41,9 +41,8 @@ func (e entry) at(now time.Time) *dns.Msg {
 // forward answers out of the cache, or asks; it fails by rcode only.
 func (s *Server) forward(ctx context.Context, q dns.Question) *dns.Msg {
 	q.Name = strings.ToLower(q.Name)
-	s.mu.Lock()
-	old, known := s.cache[q]
-	s.mu.Unlock()
+	kept, known := s.cache.Get(q)
+	old, _ := kept.(entry)
 	if now := time.Now(); known && now.Before(old.until) {
 		return old.at(now)
 	}
@@ -58,26 +57,11 @@ func (s *Server) forward(ctx context.Context, q dns.Question) *dns.Msg {
 			e = entry{old.Msg, old.stored, now.Add(again)}
 		}
 		if e.Len() <= maxSize {
-			s.keep(q, e)
+			s.cache.Add(q, e, staleFor)
 		}
 		return e, nil
 	})
 	return found.(entry).at(time.Now())
-}
-
-func (s *Server) keep(q dns.Question, e entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cache == nil {
-		s.cache = map[dns.Question]entry{}
-	}
-	for other := range s.cache {
-		if len(s.cache) < maxEntries {
-			break
-		}
-		delete(s.cache, other)
-	}
-	s.cache[q] = e
 }
 
 // lifetime is the least TTL of an answer; what does not exist may be remembered for as long as its zone says (RFC 2308).

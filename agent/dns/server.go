@@ -8,13 +8,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/util/cache"
 
 	"optimist/internal/wake"
 )
@@ -33,16 +33,15 @@ type Server struct {
 	zones   Zones
 	log     *slog.Logger
 	flights singleflight.Group
-	asking  atomic.Int32 // flights under way
-	good    atomic.Int32 // the upstream that answered last
-	failing atomic.Bool  // and said so
-	mu      sync.Mutex
-	cache   map[dns.Question]entry
+	asking  atomic.Int32          // flights under way
+	good    atomic.Int32          // the upstream that answered last
+	failing atomic.Bool           // and said so
+	cache   *cache.LRUExpireCache // dns.Question to entry
 }
 
 // Run answers out of the zones until ctx ends. While it cannot listen, because the address is not there yet or the port is taken, it says so and tries again.
 func (s *Server) Run(ctx context.Context, z Zones, log *slog.Logger) error {
-	s.zones, s.log = z, log
+	s.zones, s.log, s.cache = z, log, cache.NewLRUExpireCache(maxEntries)
 	s.zones.Ranges = s.Ranges
 	for said := ""; ; {
 		err := s.serve(ctx)

@@ -51,7 +51,7 @@ func plan(s *corev1.Service, in []*discoveryv1.EndpointSlice, node string, dns n
 	sticky := or(or(s.Spec.SessionAffinityConfig, corev1.SessionAffinityConfig{}).ClientIP, corev1.ClientIPConfig{})
 	for _, port := range s.Spec.Ports {
 		all := endpoints(in, port, node)
-		everywhere, here := serving(all), serving(only(all, func(e endpoint) bool { return e.local }))
+		everywhere, here := serving(all, false), serving(all, true)
 		internal, external, p := everywhere, everywhere, pick{hidden: outsiders, seconds: or(sticky.TimeoutSeconds, 0), otherwise: "drop"}
 		if len(everywhere) == 0 {
 			p.otherwise = "refuse"
@@ -158,26 +158,20 @@ func endpoints(in []*discoveryv1.EndpointSlice, port corev1.ServicePort, node st
 	return slices.CompactFunc(all, func(a, b endpoint) bool { return a.AddrPort == b.AddrPort })
 }
 
-// serving are those that are ready; where none is, those that terminate serve until they are done (KEP-1669).
-func serving(all []endpoint) []endpoint {
-	ready := only(all, func(e endpoint) bool { return e.rank == 0 })
-	if len(ready) > 0 {
-		return ready
+// serving are those that are ready; where none is, those that terminate serve until they are done (KEP-1669). here: only this node's.
+func serving(all []endpoint, here bool) (found []endpoint) {
+	for rank := 0; rank < 2 && len(found) == 0; rank++ {
+		for _, e := range all {
+			if e.rank == rank && (e.local || !here) {
+				found = append(found, e)
+			}
+		}
 	}
-	return only(all, func(e endpoint) bool { return e.rank == 1 })
-}
-
-func only(all []endpoint, ok func(endpoint) bool) []endpoint {
-	return slices.DeleteFunc(slices.Clone(all), func(e endpoint) bool { return !ok(e) })
+	return found
 }
 
 // or is what a pointer points to.
-func or[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
-}
+func or[T any](p *T, otherwise T) T { return *cmp.Or(p, &otherwise) }
 
 // pick is a chain that sends a connection to one of so many backends. Its name says all about it, so that Services of a kind share it.
 type pick struct {

@@ -101,14 +101,9 @@ func portsOf(s *corev1.Service, p *corev1.Pod) (all []discoveryv1.EndpointPort) 
 
 // portNamed is the number to which a container, or a sidecar, gives a name; 0 = none does.
 func portNamed(p *corev1.Pod, name string, protocol corev1.Protocol) int32 {
-	sidecars := slices.DeleteFunc(slices.Clone(p.Spec.InitContainers), func(c corev1.Container) bool {
-		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
-	})
-	for _, c := range slices.Concat(p.Spec.Containers, sidecars) {
-		for _, port := range c.Ports {
-			if port.Name == name && port.Protocol == protocol {
-				return port.ContainerPort
-			}
+	for _, port := range api.Ports(p) {
+		if port.Name == name && port.Protocol == protocol {
+			return port.ContainerPort
 		}
 	}
 	return 0
