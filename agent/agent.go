@@ -159,14 +159,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		return a.listen(running)
 	})
-	return ignoreEnd(ctx, group.Wait())
-}
-
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if err := group.Wait(); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // start brings everything up in its order: caches, runtime, network, then the workers of what is wanted and of what is there.

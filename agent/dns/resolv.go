@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"os"
@@ -14,10 +15,7 @@ type Resolver struct{ Servers, Search, Options []string }
 // ReadResolver reads the node's resolv.conf; "" is the machine's, or, if that names no server, what systemd-resolved knows itself. Loopback servers
 // are left out: such a stub (127.0.0.53) answers only in its own network namespace, and may ask us in turn.
 func ReadResolver(path string) Resolver {
-	if path == "" {
-		return readFirst("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
-	}
-	return readFirst(path)
+	return readFirst(cmp.Or(path, "/etc/resolv.conf"), cmp.Or(path, "/run/systemd/resolve/resolv.conf"))
 }
 
 // readFirst reads the first file that names servers. One that cannot be read names none.

@@ -37,7 +37,7 @@ func (n *Native) Setup(_ context.Context, c Config) error {
 	defer n.mu.Unlock()
 	n.config = c
 	n.addresses.use(c.PodCIDR)
-	links, err := podLinks(c)
+	links, err := wires(c)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (n *Native) Teardown(context.Context) error {
 }
 
 func (n *Native) deleteLinks(but map[types.UID]netip.Addr) error {
-	links, err := podLinks(n.config)
+	links, err := wires(n.config)
 	for _, l := range links {
 		if _, keep := but[l.pod]; !keep {
 			err = errors.Join(err, deleteLink(l.name))

@@ -4,6 +4,7 @@ package network
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -41,8 +42,8 @@ func hash(s string, chars int) string {
 type wire struct {
 	name    string // of the node's end
 	pod     types.UID
-	netns   string
-	address netip.Addr
+	netns   string     // "" if found again
+	address netip.Addr // then invalid if the wire was never finished
 }
 
 // connect is idempotent: the route on the node is made last, so a wire that has it is whole.
@@ -72,25 +73,17 @@ func (w wire) connect() error {
 		return err
 	}
 	in, out, own := eth0.Attrs().Index, outer.Attrs().Index, net.IP(w.address.AsSlice())
-	for _, do := range []func() error{
-		func() error { return pod.AddrReplace(eth0, &netlink.Addr{IPNet: host(own)}) },
-		func() error { return pod.LinkSetUp(eth0) },
-		func() error { return pod.NeighSet(neighbour(in, gateway, nodeEnd)) },
-		func() error {
-			return pod.RouteReplace(&netlink.Route{LinkIndex: in, Dst: host(gateway), Scope: netlink.SCOPE_LINK})
-		},
-		func() error { return pod.RouteReplace(&netlink.Route{LinkIndex: in, Gw: gateway}) },
-		func() error { return netlink.LinkSetUp(outer) },
-		func() error { return netlink.NeighSet(neighbour(out, own, eth0.Attrs().HardwareAddr)) },
-		func() error {
-			return netlink.RouteReplace(&netlink.Route{LinkIndex: out, Dst: host(own), Scope: netlink.SCOPE_LINK})
-		},
-	} {
-		if err := do(); err != nil {
-			return err
-		}
+	if err := cmp.Or(
+		pod.AddrReplace(eth0, &netlink.Addr{IPNet: host(own)}),
+		pod.LinkSetUp(eth0),
+		pod.NeighSet(neighbour(in, gateway, nodeEnd)),
+		pod.RouteReplace(&netlink.Route{LinkIndex: in, Dst: host(gateway), Scope: netlink.SCOPE_LINK}),
+		pod.RouteReplace(&netlink.Route{LinkIndex: in, Gw: gateway}),
+		netlink.LinkSetUp(outer),
+		netlink.NeighSet(neighbour(out, own, eth0.Attrs().HardwareAddr))); err != nil {
+		return err
 	}
-	return nil
+	return netlink.RouteReplace(&netlink.Route{LinkIndex: out, Dst: host(own), Scope: netlink.SCOPE_LINK})
 }
 
 func (w wire) whole(pod *netlink.Handle) bool {
@@ -119,22 +112,16 @@ func neighbour(link int, ip net.IP, at net.HardwareAddr) *netlink.Neigh {
 
 func host(ip net.IP) *net.IPNet { return &net.IPNet{IP: ip, Mask: net.CIDRMask(32, 32)} }
 
-// podLink is a node's end found again.
-type podLink struct {
-	name    string
-	pod     types.UID
-	address netip.Addr // invalid when the wire was never finished
-}
-
-func podLinks(c Config) ([]podLink, error) {
+// wires finds the node's ends again.
+func wires(c Config) ([]wire, error) {
 	all, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
-	var ours []podLink
+	var ours []wire
 	for _, l := range all {
 		if a := l.Attrs(); strings.HasPrefix(a.Name, linkPrefix(c)) {
-			ours = append(ours, podLink{a.Name, types.UID(a.Alias), addressBehind(l)})
+			ours = append(ours, wire{name: a.Name, pod: types.UID(a.Alias), address: addressBehind(l)})
 		}
 	}
 	return ours, nil

@@ -19,20 +19,17 @@ const maxPods = 110
 // Capacity is what this machine has; root is on the disk that pods use.
 func Capacity(root string) corev1.ResourceList {
 	memory, disk := sizes(root)
-	return corev1.ResourceList{
-		corev1.ResourceCPU:              *resource.NewQuantity(int64(goruntime.NumCPU()), resource.DecimalSI),
-		corev1.ResourceMemory:           *resource.NewQuantity(memory, resource.BinarySI),
-		corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk, resource.BinarySI),
-		corev1.ResourcePods:             *resource.NewQuantity(maxPods, resource.DecimalSI),
-	}
+	return resources(int64(goruntime.NumCPU()), memory, disk)
 }
 
 // Simulated is what a simulated node has.
-func Simulated() corev1.ResourceList {
+func Simulated() corev1.ResourceList { return resources(8, 32<<30, 100<<30) }
+
+func resources(cpus, memory, disk int64) corev1.ResourceList {
 	return corev1.ResourceList{
-		corev1.ResourceCPU:              resource.MustParse("8"),
-		corev1.ResourceMemory:           resource.MustParse("32Gi"),
-		corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
+		corev1.ResourceCPU:              *resource.NewQuantity(cpus, resource.DecimalSI),
+		corev1.ResourceMemory:           *resource.NewQuantity(memory, resource.BinarySI),
+		corev1.ResourceEphemeralStorage: *resource.NewQuantity(disk, resource.BinarySI),
 		corev1.ResourcePods:             *resource.NewQuantity(maxPods, resource.DecimalSI),
 	}
 }

@@ -65,10 +65,6 @@ func (q *queue) arrange(it *item) {
 	default:
 		heap.Fix(&q.waiting, it.place)
 	}
-	q.signal()
-}
-
-func (q *queue) signal() {
 	q.changed.Ring()
 }
 
@@ -87,7 +83,7 @@ func (q *queue) take(now time.Time) (key api.Key, causes api.Causes, wait time.D
 	delete(q.items, first.key)
 	q.busy[first.key] = true
 	if len(q.waiting) > 0 {
-		q.signal() // for the next worker
+		q.changed.Ring() // for the next worker
 	}
 	return first.key, first.causes, 0, true
 }
