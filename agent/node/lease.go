@@ -37,28 +37,22 @@ func (k *Keeper) renewals(ctx context.Context) error {
 	return nil
 }
 
-// Renew says once that this node lives. After a failure the lease is read again before it is written again.
-func (k *Keeper) Renew(ctx context.Context) error {
-	renewed, err := k.renew(ctx, k.held)
-	if k.held = renewed; err != nil {
+// Renew says once that this node lives. After a failure the lease is read again, or made, before it is written again.
+func (k *Keeper) Renew(ctx context.Context) (err error) {
+	save, held := api.Leases.Update, k.held
+	if held == nil {
+		held, err = api.Leases.Get(ctx, k.config.Service, api.Key{Namespace: leases, Name: k.config.Name})
+	}
+	if apierrors.IsNotFound(err) {
+		save, held, err = api.Leases.Create, &coordinationv1.Lease{}, nil
+	}
+	if err == nil {
+		held, err = save(ctx, k.config.Service, k.renewed(held))
+	}
+	if k.held = held; err != nil {
 		k.held = nil
 	}
 	return err
-}
-
-// renew writes the time into the lease held (nil: find or make it) and returns what is held then.
-func (k *Keeper) renew(ctx context.Context, held *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	if held == nil {
-		found, err := api.Leases.Get(ctx, k.config.Service, api.Key{Namespace: leases, Name: k.config.Name})
-		if apierrors.IsNotFound(err) {
-			return api.Leases.Create(ctx, k.config.Service, k.renewed(&coordinationv1.Lease{}))
-		}
-		if err != nil {
-			return nil, err
-		}
-		held = found
-	}
-	return api.Leases.Update(ctx, k.config.Service, k.renewed(held))
 }
 
 func (k *Keeper) renewed(old *coordinationv1.Lease) *coordinationv1.Lease {

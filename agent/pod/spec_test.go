@@ -73,6 +73,25 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+func TestAHostPortIsTakenOnce(t *testing.T) {
+	set := informer.NewSet(nil)
+	h := Host{Pods: informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{})}
+	other := parsePod(t, "{spec: {containers: [{name: a, ports: [{hostPort: 80, protocol: TCP}]}]}, status: {podIP: 10.0.0.2}}")
+	other.UID, other.Name = "other", "other"
+	set.Open(api.PodKind)
+	set.Deliver(api.PodKind, []api.Event{{Type: api.Added, Object: other, Revision: 1}, {Type: api.Bookmark, Revision: 1, InitialEnd: true}})
+	for ports, want := range map[string]bool{"{hostPort: 80, protocol: TCP, hostIP: 192.0.2.1}": true, "{hostPort: 80, protocol: UDP}": false, "{containerPort: 80, protocol: TCP}": false} {
+		p := parsePod(t, "{spec: {containers: [{name: a, ports: ["+ports+"]}]}}")
+		p.UID = "one"
+		if err := h.taken(p); (err != nil) != want {
+			t.Errorf("%s: %v", ports, err)
+		}
+		if p.Status.PodIP = "10.0.0.3"; h.taken(p) != nil {
+			t.Errorf("%s: the one that has it is disturbed", ports)
+		}
+	}
+}
+
 func TestServiceVariables(t *testing.T) {
 	set := informer.NewSet(nil)
 	h := Host{Services: informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})}
