@@ -78,10 +78,10 @@ func (c Config) makeNode(node string) error {
 		return err
 	}
 	defer there.Close()
-	var eth0, lo netlink.Link
+	var eth0 netlink.Link
+	lo := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 1}} // in every namespace
 	if err = steps(
 		func() error { return c.plug(node, inside, there) },
-		func() error { lo, err = there.LinkByName("lo"); return err },
 		func() error { return there.LinkSetUp(lo) },
 		func() error { eth0, err = there.LinkByName("eth0"); return err },
 		func() error { return there.AddrReplace(eth0, c.onLink(c.Members[node].Address)) },

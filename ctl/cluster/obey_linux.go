@@ -41,7 +41,7 @@ func (s *supervisor) change(verb, node string) error {
 		return s.note(c.with(node, m))
 	case parts.Start:
 		m.Stopped = false
-		return s.welcome(c.with(node, m), node)
+		c = c.with(node, m)
 	case parts.Cut, parts.Heal:
 		m.Cut = verb == parts.Cut
 		s.links.Lock()
@@ -55,15 +55,20 @@ func (s *supervisor) change(verb, node string) error {
 		if err := c.credentials().Run(c.pki()); err != nil {
 			return err
 		}
-		return s.welcome(c, node)
 	case parts.Remove:
 		s.end(node)
 		if err := c.purge(node); err != nil {
 			return err
 		}
 		return s.note(c.without(node))
+	default:
+		return fmt.Errorf("nodes do not know how to %q", verb)
 	}
-	return fmt.Errorf("nodes do not know how to %q", verb)
+	if err := s.note(c); err != nil {
+		return err
+	}
+	s.begin(c.agent(node))
+	return nil
 }
 
 // note makes something true of the cluster, also for the next supervisor.
@@ -75,14 +80,6 @@ func (s *supervisor) note(c Config) error {
 	}
 	s.c = c
 	return nil
-}
-
-func (s *supervisor) welcome(c Config, node string) error {
-	err := s.note(c)
-	if err == nil {
-		s.begin(c.agent(node))
-	}
-	return err
 }
 
 func (s *supervisor) end(node string) {

@@ -211,18 +211,15 @@ func (s *supervisor) shutDown(remove bool) {
 		}
 		agents.Wait()
 		if p.name == "containerd" {
-			s.cleanNodes(remove)
+			s.cleanNodes(map[bool]string{true: "remove", false: "stop"}[remove])
 		}
 		end()
 	}
 }
 
-func (s *supervisor) cleanNodes(remove bool) {
-	c, mode := s.config(), "stop"
-	if remove {
-		mode = "remove"
-	}
+func (s *supervisor) cleanNodes(mode string) {
 	var all sync.WaitGroup
+	c := s.config()
 	for _, node := range c.Nodes {
 		all.Go(func() {
 			if err := c.cleanNode(node, mode); err != nil {

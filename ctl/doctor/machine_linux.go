@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -26,17 +27,15 @@ func Here(pods string, node bool) (Machine, error) {
 	}, nil
 }
 
-func tryListen(network, addr string) error {
+func tryListen(network, addr string) (err error) {
+	var c io.Closer
 	if network == "udp" {
-		c, err := net.ListenPacket(network, addr)
-		if err == nil {
-			err = c.Close()
-		}
-		return err
+		c, err = net.ListenPacket(network, addr)
+	} else {
+		c, err = ports.Listen(addr)
 	}
-	l, err := ports.Listen(addr)
 	if err == nil {
-		err = l.Close()
+		err = c.Close()
 	}
 	return err
 }
