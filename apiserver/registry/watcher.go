@@ -78,7 +78,10 @@ func (w *watcher) take(ctx context.Context) (changes []*change, reached store.Re
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	changes, w.queue = w.queue, nil
-	return changes, w.reached, true, w.err
+	if w.err != nil {
+		return changes, 0, true, w.err // it may have lost something before what was reached
+	}
+	return changes, w.reached, true, nil
 }
 
 // opening is what a new watcher must be told before what is in its queue.
