@@ -44,9 +44,10 @@ func RequestNode(ctx context.Context, svc api.Service, node string) (certPEM, ke
 				return nil, nil, fmt.Errorf("the cluster gives no certificate (%s): %s", c.Type, c.Message)
 			}
 		}
-		if wake.After(ctx, 50*time.Millisecond, nil) != nil {
-			return nil, nil, fmt.Errorf("nobody has answered the request for a certificate, %s (ctl get csr): %w", csr.Name, ctx.Err())
-		}
+		_ = wake.After(ctx, 50*time.Millisecond, nil) // should ctx have ended, the next question says so
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, fmt.Errorf("nobody has answered the request for a certificate (ctl get csr): %w", err)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask for a certificate: %w", err)
