@@ -399,7 +399,7 @@ func TestNotEven(t *testing.T) {
 		{"where nothing can be written", user("/proc", ctl, "up", "--sim", "--name", c.Name), []string{"mkdir /proc/data", "make the cluster's folder"}},
 		{"with a name that is too long", []string{ctl, "up", "--name", strings.Repeat("x", 21)}, []string{"at most 20"}},
 		{"with a name that leads elsewhere", []string{ctl, "up", "--name", "../x"}, []string{"--name", "lower-case letters"}},
-		{"with several real nodes", []string{ctl, "up", "--nodes", "2", "--name", c.Name}, []string{"--nodes 2", "--sim"}},
+		{"with too many real nodes", []string{ctl, "up", "--nodes", "21", "--name", c.Name}, []string{"--nodes 21", "1 to 20", "--sim"}},
 		{"start of what is not there", []string{ctl, "start", "--name", c.Name}, []string{"no such cluster", "ctl up --name " + c.Name}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
