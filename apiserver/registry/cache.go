@@ -29,6 +29,7 @@ type cache struct {
 
 	mu       sync.Mutex
 	started  bool
+	stopped  bool // after that it is never filled again
 	filled   bool
 	revision store.Revision                 // everything up to here is in
 	changed  chan struct{}                  // closed when that grows; nil while nobody waits
@@ -163,11 +164,13 @@ func (c *cache) drop(why error) {
 	clear(c.watchers)
 }
 
+var errStopping = apierrors.NewServiceUnavailable("the API server is stopping")
+
 func (c *cache) stop() {
-	c.drop(apierrors.NewServiceUnavailable("the API server is stopping"))
+	c.drop(errStopping)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.started = false
+	c.started, c.stopped = false, true
 	c.advance(0)
 }
 
@@ -185,6 +188,10 @@ func (c *cache) await(ctx context.Context, revision store.Revision) error {
 		if c.filled && c.revision >= revision {
 			c.mu.Unlock()
 			return nil
+		}
+		if c.stopped {
+			c.mu.Unlock()
+			return errStopping
 		}
 		if c.changed == nil {
 			c.changed = make(chan struct{})
