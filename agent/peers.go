@@ -11,6 +11,7 @@ import (
 
 	"optimist/agent/network"
 	"optimist/agent/node"
+	"optimist/internal/wake"
 )
 
 const (
@@ -20,33 +21,22 @@ const (
 
 // routes keeps the ways to the other nodes' pods, and tells in the Node when packets do not take them.
 func (a *Agent) routes(ctx context.Context, r network.Router) error {
-	tick := time.NewTicker(routeEvery)
-	defer tick.Stop()
 	var known []network.Peer
-	good := time.Now()
-	for due := true; ctx.Err() == nil; {
-		if now := a.peers(); due || !slices.Equal(now, known) {
-			known = now
+	good, last := time.Now(), time.Time{}
+	for ctx.Err() == nil {
+		if now := a.peers(); !slices.Equal(now, known) || time.Since(last) >= routeEvery {
+			known, last = now, time.Now()
 			err := r.Peers(ctx, known)
 			if err != nil {
 				a.config.Log.Warn("cannot route to the pods of other nodes; trying again", "node", a.config.Node, "error", err)
-			} else if due {
-				err = r.Probe(ctx)
-			}
-			if c := reach(err, time.Since(good)); due && c != nil && ctx.Err() == nil {
-				a.keeper.Reach(*c)
-			}
-			if err == nil && due {
+			} else if err = r.Probe(ctx); err == nil {
 				good = time.Now()
 			}
+			if c := reach(err, time.Since(good)); c != nil && ctx.Err() == nil {
+				a.keeper.Reach(*c)
+			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-			due = true
-		case <-a.moved:
-			due = false
-		}
+		_ = wake.After(ctx, routeEvery, a.moved)
 	}
 	return nil
 }
