@@ -110,21 +110,18 @@ func (p *Proxy) touch(all ...api.Key) {
 // Run programs what changes, looks after the table, and returns when ctx ends; the table stays, so that Services go on without an agent. What happens
 // while the kernel is busy is programmed together.
 func (p *Proxy) Run(ctx context.Context) error {
-	tick := time.NewTicker(resync)
-	defer tick.Stop()
-	for {
-		var again <-chan time.Time
+	for checked := time.Now(); ; {
+		wait := time.Until(checked.Add(resync))
 		if err := p.Step(); err != nil {
 			p.log.Warn("Services are not programmed; trying again", "node", p.node, "error", err)
-			again = time.After(retry)
+			wait = retry
 		}
-		select {
-		case <-ctx.Done():
+		if wake.After(ctx, wait, p.news) != nil {
 			return nil
-		case <-p.news:
-		case <-again:
-		case <-tick.C:
+		}
+		if time.Since(checked) >= resync {
 			p.check()
+			checked = time.Now()
 		}
 	}
 }
