@@ -134,19 +134,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 func (k *Keeper) reports(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		if err := k.Step(ctx); err != nil && ctx.Err() == nil {
 			k.config.Log.Warn("cannot report the node's status; trying again", "node", k.config.Name, "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		case <-k.wake:
-		}
+		_ = wake.After(ctx, lookEvery, k.wake)
 	}
+	return nil
 }
 
 // Step compares the Node with the machine once, and patches what differs.
