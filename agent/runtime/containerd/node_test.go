@@ -199,7 +199,7 @@ func sh(r *Runtime, id runtime.ContainerID, script string) runtime.ContainerSpec
 func subject(t *testing.T, m *machine) runtimetest.Subject {
 	r := m.node(t)
 	scripts := map[runtimetest.Behaviour]string{
-		runtimetest.RunsForever:    "trap 'exit 0' TERM; while :; do sleep 0.05; done",
+		runtimetest.RunsForever:    "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done",
 		runtimetest.IgnoresSIGTERM: "trap '' TERM; while :; do sleep 0.05; done",
 		runtimetest.Succeeds:       "exit 0",
 		runtimetest.ExitsWith3:     "exit 3",
@@ -207,6 +207,9 @@ func subject(t *testing.T, m *machine) runtimetest.Subject {
 	return runtimetest.Subject{
 		Runtime: r,
 		Restart: func() runtime.Runtime { return m.open(t, r.cfg) },
+		Heeds: func(t *testing.T, spec runtime.ContainerSpec) {
+			eventually(t, "the trap is set", func() bool { log, _ := os.ReadFile(spec.LogPath); return bytes.Contains(log, []byte("up")) })
+		},
 		Spec: func(b runtimetest.Behaviour) runtime.ContainerSpec {
 			spec := sh(r, runtime.ContainerID{}, scripts[b])
 			spec.LogPath = filepath.Join(r.cfg.Root, "logs", "c.log")

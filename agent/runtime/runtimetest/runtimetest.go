@@ -38,6 +38,8 @@ type Subject struct {
 	Runtime runtime.Runtime
 	// Spec returns a container that behaves so. The suite sets ID, Labels and, when empty, nothing else.
 	Spec func(Behaviour) runtime.ContainerSpec
+	// Heeds, unless nil, waits until a container that was started heeds signals: a shell must get as far as its trap.
+	Heeds func(*testing.T, runtime.ContainerSpec)
 	// Restart returns what a new agent process would have: another Runtime for the same node.
 	Restart func() runtime.Runtime
 }
@@ -119,6 +121,9 @@ func containerRuns(t *testing.T, s Subject) {
 	}
 	if err := s.Runtime.Remove(t.Context(), spec.ID); err == nil {
 		t.Error("a running container was removed")
+	}
+	if s.Heeds != nil {
+		s.Heeds(t, spec)
 	}
 	check(t, s.Runtime.Stop(t.Context(), spec.ID, patience))
 	c = s.container(t, spec.ID)
