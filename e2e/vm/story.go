@@ -37,7 +37,7 @@ func story(ctx context.Context, guests []*guest) error {
 	}
 	for i, s := range []step{
 		{"the demo on one machine; what `down` leaves is nothing", on(n1, "bash e2e/vm/demo.sh")},
-		{"n1: ctl up --systemd", on(n1, "e2e/real/snapshot.sh >/tmp/before; ctl up --name vm --systemd --listen "+n1.address()+" --wait 5m")},
+		{"n1: ctl up --systemd", on(n1, "e2e/real/snapshot.sh >/opt/optimist/before; ctl up --name vm --systemd --listen "+n1.address()+" --wait 5m")},
 		{"n1: a token", func() (err error) {
 			join, err = n1.run(ctx, "ctl token create --print-join-command")
 			join = strings.TrimPrefix(join, "sudo ") + " --systemd"
@@ -45,7 +45,7 @@ func story(ctx context.Context, guests []*guest) error {
 		}},
 		{"n2, n3: ctl join --systemd", func() error {
 			for _, g := range []*guest{n2, n3} {
-				if _, err := g.run(ctx, "e2e/real/snapshot.sh >/tmp/before; "+join); err != nil {
+				if _, err := g.run(ctx, "e2e/real/snapshot.sh >/opt/optimist/before; "+join); err != nil {
 					return err
 				}
 			}
@@ -82,7 +82,7 @@ func story(ctx context.Context, guests []*guest) error {
 				if g == n1 {
 					end = "ctl down --yes --name vm"
 				}
-				if _, err := g.run(ctx, end+" && e2e/real/snapshot.sh >/tmp/after && diff /tmp/before /tmp/after"); err != nil {
+				if _, err := g.run(ctx, end+" && e2e/real/snapshot.sh >/opt/optimist/after && diff /opt/optimist/before /opt/optimist/after"); err != nil {
 					return err
 				}
 			}
