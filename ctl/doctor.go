@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	local "optimist/ctl/cluster"
 	"optimist/ctl/doctor"
 	"optimist/internal/api"
 )
@@ -48,7 +49,13 @@ func (s *session) examine(c *cobra.Command, machine, cluster bool) error {
 		_, reached = s.Now(c.Context())
 	}
 	if machine {
-		m, err := doctor.Here("10.244.0.0/16", reached == nil)
+		pods, here := "10.244.0.0/16", false // what ctl up takes first
+		for _, is := range local.List() {
+			if !is.Sim {
+				pods, here = is.ClusterCIDR.String(), true
+			}
+		}
+		m, err := doctor.Here(pods, here)
 		if err != nil {
 			return err
 		}

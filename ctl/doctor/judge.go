@@ -37,11 +37,13 @@ func judgeNodes(nodes []*corev1.Node) (findings []Finding, ready []string) {
 	return findings, ready
 }
 
-// mends says what usually helps. between has two verbs for the nodes.
-var mends = []struct{ check, says, mend string }{
-	{"tcp", "no TCP between pods on %s and %s", "let pods' packets pass both machines' firewalls (sudo ctl doctor on each), and UDP 4789 between them if they are not on one segment"},
-	{"udp", "no UDP between pods on %s and %s", "let pods' packets pass both machines' firewalls (sudo ctl doctor on each), and UDP 4789 between them if they are not on one segment"},
-	{"mtu", "packets of full size get lost between pods on %s and %s", "a link between them takes less than the pods' interfaces say: lower the machine's own MTU to what passes (ip link set DEV mtu N) and restart the agents"},
+const firewalls = "let pods' packets pass both machines' firewalls (sudo ctl doctor on each), and UDP 4789 between them if they are not on one segment"
+
+// between is what can be wrong between two nodes, the worst first, and what usually helps.
+var between = []struct{ check, says, mend string }{
+	{"tcp", "no TCP between pods on %s and %s", firewalls},
+	{"udp", "no UDP between pods on %s and %s", firewalls},
+	{"mtu", "packets of full size get lost between pods on %s and %s", "a link between them takes less than the pods' interfaces say: lower the machine's own MTU to what passes (ip link set DEV mtu N); pods that are made then fit"},
 }
 
 // judge makes findings of what the pods could not do. A pair of nodes is named once, by its worst fault.
@@ -49,7 +51,7 @@ func judge(answers map[string]Answers) (findings []Finding) {
 	nodes := slices.Sorted(maps.Keys(answers))
 	for i, a := range nodes {
 		for _, b := range nodes[i:] {
-			for _, m := range mends {
+			for _, m := range between {
 				why := cmp.Or(answers[a][b+"/"+m.check], answers[b][a+"/"+m.check])
 				if why != "" {
 					findings = append(findings, Finding{Bad, a, fmt.Sprintf(m.says, a, b) + ": " + why, m.mend})
