@@ -52,7 +52,6 @@ func TestDraining(t *testing.T) {
 					return err
 				})
 			}
-			time.Sleep(time.Second)
 			c.must(t, "set", "image", "deployment/"+d, "web=optimist/web:2")
 			c.must(t, "rollout", "status", "deployment/"+d, "--timeout=120s")
 			if err := g.Wait(); err != nil {
