@@ -62,8 +62,8 @@ func New(d reconcile.Deps) reconcile.Controller {
 		Watches: []reconcile.Watch{
 			{Kind: api.PodKind, Map: c.podChanged},
 			{Kind: api.NodeKind, Map: c.nodeChanged},
-			{Kind: api.EndpointsKind, Map: func(before, after api.Object) []api.Key { return []api.Key{api.KeyOf(cmp.Or(after, before))} }},
-			{Kind: api.EndpointSliceKind, Map: mirrorOf},
+			{Kind: api.EndpointsKind, Map: reconcile.ToItself},
+			{Kind: api.EndpointSliceKind, Map: reconcile.ToControllers(api.EndpointsKind)},
 		},
 		Writes: []reconcile.Grant{
 			{Kind: api.EndpointSliceKind, Verbs: []api.Verb{api.VerbCreate, api.VerbUpdate, api.VerbDelete}},
@@ -118,12 +118,4 @@ func (c *controller) nodeChanged(before, after api.Object) (keys []api.Key) {
 		keys = append(keys, c.podChanged(nil, p)...)
 	}
 	return keys
-}
-
-// mirrorOf leads from a slice to the Endpoints that it mirrors.
-func mirrorOf(before, after api.Object) []api.Key {
-	if key, ok := reconcile.ControllerOf(api.EndpointsKind, cmp.Or(after, before)); ok {
-		return []api.Key{key}
-	}
-	return nil
 }

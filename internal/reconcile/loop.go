@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"optimist/internal/api"
 	"optimist/internal/console"
 	"optimist/internal/informer"
+	"optimist/internal/wake"
 )
 
 // Loop runs one controller.
@@ -26,14 +28,11 @@ type Loop struct {
 // NewLoop lets the controller's queue hear the changes of the kinds that it declares. The set must not be running yet.
 func NewLoop(c Controller, d Deps) *Loop {
 	l := &Loop{Controller: c, deps: d, queue: newQueue()}
-	own := func(before, after api.Object) []api.Key { return both(before, after, keyOf) }
 	if c.For != nil {
-		l.listen(Watch{c.For, own})
+		l.listen(Watch{c.For, ToItself})
 	}
 	for _, k := range c.Owns {
-		l.listen(Watch{k, func(before, after api.Object) []api.Key {
-			return both(before, after, func(o api.Object) (api.Key, bool) { return ControllerOf(c.For, o) })
-		}})
+		l.listen(Watch{k, ToControllers(c.For)})
 	}
 	for _, w := range c.Watches {
 		l.listen(w)
@@ -81,17 +80,8 @@ func (l *Loop) Run(ctx context.Context) error {
 func (l *Loop) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait, worked := l.step(ctx)
-		if worked {
-			continue
-		}
-		var timer <-chan time.Time
-		if wait > 0 {
-			timer = time.After(wait)
-		}
-		select {
-		case <-l.queue.changed:
-		case <-timer:
-		case <-ctx.Done():
+		if !worked {
+			_ = wake.After(ctx, cmp.Or(wait, wake.Never), l.queue.changed)
 		}
 	}
 }
@@ -166,7 +156,17 @@ func timer(causes api.Causes) api.Cause {
 	return c
 }
 
-func keyOf(o api.Object) (api.Key, bool) { return api.KeyOf(o), true }
+// ToItself is a Watch.Map to the key of what has changed.
+func ToItself(before, after api.Object) []api.Key {
+	return both(before, after, func(o api.Object) (api.Key, bool) { return api.KeyOf(o), true })
+}
+
+// ToControllers is a Watch.Map to the object of a kind that controls what has changed, or did.
+func ToControllers(k *api.Kind) func(before, after api.Object) []api.Key {
+	return func(before, after api.Object) []api.Key {
+		return both(before, after, func(o api.Object) (api.Key, bool) { return ControllerOf(k, o) })
+	}
+}
 
 // both maps the object before and after a change and returns the one or two keys.
 func both(before, after api.Object, to func(api.Object) (api.Key, bool)) []api.Key {
