@@ -138,11 +138,7 @@ func TestANodeRegistersAndLives(t *testing.T) {
 		if n.Labels["kubernetes.io/hostname"] != "n1" || n.Status.NodeInfo.ContainerRuntimeVersion != "sim://1.0.0" || n.Status.Allocatable.Pods().Value() != 110 {
 			t.Errorf("node = %+v", n)
 		}
-		ready := false
-		for _, cond := range n.Status.Conditions {
-			ready = ready || cond.Type == corev1.NodeReady && cond.Status == corev1.ConditionTrue
-		}
-		if !ready {
+		if !api.NodeReady(n) {
 			t.Errorf("not ready: %+v", n.Status.Conditions)
 		}
 		before := c.lease()

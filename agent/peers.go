@@ -11,6 +11,7 @@ import (
 
 	"optimist/agent/network"
 	"optimist/agent/node"
+	"optimist/internal/api"
 	"optimist/internal/wake"
 )
 
@@ -56,9 +57,7 @@ func reach(err error, silent time.Duration) *corev1.NodeCondition {
 func (a *Agent) peers() (all []network.Peer) {
 	for n := range a.nodes.List("", nil) {
 		if n.Name != a.config.Node {
-			p := network.Peer{Name: n.Name, Ready: slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-				return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-			})}
+			p := network.Peer{Name: n.Name, Ready: api.NodeReady(n)}
 			p.Address, _ = netip.ParseAddr(node.InternalIP(n))
 			p.PodCIDR, _ = netip.ParsePrefix(n.Spec.PodCIDR)
 			all = append(all, p)

@@ -9,11 +9,9 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -64,9 +62,7 @@ func (i *image) each(c *cobra.Command, do func(api.Target) error) error {
 func (i *image) readyNodes(ctx context.Context) (names []string, err error) {
 	nodes, err := api.Nodes.List(ctx, i, "", api.ListOptions{})
 	for _, n := range nodes {
-		if slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		}) {
+		if api.NodeReady(n) {
 			names = append(names, n.Name)
 		}
 	}

@@ -76,7 +76,7 @@ func rank(p *corev1.Pod) int {
 	switch {
 	case p.Status.Phase != corev1.PodRunning:
 		return 0
-	case slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }):
+	case api.PodReady(p):
 		return 2
 	}
 	return 1

@@ -211,10 +211,7 @@ func (t *tracing) through(ctx context.Context, trees []traced) bool {
 		case *appsv1.ReplicaSet:
 			return o.Status.ObservedGeneration < o.Generation || o.Spec.Replicas != nil && o.Status.ReadyReplicas != *o.Spec.Replicas
 		case *corev1.Pod:
-			ended := o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed
-			return !ended && !slices.ContainsFunc(o.Status.Conditions, func(c corev1.PodCondition) bool {
-				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-			})
+			return !api.Ended(o) && !api.PodReady(o)
 		}
 		return false
 	})

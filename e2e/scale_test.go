@@ -63,10 +63,8 @@ func hundredNodes(b *testing.B, ctx context.Context) (api.Service, <-chan error)
 	go func() { ended <- cluster.Run(ctx) }()
 	ready := map[string]bool{}
 	watch(b, ctx, cluster.Service(), api.Target{Kind: api.NodeKind}, nil, func(o api.Object) bool {
-		for _, c := range o.(*corev1.Node).Status.Conditions {
-			if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
-				ready[o.GetName()] = true
-			}
+		if api.NodeReady(o.(*corev1.Node)) {
+			ready[o.GetName()] = true
 		}
 		return len(ready) == len(c.Nodes)
 	})

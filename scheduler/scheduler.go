@@ -294,11 +294,7 @@ func (s *Scheduler) rest(ctx context.Context) {
 
 // wanted reports whether a pod waits for this scheduler.
 func wanted(p *corev1.Pod) bool {
-	return p.Spec.NodeName == "" && p.Spec.SchedulerName == Name && p.DeletionTimestamp == nil && len(p.Spec.SchedulingGates) == 0 && !finished(p)
-}
-
-func finished(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+	return p.Spec.NodeName == "" && p.Spec.SchedulerName == Name && p.DeletionTimestamp == nil && len(p.Spec.SchedulingGates) == 0 && !api.Ended(p)
 }
 
 // podChanged keeps queue and cache in step with what is watched.
@@ -321,7 +317,7 @@ func (s *Scheduler) podChanged(c informer.Change) {
 			}
 			s.queue.add(api.KeyOf(after), priority, trigger(c.Revision))
 		}
-	case finished(after):
+	case api.Ended(after):
 		s.gone(after, c.Revision)
 	default:
 		s.queue.remove(api.KeyOf(after))

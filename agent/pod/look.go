@@ -11,6 +11,7 @@ import (
 	"optimist/agent/images"
 	"optimist/agent/probe"
 	"optimist/agent/runtime"
+	"optimist/internal/api"
 )
 
 const (
@@ -195,11 +196,7 @@ func look(v View, now time.Time) []part {
 
 // ends reports that nothing of the pod is to be started any more.
 func ends(v View, now time.Time) bool {
-	return v.Pod.DeletionTimestamp != nil || terminal(v.Pod) || overdue(v.Pod, now)
-}
-
-func terminal(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	return v.Pod.DeletionTimestamp != nil || api.Ended(v.Pod) || overdue(v.Pod, now)
 }
 
 // deadline is when spec.activeDeadlineSeconds are over; the zero time if there is no such limit.

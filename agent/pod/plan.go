@@ -11,6 +11,7 @@ import (
 
 	"optimist/agent/probe"
 	"optimist/agent/runtime"
+	"optimist/internal/api"
 )
 
 // Verb is what a step does.
@@ -79,7 +80,7 @@ func Plan(v View, now time.Time) []Step {
 		steps = sweep(v)
 	case v.Pod.DeletionTimestamp != nil:
 		steps = end(v, now)
-	case terminal(v.Pod):
+	case api.Ended(v.Pod):
 		steps = rest(v, now)
 	default:
 		steps = keep(v, now)

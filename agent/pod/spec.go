@@ -97,7 +97,7 @@ func limits(r corev1.ResourceRequirements) runtime.Limits {
 // taken is an error if another pod of this node has a host port that this one wants. Package proxy leads them to the pods that have an address.
 func (h *Host) taken(p *corev1.Pod) error {
 	for other := range h.Pods.List("", nil) {
-		if port := api.Clash(api.HostPorts(p), other); port != "" && p.Status.PodIP == "" && other.UID != p.UID && other.Status.PodIP != "" && !terminal(other) {
+		if port := api.Clash(api.HostPorts(p), other); port != "" && p.Status.PodIP == "" && other.UID != p.UID && other.Status.PodIP != "" && !api.Ended(other) {
 			return fmt.Errorf("host port %s belongs to pod %s/%s on this node", port, other.Namespace, other.Name)
 		}
 	}

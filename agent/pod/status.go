@@ -11,6 +11,7 @@ import (
 
 	"optimist/agent/images"
 	"optimist/agent/runtime"
+	"optimist/internal/api"
 )
 
 // Why a container waits, as Kubernetes words it.
@@ -47,7 +48,7 @@ func Status(v View, now time.Time) *corev1.PodStatus {
 			s.InitContainerStatuses = append(s.InitContainerStatuses, c)
 		}
 	}
-	if !terminal(v.Pod) {
+	if !api.Ended(v.Pod) {
 		s.Phase = phase(parts)
 		if overdue(v.Pod, now) && len(running(parts)) == 0 {
 			s.Phase, s.Reason, s.Message = corev1.PodFailed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"

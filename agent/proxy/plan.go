@@ -95,7 +95,7 @@ func outside(s *corev1.Service, port corev1.ServicePort) (all []string) {
 func hostPorts(p *corev1.Pod) Model {
 	m := Model{}
 	to, err := netip.ParseAddr(p.Status.PodIP)
-	if err != nil || p.Spec.HostNetwork || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+	if err != nil || p.Spec.HostNetwork || api.Ended(p) {
 		return m
 	}
 	for _, port := range api.HostPorts(p) {

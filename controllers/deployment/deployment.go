@@ -99,7 +99,7 @@ func (c *controller) view(d *appsv1.Deployment) view {
 	}
 	for _, set := range v.sets {
 		for _, p := range c.pods.OwnedBy(set.UID) {
-			if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+			if !api.Ended(p) {
 				v.pods[set.Name]++
 			}
 		}

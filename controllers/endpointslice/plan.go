@@ -50,8 +50,8 @@ func plan(v view) []reconcile.Action {
 // unless readiness does not matter: nobody answers for it.
 func serving(v view) (all []group) {
 	for _, p := range v.pods {
-		n, ended := v.node(p.Spec.NodeName), p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
-		if p.Status.PodIP != "" && !ended && (n != nil || v.service.Spec.PublishNotReadyAddresses) {
+		n := v.node(p.Spec.NodeName)
+		if p.Status.PodIP != "" && !api.Ended(p) && (n != nil || v.service.Spec.PublishNotReadyAddresses) {
 			all = join(all, portsOf(v.service, p), endpoint(v.service, p, n))
 		}
 	}
@@ -70,9 +70,7 @@ func join(all []group, ports []discoveryv1.EndpointPort, e discoveryv1.Endpoint)
 }
 
 func endpoint(s *corev1.Service, p *corev1.Pod, n *corev1.Node) discoveryv1.Endpoint {
-	ending, serves := p.DeletionTimestamp != nil, slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+	ending, serves := p.DeletionTimestamp != nil, api.PodReady(p)
 	e := discoveryv1.Endpoint{Addresses: []string{p.Status.PodIP}, NodeName: new(p.Spec.NodeName),
 		TargetRef:  &corev1.ObjectReference{Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID},
 		Conditions: discoveryv1.EndpointConditions{Ready: new(s.Spec.PublishNotReadyAddresses || serves && !ending), Serving: &serves, Terminating: &ending}}

@@ -41,7 +41,7 @@ func plan(v view, now time.Time) (all []removal) {
 			all = append(all, force(p, "its node does not exist any more", "PodGC: node no longer exists", now))
 		case ending && v.node != nil && outOfService(v.node):
 			all = append(all, force(p, "its node is not ready and marked out-of-service", "PodGC: node is out-of-service", now))
-		case ending && p.Spec.NodeName == "" && !ended(p):
+		case ending && p.Spec.NodeName == "" && !api.Ended(p):
 			all = append(all, force(p, "it is bound to no node", "", now))
 		}
 	}
@@ -54,9 +54,7 @@ func plan(v view, now time.Time) (all []removal) {
 // outOfService reports that somebody vouches for a node's being off, and that it does not say otherwise.
 func outOfService(n *corev1.Node) bool {
 	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService }) &&
-		!slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		})
+		!api.NodeReady(n)
 }
 
 // tooMany are the ended pods above the threshold: evicted ones, then the oldest.
@@ -82,7 +80,7 @@ func kept(p *corev1.Pod) int {
 // is the message of its condition; "" = it gets none.
 func force(p *corev1.Pod, why, disrupted string, now time.Time) removal {
 	r := removal{pod: p}
-	if !ended(p) {
+	if !api.Ended(p) {
 		s := corev1.PodStatus{Phase: corev1.PodFailed}
 		if disrupted != "" {
 			s.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, ObservedGeneration: p.Generation,

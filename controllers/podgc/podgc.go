@@ -53,7 +53,7 @@ func New(d reconcile.Deps) reconcile.Controller {
 		pods: informer.Watch(d.Set, api.Pods, informer.Options[*corev1.Pod]{Index: map[string]func(*corev1.Pod) []string{
 			onNode: func(p *corev1.Pod) []string { return []string{p.Spec.NodeName} },
 			over: func(p *corev1.Pod) []string {
-				if ended(p) {
+				if api.Ended(p) {
 					return []string{yes}
 				}
 				return nil
@@ -125,14 +125,10 @@ func (c *controller) podChanged(before, after api.Object) []api.Key {
 	switch {
 	case p == nil:
 		return nil
-	case ended(p) && (old == nil || !ended(old)):
+	case api.Ended(p) && (old == nil || !api.Ended(old)):
 		return []api.Key{{}, {Name: p.Spec.NodeName}}
 	case old == nil || old.Spec.NodeName != p.Spec.NodeName || (old.DeletionTimestamp == nil) != (p.DeletionTimestamp == nil):
 		return []api.Key{{Name: p.Spec.NodeName}}
 	}
 	return nil
-}
-
-func ended(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }

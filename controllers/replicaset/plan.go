@@ -92,5 +92,5 @@ func newPod(set *appsv1.ReplicaSet, name string) *corev1.Pod {
 
 // isActive reports whether a Pod counts: it runs, or will.
 func isActive(p *corev1.Pod) bool {
-	return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && p.DeletionTimestamp == nil
+	return !api.Ended(p) && p.DeletionTimestamp == nil
 }

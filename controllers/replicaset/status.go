@@ -35,14 +35,14 @@ func status(v view, now time.Time, failure error) appsv1.ReplicaSetStatus {
 		switch {
 		case metav1.GetControllerOfNoCopy(p) == nil:
 		case p.DeletionTimestamp != nil:
-			if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+			if !api.Ended(p) {
 				*s.TerminatingReplicas++
 			}
 		case isActive(p):
 			s.Replicas++
 			s.FullyLabeledReplicas += one(template.Matches(labels.Set(p.Labels)))
-			s.ReadyReplicas += one(isReady(p))
-			s.AvailableReplicas += one(isReady(p) && untilAvailable(v.set, p, now) <= 0)
+			s.ReadyReplicas += one(api.PodReady(p))
+			s.AvailableReplicas += one(api.PodReady(p) && untilAvailable(v.set, p, now) <= 0)
 		}
 	}
 	s.Conditions = conditions(v, now, failure)
@@ -77,7 +77,7 @@ func conditions(v view, now time.Time, failure error) []appsv1.ReplicaSetConditi
 func nextAvailable(v view, now time.Time) time.Duration {
 	var next time.Duration
 	for _, p := range v.pods {
-		if !isActive(p) || !isReady(p) {
+		if !isActive(p) || !api.PodReady(p) {
 			continue
 		}
 		if wait := untilAvailable(v.set, p, now); wait > 0 {
@@ -94,11 +94,6 @@ func untilAvailable(set *appsv1.ReplicaSet, p *corev1.Pod, now time.Time) time.D
 		return 0 // whatever the node's clock says
 	}
 	return readyCondition(p).LastTransitionTime.Add(need).Sub(now)
-}
-
-func isReady(p *corev1.Pod) bool {
-	c := readyCondition(p)
-	return c != nil && c.Status == corev1.ConditionTrue
 }
 
 func one(yes bool) int32 {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -69,9 +68,7 @@ func renewed(ctx context.Context, svc api.Service, namespace, name string) bool 
 func nodeReady(name string) func(context.Context, api.Service) bool {
 	return func(ctx context.Context, svc api.Service) bool {
 		n, err := api.Nodes.Get(ctx, svc, api.Key{Name: name})
-		return err == nil && renewed(ctx, svc, corev1.NamespaceNodeLease, name) && slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		})
+		return err == nil && renewed(ctx, svc, corev1.NamespaceNodeLease, name) && api.NodeReady(n)
 	}
 }
 

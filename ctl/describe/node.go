@@ -69,9 +69,7 @@ func (c Cluster) podsOn(ctx context.Context, n *corev1.Node) rows {
 	if err != nil {
 		return nil
 	}
-	all = slices.DeleteFunc(all, func(o *corev1.Pod) bool {
-		return o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed
-	})
+	all = slices.DeleteFunc(all, api.Ended)
 	total := make(usage, 4)
 	pods := table("Namespace\tName\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge", all, func(o *corev1.Pod) []string {
 		own := make(usage, 4)

@@ -108,7 +108,7 @@ func (c Cluster) start(ctx context.Context, ns, image string, nodes []string) (q
 			return q, nil, err
 		}
 		for _, p := range pods {
-			if slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }) {
+			if api.PodReady(p) {
 				q.Pods[p.Spec.NodeName] = p.Status.PodIP
 			}
 		}

@@ -63,7 +63,7 @@ func news(old, pod *corev1.Pod) (all []string) {
 			all = append(all, fmt.Sprintf("container %s waits (%s)", s.Name, s.State.Waiting.Reason))
 		}
 	}
-	if ready(pod) && !ready(old) {
+	if api.PodReady(pod) && !api.PodReady(old) {
 		all = append(all, "ready")
 	}
 	return all
@@ -76,8 +76,4 @@ func through(d *appsv1.Deployment) bool {
 
 func statuses(p *corev1.Pod) []corev1.ContainerStatus {
 	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
-}
-
-func ready(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue })
 }

@@ -250,7 +250,7 @@ func crashes(f *Facts, t trouble) *Cause {
 		return nil
 	}
 	text := fmt.Sprintf("%s ends with exit code %d%s (%s)", t, e.ExitCode, codes[e.ExitCode], t.often())
-	if podFinished(t.pod) {
+	if api.Ended(t.pod) {
 		text = fmt.Sprintf("%s ended with exit code %d%s, and restartPolicy %s lets it stay so", t, e.ExitCode, codes[e.ExitCode], t.pod.Spec.RestartPolicy)
 	}
 	c := &Cause{Text: text, Evidence: f.printed(t)}

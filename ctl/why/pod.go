@@ -11,10 +11,6 @@ import (
 	"optimist/internal/api"
 )
 
-func podFinished(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
 func podCondition(p *corev1.Pod, t corev1.PodConditionType) *corev1.PodCondition {
 	for i := range p.Status.Conditions {
 		if p.Status.Conditions[i].Type == t {
@@ -30,10 +26,10 @@ func podReady(p *corev1.Pod) bool {
 }
 
 // placed is a pod that has a node and has not ended.
-func placed(p *corev1.Pod) bool { return p.Spec.NodeName != "" && !podFinished(p) }
+func placed(p *corev1.Pod) bool { return p.Spec.NodeName != "" && !api.Ended(p) }
 
 func waiting(p *corev1.Pod) bool {
-	return p.Spec.NodeName == "" && p.DeletionTimestamp == nil && !podFinished(p)
+	return p.Spec.NodeName == "" && p.DeletionTimestamp == nil && !api.Ended(p)
 }
 
 func onMissingNode(f *Facts, p *corev1.Pod) *Cause {

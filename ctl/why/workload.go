@@ -27,7 +27,7 @@ func (f *Facts) newest(d *appsv1.Deployment) *appsv1.ReplicaSet {
 
 // running are the pods of a ReplicaSet that count towards its replicas.
 func (f *Facts) running(set *appsv1.ReplicaSet) []*corev1.Pod {
-	return slices.DeleteFunc(ownedBy[*corev1.Pod](f, set.UID), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || podFinished(p) })
+	return slices.DeleteFunc(ownedBy[*corev1.Pod](f, set.UID), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || api.Ended(p) })
 }
 
 func replicas(n *int32) int {

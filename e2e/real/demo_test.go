@@ -16,6 +16,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"optimist/internal/api"
 )
 
 // needsRoot skips loudly where real containers cannot run.
@@ -132,10 +134,8 @@ func (c *Cluster) ready(t *testing.T, selector string, want int) (bool, string) 
 	t.Helper()
 	n := 0
 	for _, p := range c.pods(t, selector) {
-		for _, cond := range p.Status.Conditions {
-			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
-				n++
-			}
+		if api.PodReady(&p) && p.DeletionTimestamp == nil {
+			n++
 		}
 	}
 	return n == want, strconv.Itoa(n) + " pods are ready, not " + strconv.Itoa(want)

@@ -147,7 +147,7 @@ func (w *World) normalised() string {
 		if p.DeletionTimestamp != nil && w.machines[2].life.cut {
 			continue // how many were on the silent node may differ
 		}
-		lines = append(lines, fmt.Sprintf("pod of %s: %s, ready %t, being deleted %t, owned %t, runs %d times", p.Spec.Containers[0].Image, p.Status.Phase, ready(p), p.DeletionTimestamp != nil,
+		lines = append(lines, fmt.Sprintf("pod of %s: %s, ready %t, being deleted %t, owned %t, runs %d times", p.Spec.Containers[0].Image, p.Status.Phase, api.PodReady(p), p.DeletionTimestamp != nil,
 			len(p.OwnerReferences) > 0, len(w.running(p.UID))))
 	}
 	for _, n := range all(w.history, api.Nodes) {
@@ -163,7 +163,7 @@ func (w *World) normalised() string {
 		for _, e := range s.Endpoints {
 			serve += btoi(*e.Conditions.Ready)
 			p, ok := get(w.history, api.Pods, api.Key{Namespace: s.Namespace, Name: e.TargetRef.Name})
-			stale += btoi(!ok || *e.Conditions.Serving != ready(p) || *e.Conditions.Terminating != (p.DeletionTimestamp != nil))
+			stale += btoi(!ok || *e.Conditions.Serving != api.PodReady(p) || *e.Conditions.Terminating != (p.DeletionTimestamp != nil))
 		}
 		lines = append(lines, fmt.Sprintf("endpointslice: %d endpoints are ready, %d are not as their pods", serve, stale))
 	}

@@ -108,7 +108,7 @@ func (w *World) judgeBinding(c change) {
 // load is what the Pods on a node ask for, and how many they are; without those that a user has bound there after a revision (0 = all).
 func (w *World) load(node string, known api.Revision) (cpu, n int64) {
 	for _, o := range w.history.tracks[api.PodKind].now {
-		if p := o.(*corev1.Pod); p.Spec.NodeName == node && !ended(p) && (known == 0 || w.checks.byHand[p.UID] <= known) {
+		if p := o.(*corev1.Pod); p.Spec.NodeName == node && !api.Ended(p) && (known == 0 || w.checks.byHand[p.UID] <= known) {
 			cpu += requests(p)
 			n++
 		}

@@ -197,7 +197,7 @@ func (w *World) heard(r api.Revision, f *frame) bool {
 // unfinished is how many Pods of a ReplicaSet have not ended, also those that are being deleted, without those that came from elsewhere since the plan was made.
 func (w *World) unfinished(f *frame, set types.UID) (n int32) {
 	t := w.history.tracks[api.PodKind]
-	of := func(o api.Object) bool { p, ok := o.(*corev1.Pod); return ok && controlledBy(p, set) && !ended(p) }
+	of := func(o api.Object) bool { p, ok := o.(*corev1.Pod); return ok && controlledBy(p, set) && !api.Ended(p) }
 	for key, o := range t.now {
 		if of(o) && (of(last(t.versions[key], f.began[api.PodKind])) || w.checks.born[o.GetUID()].life == f.life) {
 			n++
@@ -231,7 +231,7 @@ func (w *World) judgeReplicas(c change) {
 }
 
 // counts reports whether a Pod is one that its ReplicaSet relies on.
-func counts(p *corev1.Pod) bool { return !ended(p) && p.DeletionTimestamp == nil }
+func counts(p *corev1.Pod) bool { return !api.Ended(p) && p.DeletionTimestamp == nil }
 
 // wentMeanwhile is how many of a ReplicaSet's Pods others have taken away, or let end, since the plan was made; cameMeanwhile how many they gave it.
 // Others are also the other loops of the same process, as long as they are not told what became of their writes.
@@ -280,7 +280,7 @@ func (w *World) judgeReport(c change) {
 			continue
 		}
 		for _, o := range w.states(c.by, api.PodKind, key) {
-			if p := o.(*corev1.Pod); controlledBy(p, is.UID) && counts(p) && ready(p) {
+			if p := o.(*corev1.Pod); controlledBy(p, is.UID) && counts(p) && api.PodReady(p) {
 				n++
 				break
 			}

@@ -180,10 +180,10 @@ func (w *World) notRunning() string {
 	}
 	for _, p := range all(w.history, api.Pods) {
 		switch {
-		case ended(p):
+		case api.Ended(p):
 		case p.Spec.NodeName == "":
 			return fmt.Sprintf("pod %s has no node", api.KeyOf(p))
-		case p.Status.Phase != corev1.PodRunning || !ready(p):
+		case p.Status.Phase != corev1.PodRunning || !api.PodReady(p):
 			return fmt.Sprintf("pod %s does not run: %s", api.KeyOf(p), p.Status.Phase)
 		case len(w.running(p.UID)) != 1:
 			return fmt.Sprintf("pod %s runs in %v", api.KeyOf(p), w.running(p.UID))
@@ -224,7 +224,7 @@ func (w *World) setsOf(uid types.UID) (sets []*appsv1.ReplicaSet) {
 // active are the Pods that a ReplicaSet has, and that are neither ended nor being deleted.
 func (w *World) active(uid types.UID) (pods []*corev1.Pod) {
 	for _, p := range all(w.history, api.Pods) {
-		if controlledBy(p, uid) && !ended(p) && p.DeletionTimestamp == nil {
+		if controlledBy(p, uid) && !api.Ended(p) && p.DeletionTimestamp == nil {
 			pods = append(pods, p)
 		}
 	}
@@ -234,14 +234,6 @@ func (w *World) active(uid types.UID) (pods []*corev1.Pod) {
 func controlledBy(o metav1.Object, uid types.UID) bool {
 	ref := metav1.GetControllerOfNoCopy(o)
 	return ref != nil && ref.UID == uid
-}
-
-func ended(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
-func ready(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue })
 }
 
 // running are the nodes on which containers of a pod run.

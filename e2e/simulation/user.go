@@ -345,7 +345,7 @@ func (w *World) makesRoom() {
 	for _, p := range all(w.history, api.Pods) {
 		fits := func(m *machine) bool { return w.fits(p, m) }
 		crowded = crowded || p.Spec.NodeName == "" && !slices.ContainsFunc(w.machines, fits)
-		if metav1.GetControllerOf(p) == nil && p.DeletionTimestamp == nil && !ended(p) && (largest == nil || requests(p) > requests(largest)) {
+		if metav1.GetControllerOf(p) == nil && p.DeletionTimestamp == nil && !api.Ended(p) && (largest == nil || requests(p) > requests(largest)) {
 			largest = p
 		}
 	}

@@ -95,7 +95,7 @@ func qosClass(s *corev1.PodSpec) corev1.PodQOSClass {
 // podGrace: a pod that no agent runs, or that has ended, goes at once.
 func podGrace(o api.Object, asked *int64) int64 {
 	p := o.(*corev1.Pod)
-	if p.Spec.NodeName == "" || finished(p) {
+	if p.Spec.NodeName == "" || api.Ended(p) {
 		return 0
 	}
 	if asked == nil {
@@ -106,10 +106,6 @@ func podGrace(o api.Object, asked *int64) int64 {
 		return 1
 	}
 	return *asked
-}
-
-func finished(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
 func podFields() map[string]func(api.Object) string {

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"optimist/apiserver/registry"
+	"optimist/internal/api"
 )
 
 func podColumns() []registry.Column {
@@ -58,7 +59,7 @@ func lookAt(p *corev1.Pod) podLook {
 	case p.DeletionTimestamp == nil:
 	case p.Status.Reason == "NodeLost":
 		l.reason = "Unknown"
-	case !finished(p):
+	case !api.Ended(p):
 		l.reason = "Terminating"
 	}
 	return l
