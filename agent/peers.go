@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -63,6 +62,5 @@ func (a *Agent) peers() (all []network.Peer) {
 			all = append(all, p)
 		}
 	}
-	slices.SortFunc(all, func(p, q network.Peer) int { return cmp.Compare(p.Name, q.Name) })
 	return all
 }

@@ -1,4 +1,4 @@
-// Package network gives each pod an address on its node and a way out.
+// Package network gives each pod an address on its node, and the ways there. What is rewritten, masqueraded or refused on them, agent/proxy says.
 //
 //	pod's namespace          node's namespace
 //	eth0 10.244.0.7/32 ───── vo<hash>      route 10.244.0.7/32 dev vo<hash>
@@ -9,14 +9,15 @@
 //	                              neighbour 10.244.2.0 is at <hash of its name>; that is behind <its address>: nobody learns anything
 //
 // Start reading at native.go; wire.go has the pod's link, router.go the node, peers.go the routes, probe.go how a node finds out that
-// packets do not come through. What is ours on the machine bears a hash of cluster and node, or the route protocol 111: Peers mends it.
+// packets do not come through. Our links bear a hash of cluster and node, our routes the protocol 111, and our addresses on lo are the cluster's;
+// Peers mends all but the pods' links.
 //
 // Native is the point-to-point implementation; its links need no bridge, so a pod's address is never hidden from its peer.
 // Loopback is the one for simulated pods: addresses only.
 //
 // Flannel and Calico tell a tunnel's hardware address to other nodes in annotations; here it follows from the node's name.
 //
-// Real Kubernetes executes CNI plugins for this (bridge, host-local, portmap …), a process per plugin and pod; the interface here is
+// Real Kubernetes executes CNI plugins for this (bridge, host-local …), a process per plugin and pod; the interface here is
 // small enough that CNI can join behind it.
 package network
 
@@ -61,7 +62,7 @@ type Peer struct {
 
 // Config says where the node is.
 type Config struct {
-	Cluster     string // the cluster's name: part of the names of table and links, so that clusters do not meet
+	Cluster     string // the cluster's name: part of the names of links, so that clusters do not meet
 	Node        string
 	PodCIDR     netip.Prefix // this node's share
 	ClusterCIDR netip.Prefix // all pods'
