@@ -285,11 +285,7 @@ func (s *Scheduler) rest(ctx context.Context) {
 	s.mu.Lock()
 	next := s.queue.next()
 	s.mu.Unlock()
-	wait := wake.Never
-	if !next.IsZero() {
-		wait = time.Until(next)
-	}
-	_ = wake.After(ctx, wait, s.poke)
+	_ = wake.Until(ctx, next, s.poke)
 }
 
 // wanted reports whether a pod waits for this scheduler.

@@ -115,7 +115,7 @@ func (w *Worker) meanwhile(ctx context.Context, v View, stops *sync.WaitGroup) {
 			waited = true
 			go func() { stops.Wait(); cancel() }()
 		case len(due) == 0:
-			_ = wake.After(ctx, time.Until(next), nil)
+			_ = wake.Until(ctx, next, nil)
 		case w.act(ctx, v, due):
 			if pod, ok := w.host.Pods.Get(w.key); ok && pod.UID == w.uid {
 				v.Pod = pod

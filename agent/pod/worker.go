@@ -85,16 +85,8 @@ func (w *Worker) Run(ctx context.Context) {
 		case next.Now:
 			continue
 		}
-		w.sleep(ctx, next.At)
+		_ = wake.Until(ctx, next.At, w.wake)
 	}
-}
-
-func (w *Worker) sleep(ctx context.Context, until time.Time) {
-	wait := wake.Never
-	if !until.IsZero() {
-		wait = time.Until(until)
-	}
-	_ = wake.After(ctx, wait, w.wake)
 }
 
 const lookAgain = time.Second // when the runtime did not even tell its state

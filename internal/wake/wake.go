@@ -24,6 +24,14 @@ func (b Bell) Ring() {
 	}
 }
 
+// Until waits until then, or if that is zero for ever; else it is After.
+func Until(ctx context.Context, then time.Time, b Bell) error {
+	if then.IsZero() {
+		return After(ctx, Never, b)
+	}
+	return After(ctx, time.Until(then), b)
+}
+
 // After waits until d is over or the bell rings, but no longer than ctx; it returns ctx.Err().
 func After(ctx context.Context, d time.Duration, b Bell) error {
 	var over <-chan time.Time
