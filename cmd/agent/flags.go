@@ -64,6 +64,7 @@ func (f *flags) config(name string) (agent.Config, error) {
 		return agent.Config{}, err
 	}
 	c := agent.Config{Node: name, Address: f.address, Cluster: net.Cluster, ClusterCIDR: net.ClusterCIDR, ServiceCIDR: net.ServiceCIDR}
+	server := network.DNSAddress(c.ServiceCIDR)
 	switch f.runtime {
 	case "sim":
 		c.Runtime, c.Network, c.Capacity = sim.New(), &network.Loopback{}, node.Simulated()
@@ -77,12 +78,12 @@ func (f *flags) config(name string) (agent.Config, error) {
 			}
 		}
 		c.Root, c.Wired, c.ResolvConf = f.root, true, f.resolvConf
-		c.DNS = &dns.Server{Address: netip.AddrPortFrom(network.DNSAddress(net.ServiceCIDR), 53), Ranges: []netip.Prefix{net.ClusterCIDR, net.ServiceCIDR},
+		c.DNS = &dns.Server{Address: netip.AddrPortFrom(server, 53), Ranges: []netip.Prefix{net.ClusterCIDR, net.ServiceCIDR},
 			Upstreams: func() []string { return dns.ReadResolver(f.resolvConf).Upstreams() }}
 		if f.address != "" {
-			passStubs(network.DNSAddress(net.ServiceCIDR))
+			passStubs(server)
 		}
-		c.Runtime, c.Network, c.Proxy, err = f.real(name, proxy.Net{Pods: net.ClusterCIDR, Services: net.ServiceCIDR, DNS: network.DNSAddress(net.ServiceCIDR)})
+		c.Runtime, c.Network, c.Proxy, err = f.real(name, proxy.Net{Pods: net.ClusterCIDR, Services: net.ServiceCIDR, DNS: server})
 	default:
 		err = fmt.Errorf("--runtime %q: must be containerd or sim", f.runtime)
 	}
