@@ -20,6 +20,7 @@ import (
 
 	"optimist/internal/api"
 	"optimist/internal/port"
+	"optimist/internal/wake"
 )
 
 // mendInterval is how soon what every cluster has is there again after somebody deleted or changed it: as in Kubernetes.
@@ -27,18 +28,13 @@ const mendInterval = 10 * time.Second
 
 // keepServices makes, and mends until ctx ends, the Services by which pods find the API server and DNS. Their addresses are the ledger's business.
 func (s *Server) keepServices(ctx context.Context) error {
-	tick := time.NewTicker(mendInterval)
-	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		if err := s.mendServices(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("the Services that every cluster has could not be written, will retry", "err", err)
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
+		_ = wake.After(ctx, mendInterval, nil)
 	}
+	return nil
 }
 
 func (s *Server) mendServices(ctx context.Context) error {
@@ -57,7 +53,7 @@ func (s *Server) mendServices(ctx context.Context) error {
 			return err
 		}
 		r := api.Request{Target: api.Target{Kind: api.Builtin.Kind(named.GroupVersionKind().GroupKind()), Key: api.KeyOf(&named)}, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: data}}
-		_, err = s.Service(own).Write(ctx, r) // one that changes nothing costs nothing
+		_, err = s.Service(own).Write(ctx, r) // one that changes nothing is not written
 		if apierrors.IsNotFound(err) {
 			r.Verb, r.Patch, r.Raw = api.VerbCreate, nil, &api.Raw{MediaType: "application/json", Data: data}
 			_, err = s.Service(own).Write(ctx, r)
