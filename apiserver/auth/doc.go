@@ -3,11 +3,12 @@
 //	door ── ctx with api.User ──▶ Authorize ──▶ registry
 //	                               │ system:masters, system:apiserver     everything
 //	                               │ system:node:<n>                      node.go: what concerns its own pods
-//	                               │ system:bootstrap:<id>                node.go: ask for a certificate, nothing else
+//	                               │ system:bootstrap:<id>                node.go: ask for a certificate, read cluster-info
 //	                               └ everybody else                       Roles: system.yaml + roles.yaml
 //
 // Roles are data: system.yaml is written by hand, roles.yaml is generated from what the controllers declare that they watch and write
-// (law 5), so a controller that does more than it says is stopped here.
+// (law 5), so a controller that does more than it says is stopped here. What nodes and machines that join may do stands in system.yaml, too, under
+// their groups; a rule's scope says of which objects, and node.go decides on that.
 //
 // Start reading at authorize.go, then node.go; token.go says who shows a bootstrap token.
 //

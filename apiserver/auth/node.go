@@ -22,7 +22,7 @@ const (
 	asked  = "asked"  // what it asked for itself
 )
 
-// node decides for one node. It reads pods from the registry itself, as they are now: a pod that the node has heard of is there.
+// node decides for one node, or for a machine that is to become one (name ""). It reads pods from the registry itself, as they are now: a pod that the node has heard of is there.
 type node struct {
 	*gate
 	user  api.User
@@ -113,7 +113,7 @@ func (n node) write(ctx context.Context, r *api.Request) error {
 	return n.refuse(r.Verb, r.Target)
 }
 
-// within decides on every scope but mine.
+// within decides on what needs no look at the object itself: on every scope but mine and, once there is a request, asked.
 func (n node) within(ctx context.Context, s string, v api.Verb, t api.Target) error {
 	ok, err := true, error(nil)
 	switch s {
