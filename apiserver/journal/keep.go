@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"optimist/apiserver/store"
+	"optimist/internal/wake"
 )
 
 // Keep bounds what is remembered: superseded states, and the log with its notes. Whichever bound is reached first counts.
@@ -67,18 +68,12 @@ func (j *Journal) forget(ctx context.Context, before store.Revision) error {
 }
 
 func (j *Journal) every(ctx context.Context, interval time.Duration, do func(context.Context) error) error {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if err := do(ctx); err != nil && ctx.Err() == nil {
-				j.log.Warn("the journal cannot be shortened, will retry", "err", err)
-			}
-		case <-ctx.Done():
-			return nil
+	for wake.After(ctx, interval, nil) == nil {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			j.log.Warn("the journal cannot be shortened, will retry", "err", err)
 		}
 	}
+	return nil
 }
 
 // measure tells the meter of every write in the log and of those to come, until ctx ends.
@@ -95,10 +90,7 @@ func (j *Journal) measure(ctx context.Context) error {
 			continue // we have fallen behind: the log knows how it goes on
 		}
 		j.log.Warn("the journal cannot be measured, will retry", "err", err)
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-		}
+		_ = wake.After(ctx, time.Second, nil)
 	}
 }
 
