@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -74,6 +75,9 @@ func tokenCreateCommand(s *session) *cobra.Command {
 // joinCommand is what to type on a machine that shall join, if it can reach this cluster at all.
 func (s *session) joinCommand(c *cobra.Command, token string) (string, error) {
 	info, err := api.ConfigMaps.Get(c.Context(), s, api.Key{Namespace: metav1.NamespacePublic, Name: "cluster-info"})
+	if apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("no machine can join a simulated cluster (%v): make one with real containers (sudo ctl up --listen 0.0.0.0)", err)
+	}
 	if err != nil {
 		return "", err
 	}
