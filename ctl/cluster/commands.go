@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -21,6 +22,16 @@ func Commands(simulate Simulate, controllers []string) []*cobra.Command {
 func command(use, short string) (*cobra.Command, *string) {
 	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
 	return cmd, nameFlag(cmd)
+}
+
+// wants is an argument check that says what was expected. Nothing can be named by an empty argument.
+func wants(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most || slices.Contains(args, "") {
+			return fmt.Errorf("want: %s", cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 func nameFlag(cmd *cobra.Command) *string {
@@ -61,11 +72,8 @@ func upCommand(controllers []string) *cobra.Command {
 	w.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w.Name, w.Kubeconfig, w.controllers = *name, kubeconfigOf(cmd), controllers
-		if w.Nodes < 1 || w.Nodes > 1000 {
-			return fmt.Errorf("--nodes %d: want 1 to 1000", w.Nodes)
-		}
-		if w.Nodes > 20 && !w.Sim {
-			return fmt.Errorf("--nodes %d: want 1 to 20, or add --sim for simulated ones: each real node is a process of its own", w.Nodes)
+		if w.Nodes < 1 || w.Nodes > 1000 || w.Nodes > 20 && !w.Sim {
+			return fmt.Errorf("--nodes %d: want 1 to 20, or with --sim up to 1000 simulated ones: each real node is a process of its own", w.Nodes)
 		}
 		return Up(cmd.Context(), w, cmd.OutOrStdout())
 	}

@@ -146,8 +146,7 @@ func (c Config) recovered() Config {
 		}
 	}
 	c.Listen = "127.0.0.1:0"
-	_, noServer := os.Stat(filepath.Join(c.pki(), "ca.key"))
-	if a, err := pki.LoadKubeconfig(c.credential("node-"+c.Nodes[0]), ""); a.Server != "" && noServer != nil {
+	if a, err := pki.LoadKubeconfig(c.credential("node-"+c.Nodes[0]), ""); a.Server != "" && !c.authority() {
 		c.Listen, c.Server, c.Cluster, _ = "", a.Server, a.Context, err
 	}
 	c.ClusterCIDR, c.ServiceCIDR = defaultRanges()[0][0], defaultRanges()[0][1]
@@ -198,6 +197,12 @@ func (c Config) kubeconfig() string {
 
 // begun reports whether there is at least a folder of the cluster.
 func (c Config) begun() bool { _, err := os.Stat(c.Root); return c.Root != "" && err == nil }
+
+// authority reports whether the cluster's certificate authority is here, and so its API server, whatever cluster.json says.
+func (c Config) authority() bool {
+	_, err := os.Stat(filepath.Join(c.pki(), "ca.key"))
+	return err == nil
+}
 
 // agentRoot is where a node's agent keeps what outlives it.
 func (c Config) agentRoot(node string) string { return c.path("agent-" + node) }

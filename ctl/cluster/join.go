@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -33,7 +34,7 @@ func joinCommand() *cobra.Command {
 	var t Ticket
 	cmd, name := command("join SERVER:PORT --token ID.SECRET --ca-hash sha256:HASH", "Make this machine a node of a cluster whose API server is elsewhere")
 	cmd.Example = "  ctl token create --print-join-command    on a machine of the cluster: prints the command for this one"
-	cmd.Args = cobra.ExactArgs(1)
+	cmd.Args = wants(1, 1)
 	host, _ := os.Hostname()
 	host, _, _ = strings.Cut(strings.ToLower(host), ".")
 	cmd.Flags().StringVar(&t.Token, "token", "", "a token of the cluster")
@@ -56,10 +57,11 @@ var (
 
 func (t Ticket) check() error {
 	const take = ": take the command that `ctl token create --print-join-command` prints where the cluster is"
-	_, _, err := net.SplitHostPort(t.Server)
+	host, port, err := net.SplitHostPort(t.Server)
+	_, noPort := strconv.ParseUint(port, 10, 16)
 	ip, noIP := netip.ParseAddr(t.NodeIP)
 	switch {
-	case err != nil:
+	case err != nil || host == "" || noPort != nil:
 		return fmt.Errorf("%q is no HOST:PORT%s", t.Server, take)
 	case !validToken.MatchString(t.Token):
 		return errors.New("--token must be ID.SECRET, 6 and 16 lower-case letters and digits" + take)
@@ -80,7 +82,7 @@ func (t Ticket) check() error {
 func Join(ctx context.Context, t Ticket, out io.Writer) error {
 	c, err := locate(t.Name)
 	if err == nil {
-		err = cmp.Or(t.check(), checkMachine())
+		err = cmp.Or(t.check(), t.patience(), checkMachine(), c.owned("--node-ip", t.NodeIP))
 	}
 	if err != nil {
 		return err
@@ -119,8 +121,8 @@ func (t Ticket) used(c Config) (bool, error) {
 		return false, nil
 	}
 	ca, err := pki.ParseCert(a.CA)
-	if err == nil && (pki.Hash(ca) != t.Hash || c.Server != t.Server || c.Nodes[0] != t.Node) {
-		err = fmt.Errorf("this machine is node %q of the cluster at %s (%s) already: leave that first (ctl reset --name %s), or join under another --name", c.Nodes[0], c.Server, pki.Hash(ca), c.Name)
+	if err == nil && (pki.Hash(ca) != t.Hash || c.Server != t.Server || c.Nodes[0] != t.Node || t.NodeIP != "" && t.NodeIP != c.NodeIP) {
+		err = fmt.Errorf("this machine is node %q of the cluster at %s (%s, --node-ip %q) already: leave that first (ctl reset --name %s), or join under another --name", c.Nodes[0], c.Server, pki.Hash(ca), c.NodeIP, c.Name)
 	}
 	return true, err
 }
@@ -167,7 +169,7 @@ func resetCommand() *cobra.Command {
 	cmd, name := command("reset", "Remove from this machine all that `ctl join` has made, also if it was broken off")
 	yes := cmd.Flags().BoolP("yes", "y", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if c, err := Load(*name); err == nil && c.Server == "" {
+		if c, err := Load(*name); err == nil && c.Server == "" || c.begun() && c.authority() {
 			return fmt.Errorf("cluster %q has its API server here, so nothing would be left of it: if you mean that, ctl down --name %s", *name, *name)
 		}
 		if err := confirm(cmd, *yes, fmt.Sprintf("End all containers of node %q and remove it from this machine?", *name)); err != nil {

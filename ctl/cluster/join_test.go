@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -20,6 +21,8 @@ func TestTickets(t *testing.T) {
 		{"a good one", func(*Ticket) {}, ""},
 		{"with an address", func(t *Ticket) { t.NodeIP = "10.0.0.7" }, ""},
 		{"no port", func(t *Ticket) { t.Server = "10.0.0.1" }, `"10.0.0.1" is no HOST:PORT`},
+		{"no host", func(t *Ticket) { t.Server = ":6443" }, `":6443" is no HOST:PORT`},
+		{"no such port", func(t *Ticket) { t.Server = "10.0.0.1:66443" }, `"10.0.0.1:66443" is no HOST:PORT`},
 		{"no token", func(t *Ticket) { t.Token = "" }, "--token must be ID.SECRET"},
 		{"a token in capitals", func(t *Ticket) { t.Token = strings.ToUpper(t.Token) }, "--token must be ID.SECRET"},
 		{"no hash", func(t *Ticket) { t.Hash = "" }, "--ca-hash must be"},
@@ -64,6 +67,19 @@ func TestDoors(t *testing.T) {
 	for _, w := range []Wish{{Open: "127.0.0.1"}, {Open: "::"}, {Open: "boat"}, {Open: "0.0.0.0", Sim: true}} {
 		if _, err := w.open(shut); err == nil || !strings.Contains(err.Error(), "--listen "+w.Open+": want an IPv4 address of this machine other than loopback") {
 			t.Errorf("%+v: %v", w, err)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, name := range []string{"", "bad name", "-x"} {
+		if _, err := (Wish{SANs: []string{name}}).open(Config{}); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("--san %q: ", name)) {
+			t.Error(name, err)
+		}
+	}
+	for _, w := range []Wish{{Open: "0.0.0.0"}, {SANs: []string{"boat"}}} {
+		if _, err := w.open(Config{Server: "boat:6443", Cluster: "there"}); err == nil || !strings.Contains(err.Error(), "elsewhere (boat:6443)") {
+			t.Errorf("on a node that has joined, %+v: %v", w, err)
 		}
 	}
 }

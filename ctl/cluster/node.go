@@ -32,10 +32,10 @@ var nodeVerbs = []struct{ verb, args, short, done string }{
 }
 
 func nodeCommand() *cobra.Command {
-	parent := &cobra.Command{Use: "node", Short: "Add nodes; lose, cut off and mend them on purpose",
+	parent := &cobra.Command{Use: "node", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, Short: "Add nodes; lose, cut off and mend them on purpose",
 		Example: "  sudo ctl up --nodes 3\n  sudo ctl node cut n2\n  ctl get nodes,pods -o wide -w\n  sudo ctl node heal n2"}
 	for _, v := range nodeVerbs {
-		cmd := &cobra.Command{Use: v.verb + v.args, Short: v.short, Args: cobra.RangeArgs(strings.Count(v.args, " NAME"), strings.Count(v.args, "NAME"))}
+		cmd := &cobra.Command{Use: v.verb + v.args, Short: v.short, Args: wants(strings.Count(v.args, " NAME"), strings.Count(v.args, "NAME"))}
 		name := nameFlag(cmd)
 		cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 			if c, err := Load(*name); err == nil && len(args) == 0 && strings.HasPrefix(v.args, " NAME") {
@@ -78,6 +78,9 @@ func (c Config) node(cmd *cobra.Command, r parts.Request, done string) error {
 	}
 	defer svc.Close()
 	if r.Verb == parts.Add { // one that has joined from elsewhere shall get no twin
+		if err := c.allows(r.Verb, name); err != nil {
+			return err
+		}
 		if _, err := api.Nodes.Get(cmd.Context(), svc, api.Key{Name: name}); err == nil {
 			return fmt.Errorf("%s is there already", r.Part)
 		} else if !apierrors.IsNotFound(err) {

@@ -114,7 +114,7 @@ func (c Config) allows(verb, node string) error {
 	case verb == parts.Add && len(c.Nodes) > 250:
 		return errors.New("there is no address left for another node")
 	case verb != parts.Add && !there:
-		return fmt.Errorf("cluster %q has no node %q; it has %s", c.Name, node, strings.Join(c.Nodes, ", "))
+		return fmt.Errorf("cluster %q has no node %q; it has %s on this machine", c.Name, node, strings.Join(c.Nodes, ", "))
 	case verb == parts.Stop && m.Stopped:
 		return fmt.Errorf("node/%s does not run", node)
 	case verb == parts.Start && !m.Stopped:

@@ -1,13 +1,16 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"optimist/internal/port"
 )
@@ -20,18 +23,40 @@ func (w *Wish) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&w.Systemd, "systemd", false, "have systemd start the cluster with the machine, and watch over it")
 }
 
+// patience reports a --wait in which nothing can become ready.
+func (w Wish) patience() error {
+	if w.Wait <= 0 {
+		return fmt.Errorf("--wait %s: want a time above 0, like 1m", w.Wait)
+	}
+	return nil
+}
+
+// owned reports an address that is not this machine's; "" is none.
+func (c Config) owned(flag, address string) error {
+	if address == "" || tryListen(net.JoinHostPort(address, "0")) == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: this machine has no such address; it has %s", flag, address, cmp.Or(strings.Join(c.addresses(), ", "), "none"))
+}
+
 // open takes over what the flags say; whether anything changes can be told from the result.
 func (w Wish) open(c Config) (Config, error) {
+	if c.Server != "" && (w.Open != "" || len(w.SANs) > 0) {
+		return c, fmt.Errorf("--listen and --san are for the API server of cluster %q, which is elsewhere (%s): say them there", c.Cluster, c.Server)
+	}
 	if w.Open != "" {
 		if a, err := netip.ParseAddr(w.Open); err != nil || !a.Is4() || a.IsLoopback() || w.Sim || c.Sim {
 			return c, fmt.Errorf("--listen %s: want an IPv4 address of this machine other than loopback, or 0.0.0.0, and real containers", w.Open)
 		}
-		if err := tryListen(net.JoinHostPort(w.Open, "0")); err != nil {
-			return c, fmt.Errorf("--listen %s: %w", w.Open, err)
+		if err := c.owned("--listen", w.Open); err != nil {
+			return c, err
 		}
 		c.Open = w.Open
 	}
 	for _, name := range w.SANs {
+		if _, err := netip.ParseAddr(name); err != nil && len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return c, fmt.Errorf("--san %q: want a name of lower-case letters, digits, dashes and dots, or an IP address", name)
+		}
 		if !slices.Contains(c.SANs, name) {
 			c.SANs = append(slices.Clone(c.SANs), name)
 		}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -261,7 +262,7 @@ func (c Config) start(ctx context.Context, w Wish, out io.Writer) error {
 
 // check finds out what is in the way, before anything is made.
 func (w Wish) check(c Config) error {
-	err := checkSystem()
+	err := cmp.Or(checkSystem(), w.patience())
 	if err == nil && !c.Sim {
 		err = checkMachine()
 	}

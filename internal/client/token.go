@@ -24,7 +24,7 @@ func Pinned(ctx context.Context, server, pin string) ([]byte, error) {
 	t := trouble{server: server}
 	raw, err := Config{Server: server}.dial(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s", t.words(err.Error()))
+		return nil, fmt.Errorf("%s; and does it let other machines in? (ctl start --listen, firewalls: docs/ports.md)", t.words(err.Error()))
 	}
 	defer raw.Close()
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
