@@ -21,7 +21,7 @@ func BenchmarkServices(b *testing.B) {
 	}
 	runtime.LockOSThread()
 	check(b, unix.Unshare(unix.CLONE_NEWNET))
-	var first, one, endpoint []float64
+	var first, one, endpoint, look, again []float64
 	step := func(c *cluster) float64 {
 		from := time.Now()
 		check(b, c.proxy.Step())
@@ -41,9 +41,16 @@ func BenchmarkServices(b *testing.B) {
 			c.put(backends(fmt.Sprint("s", 5000+i*100), []string{"a c", "b c"}[i/25]))
 			endpoint = append(endpoint, step(c))
 		}
+		for _, all := range []*[]float64{&look, &again} {
+			from := time.Now()
+			if ok, err := nft.Intact(c.proxy.book.programmed); !ok || err != nil {
+				b.Fatal(ok, err)
+			}
+			*all = append(*all, time.Since(from).Seconds()*1000)
+		}
 		check(b, nft.Remove())
 	}
-	for name, all := range map[string][]float64{"first": first, "change": one, "endpoint": endpoint} {
+	for name, all := range map[string][]float64{"first": first, "change": one, "endpoint": endpoint, "look": look, "look-again": again} {
 		slices.Sort(all)
 		b.ReportMetric(all[len(all)/2], "ms/"+name)
 		b.ReportMetric(all[len(all)-1], "ms/"+name+"-worst")

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,6 +28,7 @@ type NFT struct {
 	net   Net
 	picks map[string]bool // chains that have been written
 	rules string          // the handles of all our rules: a rule that others replace gets another
+	seen  uint32          // the generation in which all was found intact; 0 = none
 }
 
 var _ Table = (*NFT)(nil)
@@ -140,15 +143,36 @@ func (n *NFT) elements(m Model, do func(*nftables.Set, []nftables.SetElement) er
 	return err
 }
 
-// Intact reads all of it.
+// Intact reads all of it, unless nobody has changed any table since it last was.
 func (n *NFT) Intact(m Model) (bool, error) {
+	now, err := generation()
+	if err != nil || now == n.seen {
+		return err == nil, err
+	}
 	rules, err := n.handles()
 	if err != nil || rules != n.rules {
 		return false, err
 	}
 	there, err := n.read()
-	d := diff(m, there)
-	return err == nil && len(d.Delete)+len(d.Add) == 0, err
+	if d := diff(m, there); err != nil || len(d.Delete)+len(d.Add) > 0 {
+		return false, err
+	}
+	n.seen = now
+	return true, nil
+}
+
+// generation counts the transactions in the network namespace, from 1: ours and others'. Packets that add to a map do not count.
+func generation() (uint32, error) {
+	question := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETGEN, 0)
+	question.AddData(&nl.Nfgenmsg{NfgenFamily: unix.AF_INET})
+	answer, err := question.Execute(unix.NETLINK_NETFILTER, 0)
+	for _, a := range answer {
+		found, _ := nl.ParseRouteAttrAsMap(a[nl.SizeofNfgenmsg:])
+		if id := found[unix.NFTA_GEN_ID].Value; len(id) == 4 {
+			return binary.BigEndian.Uint32(id), nil
+		}
+	}
+	return 0, fmt.Errorf("ask for the generation of nft's tables: %w", cmp.Or(err, error(unix.ENODATA)))
 }
 
 func (n *NFT) handles() (string, error) {

@@ -26,5 +26,6 @@ func services(ctx context.Context, p plan) ([]figure, error) {
 		{name: "10,000 Services of two endpoints: planned and programmed from nothing", value: value("ms/first"), reach: "≤ 3 s", command: command},
 		{name: "one of them has one endpoint less or more, median", value: value("ms/change"), reach: "≤ 20 ms", command: command},
 		{name: "one endpoint in place of another, median", value: value("ms/endpoint"), command: command},
+		{name: "looking that table over / again, when nobody has changed any", value: metric(out, "ms/look") + " / " + metric(out, "ms/look-again") + " ms", command: command},
 	}, nil
 }
