@@ -21,17 +21,17 @@ type gate struct {
 	roles Roles
 }
 
-// judge decides: on what a node does by its pods, on everything else by roles alone.
-func (g *gate) judge(ctx context.Context, v api.Verb, t api.Target, byPods func(node) error) error {
+// judge decides: on what a node, or a machine that joins, does by the objects, too; on everything else by roles alone.
+func (g *gate) judge(ctx context.Context, v api.Verb, t api.Target, closer func(node) error) error {
 	u, known := api.UserFrom(ctx)
 	name, isNode := strings.CutPrefix(u.Name, api.NodePrefix)
 	switch {
 	case !known:
 		return errUnknown
 	case isNode && u.In(api.GroupNodes):
-		return byPods(node{g, u, name, g.roles[api.GroupNodes]})
+		return closer(node{g, u, name, g.roles[api.GroupNodes]})
 	case u.In(api.GroupBootstrappers):
-		return byPods(node{g, u, "", g.roles[api.GroupBootstrappers]})
+		return closer(node{g, u, "", g.roles[api.GroupBootstrappers]})
 	case u.In(api.GroupMasters), u.Name == api.UserAPIServer, g.roles.allow(u.Name, v, t):
 		return nil
 	}
