@@ -32,7 +32,7 @@ type Zones struct {
 // The indexes of Services and Slices.
 const (
 	byAddress = "dns address" // a Service's; a named endpoint's
-	byService = "dns service" // a slice's
+	byService = "service"     // a slice's; under this name agent/proxy shares it
 )
 
 // Watch makes the Zones of a set, before the set runs.
@@ -41,7 +41,7 @@ func Watch(set *informer.Set) (z Zones) {
 		byAddress: func(s *corev1.Service) []string { return []string{s.Spec.ClusterIP} },
 	}})
 	z.Slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{Index: map[string]func(*discoveryv1.EndpointSlice) []string{
-		byService: func(s *discoveryv1.EndpointSlice) []string { return []string{serviceOf(s).String()} },
+		byService: func(s *discoveryv1.EndpointSlice) []string { return []string{api.ServiceOf(s).String()} },
 		byAddress: func(s *discoveryv1.EndpointSlice) (all []string) {
 			for _, e := range s.Endpoints {
 				if e.Hostname != nil {
@@ -164,7 +164,7 @@ func (z Zones) reverse(name string, labels []string) (all []dns.RR, ours bool) {
 		add(path(s))
 	}
 	for _, slice := range z.Slices.Indexed(byAddress, a.String()) {
-		s, ok := z.Services.Get(serviceOf(slice))
+		s, ok := z.Services.Get(api.ServiceOf(slice))
 		for _, e := range slice.Endpoints {
 			if ok && e.Hostname != nil && slices.Contains(e.Addresses, a.String()) && ready(s, e) {
 				add(*e.Hostname + "." + path(s))
@@ -188,10 +188,6 @@ func soa(name string) dns.RR {
 }
 
 func path(s *corev1.Service) string { return s.Name + "." + s.Namespace + ".svc." + Domain + "." }
-
-func serviceOf(s *discoveryv1.EndpointSlice) api.Key {
-	return api.Key{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
-}
 
 func ready(s *corev1.Service, e discoveryv1.Endpoint) bool {
 	return or(e.Conditions.Ready, true) || s.Spec.PublishNotReadyAddresses

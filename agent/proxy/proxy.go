@@ -55,7 +55,7 @@ type Table interface {
 const (
 	resync = 30 * time.Second
 	retry  = time.Second
-	index  = "service" // of slices: the Service that they are of
+	index  = "service" // of slices: the Service that they are of; under this name agent/dns shares it
 	ofPod  = "pod/"    // begins the name in a pod's key, among those of Services
 )
 
@@ -81,10 +81,10 @@ func New(t Table, set *informer.Set, node string, dns netip.Addr, log *slog.Logg
 		book: &book{map[api.Key]Model{}, map[Element][]string{}, map[Element]bool{}, Model{}, map[string]bool{}}}
 	p.services = informer.Watch(set, api.Services, informer.Options[*corev1.Service]{})
 	p.slices = informer.Watch(set, api.EndpointSlices, informer.Options[*discoveryv1.EndpointSlice]{
-		Index: map[string]func(*discoveryv1.EndpointSlice) []string{index: func(s *discoveryv1.EndpointSlice) []string { return []string{serviceOf(s).String()} }}})
+		Index: map[string]func(*discoveryv1.EndpointSlice) []string{index: func(s *discoveryv1.EndpointSlice) []string { return []string{api.ServiceOf(s).String()} }}})
 	set.Listen(api.ServiceKind, func(ch informer.Change) { p.touch(api.KeyOf(cmp.Or(ch.After, ch.Before))) })
 	set.Listen(api.EndpointSliceKind, func(ch informer.Change) {
-		p.touch(serviceOf(cmp.Or(ch.After, ch.Before)), serviceOf(cmp.Or(ch.Before, ch.After))) // it may have been another's
+		p.touch(api.ServiceOf(cmp.Or(ch.After, ch.Before)), api.ServiceOf(cmp.Or(ch.Before, ch.After))) // it may have been another's
 	})
 	p.pods = informer.Watch(set, api.Pods, informer.Options[*corev1.Pod]{Fields: fields.OneTermEqualSelector("spec.nodeName", node)})
 	set.Listen(api.PodKind, func(ch informer.Change) {
@@ -92,10 +92,6 @@ func New(t Table, set *informer.Set, node string, dns netip.Addr, log *slog.Logg
 		p.touch(api.Key{Namespace: pod.Namespace, Name: ofPod + pod.Name})
 	})
 	return p
-}
-
-func serviceOf(slice api.Object) api.Key {
-	return api.Key{Namespace: slice.GetNamespace(), Name: slice.GetLabels()[discoveryv1.LabelServiceName]}
 }
 
 func (p *Proxy) touch(all ...api.Key) {

@@ -3,6 +3,7 @@ package api
 import (
 	"strconv"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -26,6 +27,11 @@ func (k Key) String() string {
 
 // KeyOf returns an object's key.
 func KeyOf(o metav1.Object) Key { return Key{Namespace: o.GetNamespace(), Name: o.GetName()} }
+
+// ServiceOf is the Service that an EndpointSlice is of, by its label; without one it has no name.
+func ServiceOf(slice metav1.Object) Key {
+	return Key{Namespace: slice.GetNamespace(), Name: slice.GetLabels()[discoveryv1.LabelServiceName]}
+}
 
 // Revision is a point in the history of the whole cluster: each write makes the next one. As text it is an object's
 // metadata.resourceVersion. 0 means "none" or "any".

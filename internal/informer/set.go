@@ -51,7 +51,7 @@ func NewSet(svc api.Service) *Set {
 }
 
 // Watch adds a kind to the set and returns its Reader. It must be called before Run. Asking again for a kind shares the cache and adds
-// indexes; all who ask must narrow it alike.
+// indexes, of each name one; all who ask must narrow it alike.
 func Watch[T api.Object](s *Set, of api.Of[T], o Options[T]) Reader[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
