@@ -28,36 +28,24 @@ func spread(v view, owner api.Object, manager string, have []*discoveryv1.Endpoi
 		groups = []group{{}}
 	}
 	labels := labelled(v.service, owner.GetLabels(), discoveryv1.LabelServiceName, v.service.Name, discoveryv1.LabelManagedBy, manager)
-	slots, spare, ordinal := make([][]slot, len(groups)), []*discoveryv1.EndpointSlice(nil), 0
+	slots, more := make([][]slot, len(groups)), stock{taken: v.taken, owner: owner, labels: labels}
 	for _, old := range have {
 		if old.DeletionTimestamp != nil || old.Labels[discoveryv1.LabelManagedBy] != manager {
 			continue
 		}
-		i := slices.IndexFunc(groups, func(g group) bool { return equality.Semantic.DeepEqual(g.ports, old.Ports) })
+		i, missing := slices.IndexFunc(groups, func(g group) bool { return equality.Semantic.DeepEqual(g.ports, old.Ports) }), map[string]discoveryv1.Endpoint(nil)
 		if i >= 0 {
-			if s := (slot{old, keep(old, groups[i].missing, labels)}); len(s.now.Endpoints) > 0 {
-				slots[i] = append(slots[i], s)
-				continue
-			}
+			missing = groups[i].missing
 		}
-		spare = append(spare, old)
-	}
-	further := func(ports []discoveryv1.EndpointPort) (s slot) {
-		if len(spare) > 0 {
-			s.old, s.now, spare = spare[0], spare[0].DeepCopy(), spare[1:]
+		if s := (slot{old, keep(old, missing, labels)}); len(s.now.Endpoints) > 0 {
+			slots[i] = append(slots[i], s)
 		} else {
-			for ; v.taken(reconcile.ChildName(owner, ordinal)); ordinal++ {
-			}
-			s.now = &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{Namespace: owner.GetNamespace(),
-				Name: reconcile.ChildName(owner, ordinal), OwnerReferences: []metav1.OwnerReference{reconcile.OwnerRef(owner)}}}
-			ordinal++
+			more.spare = append(more.spare, old)
 		}
-		s.now.Labels, s.now.Ports, s.now.Endpoints = maps.Clone(labels), ports, nil
-		return s
 	}
 	for i, g := range groups {
 		missing := slices.DeleteFunc(slices.Clone(g.endpoints), func(e discoveryv1.Endpoint) bool { return g.missing[identity(e)].Addresses == nil })
-		for _, s := range fill(slots[i], missing, func() slot { return further(g.ports) }) {
+		for _, s := range fill(slots[i], missing, func() slot { return more.take(g.ports) }) {
 			if s.old == nil {
 				steps = append(steps, reconcile.Create(api.EndpointSliceKind, s.now, "its endpoints fit in no slice that there is", nil))
 			} else if s.changed() {
@@ -65,7 +53,30 @@ func spread(v view, owner api.Object, manager string, have []*discoveryv1.Endpoi
 			}
 		}
 	}
-	return append(steps, drop(spare, "it has no endpoints any more")...)
+	return append(steps, drop(more.spare, "it has no endpoints any more")...)
+}
+
+// stock is where further slices come from: those that are left without endpoints, then new ones.
+type stock struct {
+	spare   []*discoveryv1.EndpointSlice
+	taken   func(name string) bool
+	owner   api.Object
+	labels  map[string]string
+	ordinal int // no new slice has this number, or a higher one
+}
+
+func (k *stock) take(ports []discoveryv1.EndpointPort) (s slot) {
+	if len(k.spare) > 0 {
+		s.old, s.now, k.spare = k.spare[0], k.spare[0].DeepCopy(), k.spare[1:]
+	} else {
+		for ; k.taken(reconcile.ChildName(k.owner, k.ordinal)); k.ordinal++ {
+		}
+		s.now = &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{Namespace: k.owner.GetNamespace(),
+			Name: reconcile.ChildName(k.owner, k.ordinal), OwnerReferences: []metav1.OwnerReference{reconcile.OwnerRef(k.owner)}}}
+		k.ordinal++
+	}
+	s.now.Labels, s.now.Ports, s.now.Endpoints = maps.Clone(k.labels), ports, nil
+	return s
 }
 
 func drop(all []*discoveryv1.EndpointSlice, why string) (steps []reconcile.Action) {
