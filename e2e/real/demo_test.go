@@ -42,22 +42,28 @@ func up(t *testing.T, flags ...string) *Cluster {
 	return c
 }
 
-// bare is the ground of a cluster; when the test is over nothing must be left of it.
-func bare(t *testing.T) *Cluster {
+func bare(t *testing.T) *Cluster { t.Helper(); return ground(t, "t", func(string) {}) }
+
+// ground is what a cluster, or a machine that joins one, stands on: a network namespace, wired by the test. When the test is over nothing must be left
+// but that.
+func ground(t *testing.T, prefix string, wire func(ns string)) *Cluster {
 	t.Helper()
 	needsRoot(t)
-	c, err := New("t")
+	c, err := New(prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
+	wire(c.netns) // before its traces are taken
 	before := c.traces(t)
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := exec.Command("bash", "-c", "tail -n 20 "+c.Root()+"/logs/*.log").CombinedOutput()
 			t.Logf("%s", logs)
 		}
-		if _, err := c.Ctl("down", "--yes", "--name", c.Name); err != nil {
-			t.Error(err)
+		if _, err := os.Stat(c.Root()); err == nil { // it may have left the cluster
+			if _, err := c.Ctl("down", "--yes", "--name", c.Name); err != nil {
+				t.Error(err)
+			}
 		}
 		if after := c.traces(t); !slices.Equal(after, before) {
 			t.Errorf("something was left behind:\n%s\nbefore:\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))

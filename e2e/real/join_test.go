@@ -15,35 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// machine is a network namespace in the part of a computer, with a folder of its own for what joins there.
-func machine(t *testing.T, prefix string, wire func(ns string)) *Cluster {
-	t.Helper()
-	c, err := New(prefix)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wire(c.netns) // before its traces are taken
-	before := c.traces(t)
-	t.Cleanup(func() {
-		if t.Failed() {
-			logs, _ := exec.Command("bash", "-c", "tail -n 15 "+c.Root()+"/logs/*.log").CombinedOutput()
-			t.Logf("%s", logs)
-		}
-		if _, err := os.Stat(c.Root()); err == nil {
-			if _, err := c.Ctl("down", "--yes", "--name", c.Name); err != nil {
-				t.Error(err)
-			}
-		}
-		if after := c.traces(t); !slices.Equal(after, before) {
-			t.Errorf("something was left behind:\n%s\nbefore:\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
-		}
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
 // Around a switch in a namespace of its own lie the server and two routers, each of which hides a machine with the same private address.
 func internet(t *testing.T) (server, a, b *Cluster) {
 	t.Helper()
@@ -76,7 +47,7 @@ func internet(t *testing.T) (server, a, b *Cluster) {
 		say("ip netns exec %s sysctl -qw net.ipv4.ip_forward=1; ip netns exec %s nft 'table ip nat { chain out { type nat hook postrouting priority 100; oifname wan masquerade; }; }'", nat.ns, nat.ns)
 	}
 	run()
-	return machine(t, "ts", func(ns string) { cable(ns, "203.0.113.10"); run() }), machine(t, "ta", behind(natA, say, run)), machine(t, "tb", behind(natB, say, run))
+	return ground(t, "ts", func(ns string) { cable(ns, "203.0.113.10"); run() }), ground(t, "ta", behind(natA, say, run)), ground(t, "tb", behind(natB, say, run))
 }
 
 // behind connects a machine with its router, by the addresses that all home routers use.
@@ -110,7 +81,10 @@ func TestJoin(t *testing.T) {
 
 	t.Run("who does not get in", func(t *testing.T) {
 		server.must(t, "token", "create", "aaaaaa.0123456789abcdef", "--ttl", "1s")
-		time.Sleep(1100 * time.Millisecond) // expirations count in seconds
+		eventually(t, 10*time.Second, func() (bool, string) {
+			list := server.must(t, "token", "list")
+			return strings.Contains(list, "<invalid>"), list
+		})
 		for _, row := range []struct {
 			says string
 			args []string
@@ -256,7 +230,7 @@ func TestJoin(t *testing.T) {
 // What listens on loopback only can be opened later, and says so.
 func TestOpenLater(t *testing.T) {
 	needsRoot(t)
-	c := machine(t, "to", func(string) {})
+	c := ground(t, "to", func(string) {})
 	if err := c.Up(); err != nil {
 		t.Fatal(err)
 	}

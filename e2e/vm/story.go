@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -40,7 +39,7 @@ func story(ctx context.Context, guests []*guest) error {
 		{"n1: ctl up --systemd", on(n1, "e2e/real/snapshot.sh >/opt/optimist/before; ctl up --name vm --systemd --listen "+n1.address()+" --wait 5m")},
 		{"n1: a token", func() (err error) {
 			join, err = n1.run(ctx, "ctl token create --print-join-command")
-			join = strings.TrimPrefix(join, "sudo ") + " --systemd"
+			join += " --systemd"
 			return err
 		}},
 		{"n2, n3: ctl join --systemd", func() error {
