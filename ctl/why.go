@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +54,7 @@ func (w *whyFlags) run(c *cobra.Command, args []string) error {
 	if err := oneOf("unexpected -o output mode: %v. We only support '-o json'", w.output, "", "json"); err != nil {
 		return err
 	}
-	facts, object, err := why.Gather(c.Context(), w.cluster(), targets[0])
+	facts, object, err := why.Gather(c.Context(), w.cluster(c.Context()), targets[0])
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (s *session) again() (flags string) {
 }
 
 // cluster is this session as a place to gather facts.
-func (s *session) cluster() why.Cluster {
+func (s *session) cluster(ctx context.Context) why.Cluster {
 	x, _ := s.contextNamed(s.context) // without a kubeconfig there is still a default
 	start := "start"
 	if x.Name != "" && x.Name != cluster.DefaultName {
@@ -96,7 +97,9 @@ func (s *session) cluster() why.Cluster {
 	}
 	own, err := cluster.Load(cmp.Or(x.Name, cluster.DefaultName))
 	mend := map[string]string{}
-	if is, err := parts.Ask(context.Background(), own.Control(), parts.Request{}); err == nil {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // what is busy with a node's removal, or stopped, is not waited for
+	defer cancel()
+	if is, err := parts.Ask(ctx, own.Control(), parts.Request{}); err == nil {
 		for part, runs := range is.Runs {
 			node, isNode := strings.CutPrefix(part, "node/")
 			if isNode && is.Cut[part] {

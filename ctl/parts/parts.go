@@ -10,6 +10,7 @@
 package parts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,10 +52,12 @@ func Ask(ctx context.Context, socket string, r Request) (reply Reply, err error)
 		return reply, err
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })() // it may be busy with another's request
 	if err := errors.Join(conn.SetDeadline(time.Now().Add(endless)), json.NewEncoder(conn).Encode(r)); err != nil {
 		return reply, err
 	}
 	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
+		err = cmp.Or(ctx.Err(), err)
 		return reply, fmt.Errorf("the cluster gave no answer: %w", err)
 	}
 	if reply.Error != "" {

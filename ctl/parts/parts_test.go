@@ -2,6 +2,8 @@ package parts_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,27 @@ import (
 
 	"optimist/ctl/parts"
 )
+
+// Whoever is asked may be busy, or stopped; who asks need not wait for that.
+func TestAskGivesUp(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		if conn, err := l.Accept(); err == nil {
+			defer conn.Close()
+			stop()
+			<-t.Context().Done()
+		}
+	}()
+	if _, err := parts.Ask(ctx, socket, parts.Request{}); !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
 
 func TestAskAndServe(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
