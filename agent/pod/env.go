@@ -19,7 +19,8 @@ import (
 type environment []string
 
 func (e environment) index(name string) int {
-	return slices.IndexFunc(e, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	name += "="
+	return slices.IndexFunc(e, func(v string) bool { return strings.HasPrefix(v, name) })
 }
 
 func (e *environment) set(name, value string) {
@@ -101,26 +102,35 @@ func (h *Host) serviceVariables(p *corev1.Pod) (e environment) {
 	if p.Spec.EnableServiceLinks == nil || *p.Spec.EnableServiceLinks {
 		all = slices.AppendSeq(all, h.Services.List(p.Namespace, nil))
 	}
+	at := map[string]int{} // index would be slow with thousands
+	set := func(name, value string) {
+		i, known := at[name]
+		if !known {
+			i, e = len(e), append(e, "")
+			at[name] = i
+		}
+		e[i] = name + "=" + value
+	}
 	for _, s := range all {
 		if s.Spec.ClusterIP == "" || s.Spec.ClusterIP == corev1.ClusterIPNone || len(s.Spec.Ports) == 0 {
 			continue
 		}
 		name, ip := capital(s.Name), s.Spec.ClusterIP
-		e.set(name+"_SERVICE_HOST", ip)
+		set(name+"_SERVICE_HOST", ip)
 		for i, port := range s.Spec.Ports {
 			number, protocol := fmt.Sprint(port.Port), strings.ToLower(string(port.Protocol))
 			link, url := fmt.Sprintf("%s_PORT_%s_%s", name, number, port.Protocol), fmt.Sprintf("%s://%s:%s", protocol, ip, number)
 			if i == 0 {
-				e.set(name+"_SERVICE_PORT", number)
-				e.set(name+"_PORT", url)
+				set(name+"_SERVICE_PORT", number)
+				set(name+"_PORT", url)
 			}
 			if port.Name != "" {
-				e.set(name+"_SERVICE_PORT_"+capital(port.Name), number)
+				set(name+"_SERVICE_PORT_"+capital(port.Name), number)
 			}
-			e.set(link, url)
-			e.set(link+"_PROTO", protocol)
-			e.set(link+"_PORT", number)
-			e.set(link+"_ADDR", ip)
+			set(link, url)
+			set(link+"_PROTO", protocol)
+			set(link+"_PORT", number)
+			set(link+"_ADDR", ip)
 		}
 	}
 	return e
