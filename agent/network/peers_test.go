@@ -155,7 +155,7 @@ func TestPodsOfSeveralNodes(t *testing.T) {
 	}
 	for _, m := range l.nodes {
 		l.in(m.path, func() error {
-			if err := errors.Join(m.Native.Teardown(context.Background())); err != nil {
+			if err := m.Native.Teardown(context.Background()); err != nil {
 				return err
 			}
 			return nothingLeft()

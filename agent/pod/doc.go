@@ -7,7 +7,8 @@
 //	                               └── Status: the same View as a PodStatus  └─► Memory: what failed, and when to try again
 //
 // Start reading at plan.go: it is the whole policy, without clock and I/O. look.go says where each container stands, status.go tells it to
-// the API server; worker.go is the loop around; act.go and tell.go hold one function per step; spec.go and env.go turn a Container into what the runtime wants.
+// the API server; worker.go is the loop around; act.go and tell.go hold one function per step, probes.go those
+// that ask; spec.go, env.go and names.go turn a Pod into what the runtime wants.
 //
 // Invariants:
 //   - nothing that matters is only in Memory: restart counts are the attempts' numbers, the crash back-off is a label of the attempt, the
