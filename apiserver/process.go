@@ -90,7 +90,8 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep, Cluster: s.Cluster, JoinAt: joinAt, CA: ca, Log: log, Ring: ring})
+	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep,
+		Cluster: s.Cluster, JoinAt: joinAt, CA: ca, Log: log, Ring: ring})
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,8 @@ func (s *Server) mendServices(ctx context.Context) error {
 		if err = errors.Join(err, json.Unmarshal(data, &named)); err != nil {
 			return err
 		}
-		r := api.Request{Target: api.Target{Kind: api.Builtin.Kind(named.GroupVersionKind().GroupKind()), Key: api.KeyOf(&named)}, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: data}}
+		r := api.Request{Target: api.Target{Kind: api.Builtin.Kind(named.GroupVersionKind().GroupKind()), Key: api.KeyOf(&named)},
+			Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: data}}
 		_, err = s.Service(own).Write(ctx, r) // one that changes nothing is not written
 		if apierrors.IsNotFound(err) {
 			r.Verb, r.Patch, r.Raw = api.VerbCreate, nil, &api.Raw{MediaType: "application/json", Data: data}

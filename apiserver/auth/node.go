@@ -22,7 +22,8 @@ const (
 	asked  = "asked"  // what it asked for itself
 )
 
-// node decides for one node, or for a machine that is to become one (name ""). It reads pods from the registry itself, as they are now: a pod that the node has heard of is there.
+// node decides for one node, or for a machine that is to become one (name ""). It reads pods from the registry itself, as they are now: a pod that the
+// node has heard of is there.
 type node struct {
 	*gate
 	user  api.User

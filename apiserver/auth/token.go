@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
 )
@@ -43,7 +44,7 @@ func (k *Tokens) User(ctx context.Context, from net.Addr, token string) (api.Use
 	if !tokenID.MatchString(id) {
 		id = "none"
 	}
-	s, err := api.Secrets.Get(ctx, k.Service, api.Key{Namespace: "kube-system", Name: "bootstrap-token-" + id})
+	s, err := api.Secrets.Get(ctx, k.Service, api.Key{Namespace: metav1.NamespaceSystem, Name: "bootstrap-token-" + id})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return api.User{}, err
 	}
@@ -62,7 +63,8 @@ func good(s *corev1.Secret, secret string, now time.Time) bool {
 	end, err := time.Parse(time.RFC3339, string(s.Data["expiration"]))
 	alive := len(s.Data["expiration"]) == 0 || err == nil && now.Before(end)
 	same := subtle.ConstantTimeCompare(s.Data["token-secret"], []byte(secret)) == 1
-	return same && alive && secret != "" && s.Type == corev1.SecretTypeBootstrapToken && s.DeletionTimestamp == nil && string(s.Data["usage-bootstrap-authentication"]) == "true"
+	return same && alive && secret != "" && s.DeletionTimestamp == nil &&
+		s.Type == corev1.SecretTypeBootstrapToken && string(s.Data["usage-bootstrap-authentication"]) == "true"
 }
 
 // count adds failures to an address's and returns how many it has in this minute. Should there be too many addresses, all begin anew.

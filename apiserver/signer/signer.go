@@ -94,7 +94,8 @@ func (s *Signer) Step(ctx context.Context, r *request) error {
 
 // judge decides on a node's request that nobody has decided on; nil = that is left to people.
 func judge(r *request, node string, alive bool) *condition {
-	bootstraps, renews := slices.Contains(r.Spec.Groups, api.GroupBootstrappers), r.Spec.Username == api.NodePrefix+node && slices.Contains(r.Spec.Groups, api.GroupNodes)
+	bootstraps := slices.Contains(r.Spec.Groups, api.GroupBootstrappers)
+	renews := r.Spec.Username == api.NodePrefix+node && slices.Contains(r.Spec.Groups, api.GroupNodes)
 	switch {
 	case bootstraps && alive:
 		return &condition{Type: certificatesv1.CertificateDenied, Status: corev1.ConditionTrue, Reason: "NodeIsAlive", Message: fmt.Sprintf("node %q is there and alive: "+
@@ -142,7 +143,8 @@ func (s *Signer) sign(r *request, req *x509.CertificateRequest) {
 		r.Status.Certificate = cert
 		return
 	}
-	r.Status.Conditions = append(r.Status.Conditions, condition{Type: certificatesv1.CertificateFailed, Status: corev1.ConditionTrue, Reason: "SignerValidationFailure", Message: fault})
+	r.Status.Conditions = append(r.Status.Conditions, condition{Type: certificatesv1.CertificateFailed, Status: corev1.ConditionTrue,
+		Reason: "SignerValidationFailure", Message: fault})
 }
 
 // alive reports whether a Node exists and has renewed its Lease lately.

@@ -15,9 +15,10 @@ import (
 
 // warned says which fields are stored though nothing acts on them: whoever sets one is told so. A name goes when a version acts on its field.
 //
-// Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and
-// memory, restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, probes, postStart, preStop, hostNetwork, imagePullSecrets;
-// hostname, setHostnameAsFQDN, subdomain, dnsPolicy, dnsConfig, hostAliases; runAsUser, runAsGroup, runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports, which only inform.
+// Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and memory,
+// restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, probes, postStart,
+// preStop, hostNetwork, imagePullSecrets; hostname, setHostnameAsFQDN, subdomain, dnsPolicy, dnsConfig, hostAliases; runAsUser, runAsGroup,
+// runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports.
 var warned = newTable([]rule{
 	set[corev1.PodSpec](`affinity ephemeralContainers hostIPC hostPID hostnameOverride overhead resourceClaims
 		resources runtimeClassName topologySpreadConstraints volumes`, inert),
