@@ -142,18 +142,10 @@ func (s Settings) bootstrap(listeners []net.Listener, r registry.Ranges) error {
 		hosts = append(hosts, host)
 	}
 	_, number, _ := net.SplitHostPort(listeners[0].Addr().String())
-	return pki.Bootstrap{Cluster: s.Cluster, Server: net.JoinHostPort(hosts[0], number), Hosts: names(append(hosts, s.JoinHost), r),
-		Nodes: s.Nodes, Controllers: roles.Controllers()}.Run(s.PKI)
-}
-
-// names is everything that clients may call this server.
-func names(hosts []string, r registry.Ranges) []string {
-	all := []string{"localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-		"kubernetes.default.svc.cluster.local", r.ServiceCIDR.Addr().Next().String()}
+	server := net.JoinHostPort(hosts[0], number)
+	hosts = append(hosts, s.JoinHost, r.ServiceCIDR.Addr().Next().String())
 	if name, err := os.Hostname(); err == nil && !strings.ContainsAny(name, "_ ") {
-		all = append(all, name)
+		hosts = append(hosts, name)
 	}
-	all = slices.DeleteFunc(append(all, hosts...), func(name string) bool { return name == "" })
-	slices.Sort(all)
-	return slices.Compact(all)
+	return pki.Bootstrap{Cluster: s.Cluster, Server: server, Hosts: hosts, Nodes: s.Nodes, Controllers: roles.Controllers()}.Run(s.PKI)
 }

@@ -18,12 +18,10 @@ import (
 // credentials is whom a cluster has certificates for. A simulated one needs none for those who live in its own process.
 func (c Config) credentials() pki.Bootstrap {
 	host, _, _ := net.SplitHostPort(c.Listen)
-	b := pki.Bootstrap{Cluster: c.Name, Server: c.Listen,
-		Hosts: []string{host, "127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}}
+	b := pki.Bootstrap{Cluster: c.Name, Server: c.Listen, Hosts: append(c.hosts(), host)}
 	if !c.Sim {
 		b.Nodes, b.Controllers = c.Nodes, c.controllers
 	}
-	b.Hosts = append(b.Hosts, c.hosts()...)
 	if c.Subnet.IsValid() {
 		b.Hosts = append(b.Hosts, c.gateway().String())
 	}

@@ -19,7 +19,7 @@ type Bootstrap struct {
 	Cluster     string   // the name of the cluster: also the kubeconfigs' context
 	Server      string   // host:port, as the components reach it
 	NodeServer  string   // the same, as nodes do; "" = Server
-	Hosts       []string // names and addresses that the API server's certificate is good for
+	Hosts       []string // further names and addresses that the API server's certificate is good for
 	Nodes       []string
 	Controllers []string
 }
@@ -65,16 +65,22 @@ func (o Bootstrap) Run(dir string) error {
 	return errors.Join(syncFolder(dir), syncFolder(filepath.Dir(dir))) // also what another start, which was killed, has made
 }
 
+// everywhere is what every API server is called, on its own machine and by pods.
+var everywhere = []string{"localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+
 func (o Bootstrap) server(dir string, ca *CA) error {
 	crt, key := filepath.Join(dir, "apiserver.crt"), filepath.Join(dir, "apiserver.key")
+	hosts := slices.DeleteFunc(append(slices.Clone(everywhere), o.Hosts...), func(name string) bool { return name == "" })
+	slices.Sort(hosts)
+	hosts = slices.Compact(hosts)
 	pair, err := LoadPair(crt, key)
-	if err == nil && ca.fresh(pair.Leaf) && serves(pair.Leaf, o.Hosts) {
+	if err == nil && ca.fresh(pair.Leaf) && serves(pair.Leaf, hosts) {
 		return nil
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	certPEM, keyPEM, err := ca.Issue(Subject{Name: api.UserAPIServer}, o.Hosts, certLife)
+	certPEM, keyPEM, err := ca.Issue(Subject{Name: api.UserAPIServer}, hosts, certLife)
 	if err != nil {
 		return err
 	}
