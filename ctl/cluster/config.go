@@ -149,7 +149,9 @@ func (c Config) recovered() Config {
 	if a, err := pki.LoadKubeconfig(c.credential("node-"+c.Nodes[0]), ""); a.Server != "" && !c.authority() {
 		c.Listen, c.Server, c.Cluster, _ = "", a.Server, a.Context, err
 	}
-	c.ClusterCIDR, c.ServiceCIDR = defaultRanges()[0][0], defaultRanges()[0][1]
+	if !c.ClusterCIDR.IsValid() || !c.ServiceCIDR.IsValid() { // else the file, though it lacks something, says which addresses are the cluster's
+		c.ClusterCIDR, c.ServiceCIDR = defaultRanges()[0][0], defaultRanges()[0][1]
+	}
 	return c
 }
 

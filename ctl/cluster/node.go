@@ -88,6 +88,10 @@ func (c Config) node(cmd *cobra.Command, r parts.Request, done string) error {
 		}
 	}
 	reply, err := parts.Ask(cmd.Context(), c.Control(), r)
+	if cmd.Context().Err() != nil && r.Verb != "" { // which is not said otherwise
+		after := map[bool]string{true: ", then ctl delete node " + name}[r.Verb == parts.Remove]
+		fmt.Fprintf(cmd.ErrOrStderr(), "cluster %q goes on with it without you: see ctl node list --name %s%s\n", c.Name, c.Name, after)
+	}
 	if err != nil {
 		return err
 	}
