@@ -2,7 +2,7 @@
 //
 //	API server ── watch: Pods with spec.nodeName = this node ──► pods.go: one worker a pod (package pod) ──► runtime, network, images
 //	     ▲                                                                    ▲
-//	     └── status, events, lease ◄── node.Keeper, pod workers               └── runtime.Events: "something in pod X has ended"
+//	     ├── status, events, lease ◄── node.Keeper, pod workers               └── runtime.Events: "something in pod X has ended"
 //	     ├── logs, exec, attach over the kept connection ──► server
 //	     └── watch: Nodes ──► peers.go: the ways to other nodes' pods (package network)
 //	         watch: Services, EndpointSlices ──► package proxy: the node's rules; package dns: answers for its pods
