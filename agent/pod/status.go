@@ -200,7 +200,7 @@ func conditions(v View, s *corev1.PodStatus, parts []part, now time.Time) {
 	set(corev1.ContainersReady, ready, reason, message)
 	var gates []string
 	for _, g := range v.Pod.Spec.ReadinessGates {
-		if c := condition(s, g.ConditionType); c == nil || c.Status != corev1.ConditionTrue {
+		if c := api.PodCondition(s, g.ConditionType); c == nil || c.Status != corev1.ConditionTrue {
 			gates = append(gates, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist or is not True.", g.ConditionType))
 		}
 	}
@@ -220,17 +220,8 @@ func unready(all []corev1.ContainerStatus) []string {
 	return names
 }
 
-func condition(s *corev1.PodStatus, t corev1.PodConditionType) *corev1.PodCondition {
-	for i := range s.Conditions {
-		if s.Conditions[i].Type == t {
-			return &s.Conditions[i]
-		}
-	}
-	return nil
-}
-
 func setCondition(s *corev1.PodStatus, generation int64, now time.Time, t corev1.PodConditionType, ok bool, reason, message string) {
-	c := condition(s, t)
+	c := api.PodCondition(s, t)
 	if c == nil {
 		s.Conditions = append(s.Conditions, corev1.PodCondition{Type: t})
 		c = &s.Conditions[len(s.Conditions)-1]

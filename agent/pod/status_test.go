@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"optimist/agent/probe"
+	"optimist/internal/api"
 )
 
 func TestStatus(t *testing.T) {
@@ -104,7 +105,7 @@ func TestAConditionKeepsItsTimeWhileItStaysAsItIs(t *testing.T) {
 	v.Sandbox = parseBox(t, "10.0.0.1 web#0:running")
 	later := Status(v, now.Add(time.Minute))
 	for kind, want := range map[corev1.PodConditionType]time.Time{corev1.PodInitialized: now, corev1.PodReady: now.Add(time.Minute)} {
-		if got := condition(later, kind).LastTransitionTime; !got.Time.Equal(want) {
+		if got := api.PodCondition(later, kind).LastTransitionTime; !got.Time.Equal(want) {
 			t.Errorf("%s changed at %v, want %v", kind, got, want)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"optimist/internal/api"
 )
 
 // victim is what makes one Pod go rather than another.
@@ -63,8 +65,8 @@ func ranked(pods, related []*corev1.Pod) []*corev1.Pod {
 func newVictim(p *corev1.Pod, crowd int) victim {
 	v := victim{pod: p, crowd: crowd}
 	v.cost, _ = strconv.Atoi(p.Annotations[corev1.PodDeletionCost]) // not a number counts as 0, as in Kubernetes
-	if c := readyCondition(p); c != nil && c.Status == corev1.ConditionTrue {
-		v.ready = c
+	if api.PodReady(p) {
+		v.ready = api.PodCondition(&p.Status, corev1.PodReady)
 	}
 	for _, s := range p.Status.ContainerStatuses {
 		v.restart = max(v.restart, s.RestartCount)
@@ -91,13 +93,4 @@ func readySince(v victim) time.Time {
 		return time.Time{}
 	}
 	return v.ready.LastTransitionTime.Time
-}
-
-func readyCondition(p *corev1.Pod) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == corev1.PodReady {
-			return &p.Status.Conditions[i]
-		}
-	}
-	return nil
 }

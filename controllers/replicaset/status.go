@@ -93,7 +93,7 @@ func untilAvailable(set *appsv1.ReplicaSet, p *corev1.Pod, now time.Time) time.D
 	if need == 0 {
 		return 0 // whatever the node's clock says
 	}
-	return readyCondition(p).LastTransitionTime.Add(need).Sub(now)
+	return api.PodCondition(&p.Status, corev1.PodReady).LastTransitionTime.Add(need).Sub(now)
 }
 
 func one(yes bool) int32 {

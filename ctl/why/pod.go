@@ -11,17 +11,8 @@ import (
 	"optimist/internal/api"
 )
 
-func podCondition(p *corev1.Pod, t corev1.PodConditionType) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == t {
-			return &p.Status.Conditions[i]
-		}
-	}
-	return nil
-}
-
 func podReady(p *corev1.Pod) bool {
-	c := podCondition(p, corev1.PodReady)
+	c := api.PodCondition(&p.Status, corev1.PodReady)
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
@@ -146,12 +137,12 @@ func notStarted(f *Facts, p *corev1.Pod) *Cause {
 }
 
 func readinessGate(f *Facts, p *corev1.Pod) *Cause {
-	c := podCondition(p, corev1.PodReady)
+	c := api.PodCondition(&p.Status, corev1.PodReady)
 	if !placed(p) || c == nil || c.Reason != "ReadinessGatesNotReady" {
 		return nil
 	}
 	for _, g := range p.Spec.ReadinessGates {
-		if have := podCondition(p, g.ConditionType); have == nil || have.Status != corev1.ConditionTrue {
+		if have := api.PodCondition(&p.Status, g.ConditionType); have == nil || have.Status != corev1.ConditionTrue {
 			say := map[string]any{"status": map[string]any{"conditions": []map[string]string{{"type": string(g.ConditionType), "status": "True"}}}}
 			return &Cause{Text: fmt.Sprintf("all containers of %s are ready, but its readiness gate %s is not: whoever that is for has not set the condition", name(p), g.ConditionType),
 				Try: []string{f.in(p.Namespace, fmt.Sprintf("patch %s --subresource=status -p %s", name(p), quoted(say)))}}
