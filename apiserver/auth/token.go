@@ -38,7 +38,7 @@ var errToken = apierrors.NewUnauthorized("the token is unknown, wrong or expired
 func (k *Tokens) User(ctx context.Context, from net.Addr, token string) (api.User, error) {
 	host, _, _ := net.SplitHostPort(from.String())
 	if k.count(host, 0) >= maxFailures {
-		return api.User{}, apierrors.NewTooManyRequests("too many wrong tokens came from "+host, 60)
+		return api.User{}, apierrors.NewTooManyRequests("too many wrong tokens came from "+host+": try again in a minute", 60)
 	}
 	id, secret, _ := strings.Cut(token, ".")
 	if !tokenID.MatchString(id) {
