@@ -76,7 +76,7 @@ func tokenCreateCommand(s *session) *cobra.Command {
 func (s *session) joinCommand(c *cobra.Command, token string) (string, error) {
 	info, err := api.ConfigMaps.Get(c.Context(), s, api.Key{Namespace: metav1.NamespacePublic, Name: "cluster-info"})
 	if apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("no machine can join a simulated cluster (%v): make one with real containers (sudo ctl up --listen 0.0.0.0)", err)
+		return "", fmt.Errorf("no machine can join a simulated cluster (%w): make one with real containers (sudo ctl up --listen 0.0.0.0)", err)
 	}
 	if err != nil {
 		return "", err
