@@ -226,6 +226,7 @@ type ObjectReply struct {
 	Object        *Body                  `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	Revision      int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	Warnings      []string               `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Created       bool                   `protobuf:"varint,4,opt,name=created,proto3" json:"created,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +280,13 @@ func (x *ObjectReply) GetWarnings() []string {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *ObjectReply) GetCreated() bool {
+	if x != nil {
+		return x.Created
+	}
+	return false
 }
 
 type ListOptions struct {
@@ -860,6 +868,7 @@ type Options struct {
 	Grace         *int64                 `protobuf:"varint,7,opt,name=grace,proto3,oneof" json:"grace,omitempty"`
 	Fence         *Fence                 `protobuf:"bytes,8,opt,name=fence,proto3" json:"fence,omitempty"`
 	Match         *ListOptions           `protobuf:"bytes,9,opt,name=match,proto3" json:"match,omitempty"`
+	Force         bool                   `protobuf:"varint,10,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -955,6 +964,13 @@ func (x *Options) GetMatch() *ListOptions {
 		return x.Match
 	}
 	return nil
+}
+
+func (x *Options) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type Fence struct {
@@ -1472,11 +1488,12 @@ const file_objects_proto_rawDesc = "" +
 	"\n" +
 	"GetRequest\x12+\n" +
 	"\x06target\x18\x01 \x01(\v2\x13.optimist.v1.TargetR\x06target\x12\x0e\n" +
-	"\x02at\x18\x02 \x01(\x03R\x02at\"p\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\"\x8a\x01\n" +
 	"\vObjectReply\x12)\n" +
 	"\x06object\x18\x01 \x01(\v2\x11.optimist.v1.BodyR\x06object\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x1a\n" +
-	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\x97\x01\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\x12\x18\n" +
+	"\acreated\x18\x04 \x01(\bR\acreated\"\x97\x01\n" +
 	"\vListOptions\x12\x1a\n" +
 	"\bselector\x18\x01 \x01(\tR\bselector\x12\x16\n" +
 	"\x06fields\x18\x02 \x01(\tR\x06fields\x12\x14\n" +
@@ -1521,7 +1538,7 @@ const file_objects_proto_rawDesc = "" +
 	"\x06causes\x18\x06 \x01(\v2\x13.optimist.v1.CausesR\x06causes\"/\n" +
 	"\x05Patch\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\"\xb9\x02\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\xcf\x02\n" +
 	"\aOptions\x12\x18\n" +
 	"\amanager\x18\x01 \x01(\tR\amanager\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x1e\n" +
@@ -1533,7 +1550,9 @@ const file_objects_proto_rawDesc = "" +
 	"\vpropagation\x18\x06 \x01(\tR\vpropagation\x12\x19\n" +
 	"\x05grace\x18\a \x01(\x03H\x00R\x05grace\x88\x01\x01\x12(\n" +
 	"\x05fence\x18\b \x01(\v2\x12.optimist.v1.FenceR\x05fence\x12.\n" +
-	"\x05match\x18\t \x01(\v2\x18.optimist.v1.ListOptionsR\x05matchB\b\n" +
+	"\x05match\x18\t \x01(\v2\x18.optimist.v1.ListOptionsR\x05match\x12\x14\n" +
+	"\x05force\x18\n" +
+	" \x01(\bR\x05forceB\b\n" +
 	"\x06_grace\"g\n" +
 	"\x05Fence\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +

@@ -46,7 +46,8 @@ type Raw struct {
 	Data      []byte
 }
 
-// Patch is a change as a document. Types: types.JSONPatchType, MergePatchType, StrategicMergePatchType.
+// Patch is a change as a document. Types: types.JSONPatchType, MergePatchType, StrategicMergePatchType; ApplyYAMLPatchType is a server-side
+// apply, which needs a Manager, and creates what is not there.
 type Patch struct {
 	Type types.PatchType
 	Data []byte
@@ -55,6 +56,7 @@ type Patch struct {
 // Options refine a write. The zero value is an ordinary write.
 type Options struct {
 	Manager     string // field manager; "" = untracked (native components)
+	Force       bool   // an apply takes fields over that others own, instead of failing with Conflict
 	DryRun      bool   // everything but the commit
 	Validation  FieldValidation
 	Pre         Preconditions
@@ -92,6 +94,7 @@ type Result struct {
 	Object   Object
 	Revision Revision
 	Warnings []string
+	Created  bool // by an apply
 }
 
 // View is how much of each object a list or watch returns.

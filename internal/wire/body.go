@@ -88,11 +88,11 @@ func decode(k *api.Kind, version string, data []byte) (api.Object, error) {
 // EncodeResult and DecodeResult translate what a read or write of one object returns.
 func EncodeResult(t api.Target, r api.Result) (*proto.ObjectReply, error) {
 	body, err := EncodeBody(t, r.Object)
-	return &proto.ObjectReply{Object: body, Revision: int64(r.Revision), Warnings: r.Warnings}, err
+	return &proto.ObjectReply{Object: body, Revision: int64(r.Revision), Warnings: r.Warnings, Created: r.Created}, err
 }
 
 // DecodeResult needs the target of the request: the reply does not repeat it.
 func DecodeResult(t api.Target, p *proto.ObjectReply) (api.Result, error) {
 	o, err := DecodeBody(t, p.Object)
-	return api.Result{Object: o, Revision: api.Revision(p.Revision), Warnings: p.Warnings}, err
+	return api.Result{Object: o, Revision: api.Revision(p.Revision), Warnings: p.Warnings, Created: p.Created}, err
 }

@@ -64,7 +64,7 @@ var write = rapid.Custom(func(t *rapid.T) api.Request {
 	case 2:
 		r.Patch = &api.Patch{Type: types.MergePatchType, Data: []byte(rapid.String().Draw(t, "patch"))}
 	}
-	r.Options = api.Options{Manager: word.Draw(t, "manager"), DryRun: rapid.Bool().Draw(t, "dry"), Validation: api.Warn,
+	r.Options = api.Options{Manager: word.Draw(t, "manager"), Force: rapid.Bool().Draw(t, "force"), DryRun: rapid.Bool().Draw(t, "dry"), Validation: api.Warn,
 		Pre: api.Preconditions{UID: types.UID(word.Draw(t, "uid")), Revision: revision.Draw(t, "revision")}, Propagation: metav1.DeletePropagationForeground}
 	if rapid.Bool().Draw(t, "grace") {
 		grace := rapid.Int64().Draw(t, "seconds")

@@ -46,7 +46,7 @@ func DecodeWrite(c *api.Catalogue, p *proto.WriteRequest) (api.Request, api.Caus
 
 // encodeOptions leaves out what says nothing: most writes have no options at all.
 func encodeOptions(o api.Options) *proto.Options {
-	p := &proto.Options{Manager: o.Manager, DryRun: o.DryRun, Validation: string(o.Validation), PreUid: string(o.Pre.UID),
+	p := &proto.Options{Manager: o.Manager, Force: o.Force, DryRun: o.DryRun, Validation: string(o.Validation), PreUid: string(o.Pre.UID),
 		PreRevision: int64(o.Pre.Revision), Propagation: string(o.Propagation), Grace: o.Grace}
 	if o.Fence != nil {
 		p.Fence = &proto.Fence{Namespace: o.Fence.Lease.Namespace, Name: o.Fence.Lease.Name, Holder: o.Fence.Holder, Epoch: o.Fence.Epoch}
@@ -61,7 +61,7 @@ func decodeOptions(p *proto.Options) (api.Options, error) {
 	if p == nil {
 		return api.Options{}, nil
 	}
-	o := api.Options{Manager: p.Manager, DryRun: p.DryRun, Validation: api.FieldValidation(p.Validation),
+	o := api.Options{Manager: p.Manager, Force: p.Force, DryRun: p.DryRun, Validation: api.FieldValidation(p.Validation),
 		Pre:         api.Preconditions{UID: types.UID(p.PreUid), Revision: api.Revision(p.PreRevision)},
 		Propagation: metav1.DeletionPropagation(p.Propagation), Grace: p.Grace}
 	if f := p.Fence; f != nil {
