@@ -44,12 +44,13 @@ check: ## formatting, vet, lint, laws, generated files, other systems
 	GOOS=darwin $(GO) build -o /dev/null ./cmd/ctl
 	GOOS=windows $(GO) build -o /dev/null ./cmd/ctl
 	$(GO) test -count=1 ./e2e -run 'Laws'
-	$(GO) test -count=1 ./proto ./controllers -run Generated
+	$(GO) test -count=1 ./proto ./controllers ./internal/schema -run Generated
 
 generate: ## everything that is generated (needs protoc: apt install protobuf-compiler)
 	GOBIN=$(CURDIR)/$(BIN) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 	GOBIN=$(CURDIR)/$(BIN) $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 	PATH=$(CURDIR)/$(BIN):$$PATH $(GO) generate ./proto
+	cd internal/schema/generate && mkdir -p openapi && $(GO) generate . && rm -r openapi
 	$(GO) test ./controllers -run Generated -update
 
 bench: build images ## measure, with the command of each figure
