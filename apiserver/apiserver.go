@@ -45,7 +45,7 @@ type Server struct {
 	Config
 	registry *registry.Registry
 	journal  *journal.Journal
-	service  api.Service // the registry behind auth
+	service  *auth.Gate // before the registry
 	hub      *hub.Hub
 }
 
@@ -65,7 +65,7 @@ func New(c Config) (*Server, error) {
 	}
 	j := journal.New(c.Store, api.Builtin, c.Keep, c.Log)
 	h.Register(api.UserAPIServer, self{c.Ring, j})
-	return &Server{Config: c, registry: r, journal: j, service: auth.Authorize(r, roles), hub: h}, nil
+	return &Server{Config: c, registry: r, journal: j, service: auth.New(r, roles), hub: h}, nil
 }
 
 // Run serves until ctx ends. Watches end with it, writes under way are finished.
@@ -94,7 +94,7 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	native := grpc.New(s.service, api.Builtin, s.Listeners[0].Addr(), s.Log)
-	native.Authenticate = (&auth.Tokens{Service: s.Service(own)}).User
+	native.Authenticate = s.service.Token
 	kept := grpc.NewKept(s.hub.Register, s.Listeners[0].Addr(), s.Log)
 	g.Go(func() error { return native.Run(ctx) })
 	g.Go(func() error { return kept.Run(ctx) })

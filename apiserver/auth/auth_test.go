@@ -121,7 +121,7 @@ func gateway(t *testing.T) api.Service {
 	for user, rules := range testRoles {
 		roles[user] = rules
 	}
-	return Authorize(r, roles)
+	return New(r, roles)
 }
 
 // csrText is a sound request.
@@ -356,7 +356,7 @@ func TestAWriteIsPinnedToThePodThatWasJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := api.Pods.Delete(ctx, Authorize(s, roles), api.Key{Namespace: "default", Name: "a"}, api.Options{}); err != nil {
+	if err := api.Pods.Delete(ctx, New(s, roles), api.Key{Namespace: "default", Name: "a"}, api.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if s.got != "the one that was judged" {

@@ -13,16 +13,20 @@ import (
 	"optimist/internal/api"
 )
 
-// Authorize lets through to next what the caller (api.UserFrom) may do.
-func Authorize(next api.Service, roles Roles) api.Service { return &gate{next: next, roles: roles} }
+// Gate is an api.Service that lets through to the next what the caller (api.UserFrom) may do.
+type Gate struct {
+	next   api.Service
+	roles  Roles
+	tokens *Tokens
+}
 
-type gate struct {
-	next  api.Service
-	roles Roles
+// New puts a gate before next, which it also reads by itself.
+func New(next api.Service, roles Roles) *Gate {
+	return &Gate{next: next, roles: roles, tokens: &Tokens{Service: next}}
 }
 
 // judge decides: on what a node, or a machine that joins, does by the objects, too; on everything else by roles alone.
-func (g *gate) judge(ctx context.Context, v api.Verb, t api.Target, closer func(node) error) error {
+func (g *Gate) judge(ctx context.Context, v api.Verb, t api.Target, closer func(node) error) error {
 	u, known := api.UserFrom(ctx)
 	name, isNode := strings.CutPrefix(u.Name, api.NodePrefix)
 	switch {
@@ -41,7 +45,7 @@ func (g *gate) judge(ctx context.Context, v api.Verb, t api.Target, closer func(
 // errUnknown: a call without a caller is a mistake of ours, or of a door.
 var errUnknown = apierrors.NewUnauthorized("who asks is not known")
 
-func (g *gate) Get(ctx context.Context, t api.Target, o api.GetOptions) (seen api.Result, err error) {
+func (g *Gate) Get(ctx context.Context, t api.Target, o api.GetOptions) (seen api.Result, err error) {
 	err = g.judge(ctx, api.VerbGet, t, func(n node) (err error) { seen, err = n.get(ctx, t, o); return err })
 	if err != nil || seen.Object != nil {
 		return seen, err
@@ -49,21 +53,21 @@ func (g *gate) Get(ctx context.Context, t api.Target, o api.GetOptions) (seen ap
 	return g.next.Get(ctx, t, o)
 }
 
-func (g *gate) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
+func (g *Gate) List(ctx context.Context, t api.Target, o api.ListOptions) (api.List, error) {
 	if err := g.judge(ctx, api.VerbList, t, func(n node) error { return n.look(ctx, api.VerbList, t, o.Fields) }); err != nil {
 		return api.List{}, err
 	}
 	return g.next.List(ctx, t, o)
 }
 
-func (g *gate) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
+func (g *Gate) Watch(ctx context.Context, t api.Target, o api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
 	if err := g.judge(ctx, api.VerbWatch, t, func(n node) error { return n.look(ctx, api.VerbWatch, t, o.Fields) }); err != nil {
 		return nil, err
 	}
 	return g.next.Watch(ctx, t, o)
 }
 
-func (g *gate) Write(ctx context.Context, r api.Request) (api.Result, error) {
+func (g *Gate) Write(ctx context.Context, r api.Request) (api.Result, error) {
 	if err := g.judge(ctx, r.Verb, r.Target, func(n node) error { return n.write(ctx, &r) }); err != nil {
 		return api.Result{}, err
 	}
@@ -71,7 +75,7 @@ func (g *gate) Write(ctx context.Context, r api.Request) (api.Result, error) {
 }
 
 // Connect is nothing for nodes: they are asked, they do not ask.
-func (g *gate) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
+func (g *Gate) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
 	v := connectVerb(t.Sub)
 	if err := g.judge(ctx, v, t, func(n node) error { return forbidden(n.user, v, t, "") }); err != nil {
 		return nil, err
@@ -89,7 +93,7 @@ func connectVerb(sub string) api.Verb {
 }
 
 // Now tells a number that everybody who is known may know.
-func (g *gate) Now(ctx context.Context) (api.Revision, error) {
+func (g *Gate) Now(ctx context.Context) (api.Revision, error) {
 	if u, known := api.UserFrom(ctx); !known {
 		return 0, errUnknown
 	} else if u.In(api.GroupBootstrappers) {

@@ -1,6 +1,6 @@
 // Package auth decides who may do what. It stands as an api.Service before the registry: what is not allowed does not get through.
 //
-//	door ── ctx with api.User ──▶ Authorize ──▶ registry
+//	door ── ctx with api.User ──▶ Gate ──▶ registry
 //	                               │ system:masters, system:apiserver     everything
 //	                               │ system:node:<n>                      node.go: what concerns its own pods
 //	                               │ system:bootstrap:<id>                node.go: ask for a certificate, read cluster-info

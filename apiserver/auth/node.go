@@ -25,7 +25,7 @@ const (
 // node decides for one node, or for a machine that is to become one (name ""). It reads pods from the registry itself, as they are now: a pod that the
 // node has heard of is there.
 type node struct {
-	*gate
+	*Gate
 	user  api.User
 	name  string
 	rules []Rule

@@ -114,7 +114,7 @@ func (w *World) serve() error {
 	w.registry, err = registry.New(tap{w.store, w.committed}, registry.Options{Rules: kinds.All(), Mutators: []registry.Mutator{numbered{w}},
 		Ranges: registry.Ranges{ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), NodeBits: 24, ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")},
 		Log:    slog.New(slog.DiscardHandler)})
-	w.service = auth.Authorize(w.registry, r)
+	w.service = auth.New(w.registry, r)
 	return err
 }
 
