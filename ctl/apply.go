@@ -24,7 +24,7 @@ const manager = "ctl"
 type writing struct {
 	*session
 	documents
-	output  string
+	output  printer.Format
 	traced  bool // apply only
 	tracing tracing
 	changed []traced
@@ -63,17 +63,17 @@ func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&w.validate, "validate", "strict", `What to do about unknown fields: "strict" (or true) refuses them, "warn", "ignore" (or false)`)
 	f.Lookup("validate").NoOptDefVal = "strict"
-	f.StringVarP(&w.output, "output", "o", "", "Print the result: name, yaml or json")
+	formatFlags(c, &w.output, false)
 	c.Args = exactly(0, "no arguments, only -f")
 	c.RunE = func(c *cobra.Command, _ []string) error { return w.run(c, do) }
 	return c
 }
 
 func (w *writing) run(c *cobra.Command, do bring) error {
-	if len(w.files) == 0 {
-		return usage(c, "must specify -f")
+	if !w.given() {
+		return usage(c, "must specify one of -f and -k")
 	}
-	if err := errors.Join(checkDry(w.dry), checkFormat(w.output)); err != nil {
+	if err := errors.Join(checkDry(w.dry), w.output.Parse(false)); err != nil {
 		return err
 	}
 	found, wrong := w.read(c)
@@ -106,8 +106,8 @@ func (w *writing) one(c *cobra.Command, d manifest.Document, do bring) error {
 		}
 	}
 	item := printer.Item{Kind: d.Kind, Object: result.Object}
-	if w.output != "" {
-		return printer.Object(c.OutOrStdout(), w.output, item, false)
+	if w.output.Name != "" {
+		return w.output.Object(c.OutOrStdout(), item)
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])
 	return err

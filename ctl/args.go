@@ -12,10 +12,11 @@ import (
 	"optimist/internal/strict"
 )
 
-// wanted is one kind, with the names that were asked for; none means all of them.
+// wanted is one kind, with the names that were asked for; none means all of them. ns is another namespace than the session's.
 type wanted struct {
 	kind  *api.Kind
 	names []string
+	ns    string
 }
 
 // parseArgs understands what get, describe and delete take: `pods`, `pods,svc`, `pod web db`, `pod/web svc/db`, `all`.
@@ -32,7 +33,7 @@ func parseArgs(args []string) (all []wanted, err error) {
 			return nil, err
 		}
 		for _, k := range kinds {
-			all = append(all, wanted{k, args[1:]})
+			all = append(all, wanted{k, args[1:], ""})
 		}
 	}
 	return all, nil
@@ -56,7 +57,7 @@ func parseSlashes(args []string) (all []wanted, err error) {
 			all[n-1].names = append(all[n-1].names, name)
 			continue
 		}
-		all = append(all, wanted{kinds[0], []string{name}})
+		all = append(all, wanted{kinds[0], []string{name}, ""})
 	}
 	return all, nil
 }

@@ -27,6 +27,13 @@ func beginning(words []string, typed string) ([]string, cobra.ShellCompDirective
 	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, typed) }), cobra.ShellCompDirectiveNoFileComp
 }
 
+// words completes those of a list.
+func words(all ...string) completer {
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return beginning(slices.Clone(all), typed)
+	}
+}
+
 // completeObjects completes kinds first, then names of that kind, and kind/name as one word.
 func (s *session) completeObjects(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if kind, _, ok := strings.Cut(typed, "/"); ok {

@@ -89,13 +89,7 @@ func (d *deletion) settle(c *cobra.Command) error {
 
 // targets are the objects to delete, by file, by name or by selector.
 func (d *deletion) targets(c *cobra.Command, args []string) (all []api.Target, wrong faults) {
-	if len(d.files) > 0 {
-		return d.fromFiles(c, args)
-	}
-	wants, err := d.parse(c, args)
-	if err != nil {
-		return nil, faults{err}
-	}
+	wants, wrong := d.from(c, args, &d.documents)
 	for _, w := range wants {
 		t, err := d.ofKind(c.Context(), w)
 		all = append(all, t...)
@@ -104,23 +98,11 @@ func (d *deletion) targets(c *cobra.Command, args []string) (all []api.Target, w
 	return all, wrong
 }
 
-func (d *deletion) fromFiles(c *cobra.Command, args []string) (all []api.Target, wrong faults) {
-	if len(args) > 0 {
-		return nil, faults{usage(c, "when paths are provided as input, you may not specify resource arguments as well")}
-	}
-	found, wrong := d.read(c)
-	for _, document := range found {
-		t, err := d.place(document)
-		if wrong.add(err); err == nil {
-			all = append(all, t)
-		}
-	}
-	return all, wrong
-}
-
 func (d *deletion) ofKind(ctx context.Context, w wanted) (all []api.Target, err error) {
 	for _, name := range w.names {
-		all = append(all, d.target(w.kind, name))
+		t := d.where(w)
+		t.Key.Name = name
+		all = append(all, t)
 	}
 	switch {
 	case len(w.names) > 0 && d.every:

@@ -56,9 +56,9 @@ func (s *selection) byPrefix(ctx context.Context, w wanted) (all []api.Object, f
 		return list.Items, errs
 	}
 	for _, name := range w.names {
-		list, errs := s.list(ctx, wanted{w.kind, []string{name}}, api.Full)
+		list, errs := s.list(ctx, wanted{w.kind, []string{name}, w.ns}, api.Full)
 		if apierrors.IsNotFound(errs.err()) {
-			list, _ = s.list(ctx, wanted{kind: w.kind}, api.Full) // the error there is already
+			list, _ = s.list(ctx, wanted{kind: w.kind, ns: w.ns}, api.Full) // the error there is already
 			list.Items = slices.DeleteFunc(list.Items, func(o api.Object) bool { return !strings.HasPrefix(o.GetName(), name) })
 		}
 		if all = append(all, list.Items...); len(list.Items) == 0 {

@@ -2,10 +2,12 @@ package ctl
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"optimist/ctl/manifest"
+	"optimist/ctl/printer"
 	"optimist/internal/api"
 )
 
@@ -13,22 +15,44 @@ import (
 type documents struct {
 	warnings
 	files     []string
+	kustomize string
 	recursive bool
 	validate  string
 	dry       string // none, client (ask, but send nothing that writes) or server (all but the commit)
 }
 
 func (d *documents) flags(c *cobra.Command) {
+	d.fileFlags(c)
+	dryFlag(c, &d.dry)
+}
+
+// fileFlags are those that say where the documents are.
+func (d *documents) fileFlags(c *cobra.Command) {
 	d.warnings = warnings{}
 	f := c.Flags()
 	f.StringSliceVarP(&d.files, "filename", "f", nil, "Files or folders that hold the objects; - reads standard input")
+	f.StringVarP(&d.kustomize, "kustomize", "k", "", "A folder with a kustomization, whose objects are meant")
 	f.BoolVarP(&d.recursive, "recursive", "R", false, "Read folders with everything below them")
-	dryFlag(c, &d.dry)
+	c.MarkFlagsMutuallyExclusive("filename", "kustomize")
+}
+
+// given reports whether there are documents to read.
+func (d *documents) given() bool { return len(d.files) > 0 || d.kustomize != "" }
+
+// formatFlags are those of commands that print objects; with tables, more formats than without.
+func formatFlags(c *cobra.Command, f *printer.Format, tables bool) {
+	flags, all := c.Flags(), printer.Formats(tables)
+	flags.StringVarP(&f.Text, "output", "o", "", "Output format. One of: "+strings.Join(all, ", "))
+	flags.StringVar(&f.Template, "template", "", "The template of a format that needs one (or the file that holds it); alone it means go-template")
+	flags.BoolVar(&f.Missing, "allow-missing-template-keys", true, "In templates, what is not there is no error")
+	flags.BoolVar(&f.Managed, "show-managed-fields", false, "Keep metadata.managedFields")
+	complete(c, "output", words(all...))
 }
 
 func dryFlag(c *cobra.Command, value *string) {
 	c.Flags().StringVar(value, "dry-run", "none", `"none", "client" (send no write) or "server" (the server does all but store it)`)
 	c.Flags().Lookup("dry-run").NoOptDefVal = "client"
+	complete(c, "dry-run", words("none", "client", "server"))
 }
 
 // dryRuns has what is told of actions under each value of --dry-run.
@@ -47,9 +71,15 @@ func (d *documents) read(c *cobra.Command) ([]manifest.Document, []error) {
 	if !ok {
 		return nil, []error{usage(c, `invalid --validate value %q: use strict, warn or ignore`, d.validate)}
 	}
-	return manifest.Read(d.files, manifest.Options{
-		Catalogue: api.Builtin, Recursive: d.recursive, Stdin: c.InOrStdin(), Validation: validation, Warn: func(text string) { d.tell(c, text) },
-	})
+	o := manifest.Options{Catalogue: api.Builtin, Recursive: d.recursive, Stdin: c.InOrStdin(), Validation: validation, Warn: func(text string) { d.tell(c, text) }}
+	if d.kustomize == "" {
+		return manifest.Read(d.files, o)
+	}
+	text, err := kustomized(d.kustomize)
+	if err != nil {
+		return nil, []error{err}
+	}
+	return o.Parse(d.kustomize, text)
 }
 
 // place gives a document the session's namespace if it has none, and returns what it is about.

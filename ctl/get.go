@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"io"
 
 	"github.com/spf13/cobra"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -15,55 +15,133 @@ import (
 
 type get struct {
 	selection
+	documents
 	printer.Columns
-	output, at       string
+	output           printer.Format
+	at, sort, sub    string
 	watch, watchOnly bool
-	managed          bool
+	showKind         bool
 }
 
 func getCommand(s *session) *cobra.Command {
 	g := &get{selection: selection{session: s}}
 	c := &cobra.Command{
-		Use:               "get TYPE[,TYPE…] [NAME…] | TYPE/NAME…",
-		Short:             "List objects, or show some",
-		Example:           "  ctl get pods -A -o wide\n  ctl get deployment/web -o yaml\n  ctl get pods,svc -l app=web\n  ctl get pods -w\n  ctl get pods --at -5m\n  ctl get all",
+		Use:   "get TYPE[,TYPE…] [NAME…] | TYPE/NAME… | -f FILE",
+		Short: "List objects, or show some",
+		Example: "  ctl get pods -A -o wide\n  ctl get deployment/web -o yaml\n  ctl get pods,svc -l app=web\n  ctl get pods -w\n  ctl get pods --at -5m\n  ctl get all\n" +
+			"  ctl get pods -o jsonpath='{range .items[*]}{.metadata.name}{\"\\n\"}{end}' --sort-by=.metadata.creationTimestamp\n" +
+			"  ctl get nodes -o custom-columns=NAME:.metadata.name,CPU:.status.capacity.cpu",
 		ValidArgsFunction: s.completeObjects,
 		RunE:              g.run,
 	}
 	g.selection.flags(c)
+	g.fileFlags(c)
 	g.ignoreFlag(c)
+	formatFlags(c, &g.output, true)
 	f := c.Flags()
-	f.StringVarP(&g.output, "output", "o", "", "Output format: wide, yaml, json or name")
 	f.BoolVarP(&g.watch, "watch", "w", false, "After listing, go on and print every change")
 	f.BoolVar(&g.watchOnly, "watch-only", false, "Print changes only, not what there is")
+	f.BoolVar(&g.Events, "output-watch-events", false, "With --watch, say what happened to each object")
 	f.StringVar(&g.at, "at", "", "Show how it was at a revision, a time ago (-5m) or a time (RFC 3339); ages count to now")
 	f.BoolVar(&g.NoHeaders, "no-headers", false, "Print no column headers")
 	f.BoolVar(&g.AllLabels, "show-labels", false, "Show all labels in the last column")
+	f.BoolVar(&g.showKind, "show-kind", false, "Put the kind before every name")
 	f.StringSliceVarP(&g.Labels, "label-columns", "L", nil, "Show these labels in columns of their own")
-	f.BoolVar(&g.managed, "show-managed-fields", false, "Keep metadata.managedFields in yaml and json")
+	f.StringVar(&g.sort, "sort-by", "", "Sort by what a JSONPath leads to: .metadata.creationTimestamp")
+	f.Int64Var(&g.chunk, "chunk-size", page, "How many objects to fetch at a time; 0 fetches all at once")
+	f.StringVar(&g.sub, "subresource", "", "The part of an object to show: status or scale")
+	complete(c, "subresource", words("status", "scale"))
 	return c
 }
 
 func (g *get) run(c *cobra.Command, args []string) error {
-	wants, err := g.parse(c, args)
-	if err := cmp.Or(err, checkFormat(g.output, "wide")); err != nil {
+	watching := g.watch || g.watchOnly
+	g.output.Bare = g.NoHeaders
+	wants, wrong := g.from(c, args, &g.documents)
+	err := cmp.Or(wrong.err(), g.output.Parse(true))
+	switch {
+	case err != nil:
 		return err
-	}
-	if g.at != "" && (g.watch || g.watchOnly) {
+	case g.at != "" && watching:
 		return usage(c, "--at shows the past, which does not change: it cannot be combined with --watch")
+	case g.AllLabels && !g.output.Tabular():
+		return fmt.Errorf("--show-labels option cannot be used with %s printer", g.output.Text)
+	case len(g.Labels) > 0 && !g.output.Tabular():
+		return fmt.Errorf("--label-columns option cannot be used with %s printer", g.output.Text)
+	case g.Events && !watching:
+		return errors.New("--output-watch-events option can only be used with --watch or --watch-only")
+	case g.sub != "":
+		return g.part(c, wants)
 	}
 	if g.options.At, err = g.session.at(c.Context(), g.at); err != nil {
 		return err
 	}
 	switch {
-	case g.watch || g.watchOnly:
+	case watching:
 		return g.follow(c, wants)
-	case g.output == "" || g.output == "wide":
+	case g.output.Tabular():
 		return g.tables(c, wants)
 	default:
 		return g.objects(c, wants)
 	}
 }
+
+// sorted puts a list (and the rows beside it) in the order that was asked for.
+func (g *get) sorted(list *api.List) error {
+	if g.sort == "" {
+		return nil
+	}
+	order, err := printer.Order(list.Items, g.sort)
+	items, rows := list.Items, list.Rows
+	list.Items, list.Rows = nil, nil
+	for _, i := range order {
+		list.Items = append(list.Items, items[i])
+		if i < len(rows) {
+			list.Rows = append(list.Rows, rows[i])
+		}
+	}
+	return err
+}
+
+// part shows a subresource of what is named.
+func (g *get) part(c *cobra.Command, wants []wanted) error {
+	var items []printer.Item
+	var rows [][]any
+	for _, w := range wants {
+		switch {
+		case len(w.names) == 0:
+			return errors.New("--subresource shows a part of an object: name one")
+		case !w.kind.HasSub(g.sub):
+			return fmt.Errorf("%s have no subresource %q", w.kind, g.sub)
+		}
+		for _, name := range w.names {
+			t := g.where(w)
+			t.Key.Name, t.Sub = name, g.sub
+			r, err := g.Get(c.Context(), t, api.GetOptions{At: g.options.At})
+			if err != nil {
+				return err
+			}
+			items = append(items, printer.Item{Kind: w.kind, Object: r.Object})
+			if s, ok := r.Object.(*autoscalingv1.Scale); ok {
+				items[len(items)-1].Kind = scaleKind
+				rows = append(rows, []any{s.Name, s.Spec.Replicas, s.Status.Replicas})
+			}
+		}
+	}
+	switch {
+	case !g.output.Tabular() && len(items) == 1:
+		return g.output.Object(c.OutOrStdout(), items[0])
+	case !g.output.Tabular():
+		return g.output.Objects(c.OutOrStdout(), items)
+	case rows != nil:
+		return printer.Plain(c.OutOrStdout(), g.NoHeaders, rows, "Name", "Desired", "Available")
+	}
+	return g.tables(c, wants) // a status is printed as the whole object is
+}
+
+// scaleKind is that of the objects behind the subresource scale.
+var scaleKind = &api.Kind{Group: "autoscaling", Name: "Scale", Plural: "scales", Singular: "scale",
+	Versions: []api.Version{{Name: "v1", New: func() api.Object { return new(autoscalingv1.Scale) }}}}
 
 // tables prints a table a kind.
 func (g *get) tables(c *cobra.Command, wants []wanted) error {
@@ -73,6 +151,9 @@ func (g *get) tables(c *cobra.Command, wants []wanted) error {
 		list, errs := g.list(c.Context(), w, api.Table)
 		if all.add(errs...); len(list.Items) == 0 {
 			continue
+		}
+		if err := g.sorted(&list); err != nil {
+			return err
 		}
 		fmt.Fprint(c.OutOrStdout(), between)
 		between = "\n"
@@ -88,8 +169,8 @@ func (g *get) tables(c *cobra.Command, wants []wanted) error {
 
 func (g *get) table(c *cobra.Command, k *api.Kind, several bool) *printer.Table {
 	columns := g.Columns
-	columns.Wide, columns.Namespace = g.output == "wide", g.all && k.Namespaced
-	if several {
+	columns.Wide, columns.Namespace = g.output.Name == "wide", g.all && k.Namespaced
+	if several || g.showKind {
 		columns.Prefix = printer.Named(k, "")
 	}
 	return printer.NewTable(c.OutOrStdout(), columns)
@@ -97,23 +178,30 @@ func (g *get) table(c *cobra.Command, k *api.Kind, several bool) *printer.Table 
 
 // objects prints as yaml, json or names: one object by itself, several as a List.
 func (g *get) objects(c *cobra.Command, wants []wanted) error {
+	var whole api.List
 	var items []printer.Item
+	kinds := map[api.Object]*api.Kind{}
 	var all faults
 	for _, w := range wants {
 		list, errs := g.list(c.Context(), w, api.Full)
 		all.add(errs...)
 		for _, o := range list.Items {
-			items = append(items, printer.Item{Kind: w.kind, Object: o})
+			kinds[o] = w.kind
 		}
+		whole.Items = append(whole.Items, list.Items...)
+	}
+	if err := g.sorted(&whole); err != nil {
+		return err
+	}
+	for _, o := range whole.Items {
+		items = append(items, printer.Item{Kind: kinds[o], Object: o})
 	}
 	single := len(wants) == 1 && len(wants[0].names) == 1
 	switch {
-	case single && len(items) == 1 || g.output == "name":
-		for _, item := range items {
-			all.add(printer.Object(c.OutOrStdout(), g.output, item, g.managed))
-		}
+	case single && len(items) == 1:
+		all.add(g.output.Object(c.OutOrStdout(), items[0]))
 	case !single:
-		all.add(printer.Objects(c.OutOrStdout(), g.output, items, g.managed))
+		all.add(g.output.Objects(c.OutOrStdout(), items))
 	}
 	return all.err()
 }
@@ -125,16 +213,21 @@ func (g *get) follow(c *cobra.Command, wants []wanted) error {
 	}
 	w := wants[0]
 	list, errs := g.list(c.Context(), w, api.Table)
-	if len(errs) > 0 {
-		return errs.err()
+	if err := cmp.Or(errs.err(), g.sorted(&list)); err != nil {
+		return err
 	}
 	table := g.table(c, w.kind, false)
-	show := func(objects []api.Object, rows [][]any) error { return table.Print(list.Columns, objects, rows) }
-	if g.output != "" && g.output != "wide" {
-		show = func(objects []api.Object, _ [][]any) error { return g.stream(c, w.kind, objects) }
+	show := func(what api.EventType, objects []api.Object, rows [][]any) error {
+		table.Event = what
+		return table.Print(list.Columns, objects, rows)
+	}
+	if !g.output.Tabular() {
+		show = func(what api.EventType, objects []api.Object, _ [][]any) error {
+			return g.stream(c, what, w.kind, objects)
+		}
 	}
 	if !g.watchOnly && len(list.Items) > 0 {
-		if err := show(list.Items, list.Rows); err != nil {
+		if err := show(api.Added, list.Items, list.Rows); err != nil {
 			return err
 		}
 	}
@@ -142,29 +235,25 @@ func (g *get) follow(c *cobra.Command, wants []wanted) error {
 	if len(w.names) == 1 {
 		o.Fields = byName(w.names[0])
 	}
-	return g.session.watch(c.Context(), 0, g.where(w.kind), o, func(e api.Event) (bool, error) {
+	return g.session.watch(c.Context(), 0, g.where(w), o, func(e api.Event) (bool, error) {
 		if e.Object == nil {
 			return false, nil
 		}
-		return false, show([]api.Object{e.Object}, [][]any{e.Cells})
+		return false, show(e.Type, []api.Object{e.Object}, [][]any{e.Cells})
 	})
 }
 
 // stream prints objects one by one, each a document.
-func (g *get) stream(c *cobra.Command, k *api.Kind, objects []api.Object) error {
+func (g *get) stream(c *cobra.Command, what api.EventType, k *api.Kind, objects []api.Object) error {
 	for _, o := range objects {
-		if g.output == "yaml" {
-			fmt.Fprintln(c.OutOrStdout(), "---")
+		item := printer.Item{Kind: k, Object: o}
+		print := g.output.Object
+		if g.Events {
+			print = func(out io.Writer, item printer.Item) error { return g.output.Event(out, what, item) }
 		}
-		if err := printer.Object(c.OutOrStdout(), g.output, printer.Item{Kind: k, Object: o}, g.managed); err != nil {
+		if err := print(c.OutOrStdout(), item); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// checkFormat refuses what -o does not know; further formats are those of commands with tables.
-func checkFormat(format string, further ...string) error {
-	allowed := slices.Sorted(slices.Values(append(further, "json", "name", "yaml")))
-	return oneOf("unable to match a printer suitable for the output format %q, allowed formats are: "+strings.Join(allowed, ","), format, append(allowed, "")...)
 }

@@ -35,20 +35,20 @@ func newModify(s *session) *modify {
 func (m *modify) command(c *cobra.Command) *cobra.Command {
 	m.documents.flags(c)
 	c.Flags().BoolVar(&m.local, "local", false, "Change what -f holds and print it, without asking the server")
-	c.Flags().StringVarP(&m.output, "output", "o", "", "Print the result: name, yaml or json")
+	formatFlags(c, &m.output, false)
 	c.ValidArgsFunction = m.completeObjects
 	return c
 }
 
 // run does it with every object that arguments (or -f) name.
 func (m *modify) run(c *cobra.Command, args []string) error {
-	if err := errors.Join(checkDry(m.dry), checkFormat(m.output)); err != nil {
+	if err := errors.Join(checkDry(m.dry), m.output.Parse(false)); err != nil {
 		return err
 	}
-	if m.local && len(m.files) == 0 {
+	if m.local && !m.given() {
 		return usage(c, "--local needs -f")
 	}
-	if len(m.files) == 0 {
+	if !m.given() {
 		targets, err := m.named(c, args)
 		if err == nil && len(targets) == 0 {
 			err = errors.New("resource(s) were provided, but no name was specified")
@@ -110,8 +110,8 @@ func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
 	item := printer.Item{Kind: t.Kind, Object: result.Object}
 	unchanged := api.RevisionOf(before) == api.RevisionOf(result.Object) && !m.local && m.dry == "none"
 	switch {
-	case m.output != "":
-		return printer.Object(c.OutOrStdout(), m.output, item, false)
+	case m.output.Name != "":
+		return m.output.Object(c.OutOrStdout(), item)
 	case unchanged && did == "patched":
 		did += " (no change)"
 	case unchanged && strings.HasSuffix(did, " updated"):

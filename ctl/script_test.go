@@ -93,7 +93,7 @@ func runCtl(ts *testscript.TestScript, neg bool, args []string) {
 	root.SetErr(ts.Stderr())
 	wd := ts.MkAbs(".")
 	for i, arg := range args { // the tree runs in this process, whose folder is not the script's
-		if i > 0 && (args[i-1] == "-f" || args[i-1] == "--kubeconfig" || args[i-1] == "load") && !strings.HasPrefix(arg, "-") && !strings.Contains(arg, "://") {
+		if i > 0 && (args[i-1] == "-f" || args[i-1] == "-k" || args[i-1] == "--template" && strings.HasSuffix(arg, ".txt") || args[i-1] == "--kubeconfig" || args[i-1] == "load" || args[i-1] == "kustomize") && !strings.HasPrefix(arg, "-") && !strings.Contains(arg, "://") {
 			args[i] = wd + "/" + arg
 		}
 	}

@@ -18,6 +18,7 @@ type selection struct {
 	*session
 	all            bool
 	ignoreNotFound bool
+	chunk          int64 // how many a page holds; 0 = all
 	label, field   string
 	options        api.ListOptions // what the flags mean
 }
@@ -26,6 +27,7 @@ func (s *selection) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVarP(&s.all, "all-namespaces", "A", false, "Look in all namespaces")
 	f.StringVarP(&s.label, "selector", "l", "", "Labels to select by: app=web,tier!=db")
+	s.chunk = page
 	f.StringVar(&s.field, "field-selector", "", "Fields to select by: status.phase=Running")
 }
 
@@ -62,12 +64,42 @@ func (s *selection) parseSelectors() (err error) {
 	return nil
 }
 
-// where is what a list of the kind is about: the session's namespace or all of them.
-func (s *selection) where(k *api.Kind) api.Target {
-	if s.all {
-		return api.Target{Kind: k}
+// from is parse, or else what the documents of -f and -k name.
+func (s *selection) from(c *cobra.Command, args []string, d *documents) (all []wanted, wrong faults) {
+	if !d.given() {
+		all, err := s.parse(c, args)
+		wrong.add(err)
+		return all, wrong
 	}
-	return s.target(k, "")
+	if len(args) > 0 {
+		return nil, faults{usage(c, "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well")}
+	}
+	found, wrong := d.read(c)
+	for _, document := range found {
+		t, err := s.place(document)
+		n := len(all) - 1
+		switch wrong.add(err); {
+		case err != nil:
+		case n >= 0 && all[n].kind == t.Kind && all[n].ns == t.Key.Namespace:
+			all[n].names = append(all[n].names, t.Key.Name)
+		default:
+			all = append(all, wanted{t.Kind, []string{t.Key.Name}, t.Key.Namespace})
+		}
+	}
+	wrong.add(s.parseSelectors())
+	return all, wrong
+}
+
+// where is what a list is about: the session's namespace, all of them, or that of a document.
+func (s *selection) where(w wanted) api.Target {
+	t := s.target(w.kind, "")
+	switch {
+	case s.all:
+		t.Key.Namespace = ""
+	case w.kind.Namespaced && w.ns != "":
+		t.Key.Namespace = w.ns
+	}
+	return t
 }
 
 // list reads what is wanted of one kind: by name one after the other, or all that is selected.
@@ -75,12 +107,12 @@ func (s *selection) list(ctx context.Context, w wanted, view api.View) (all api.
 	o := s.options
 	o.View = view
 	if len(w.names) == 0 {
-		f.add(s.pages(ctx, w.kind, o, &all))
+		f.add(s.pages(ctx, w, o, &all))
 	}
 	for _, name := range w.names {
 		o.Fields = byName(name) // a list of one, because only lists come with rows of a table
 		n := len(all.Items)
-		err := s.pages(ctx, w.kind, o, &all)
+		err := s.pages(ctx, w, o, &all)
 		if err == nil && len(all.Items) == n {
 			err = w.kind.NotFound(name)
 		}
@@ -94,9 +126,9 @@ func (s *selection) list(ctx context.Context, w wanted, view api.View) (all api.
 const page = 500
 
 // pages appends a list, page by page.
-func (s *selection) pages(ctx context.Context, k *api.Kind, o api.ListOptions, all *api.List) error {
-	for o.Limit = page; ; {
-		next, err := s.List(ctx, s.where(k), o)
+func (s *selection) pages(ctx context.Context, w wanted, o api.ListOptions, all *api.List) error {
+	for o.Limit = s.chunk; ; {
+		next, err := s.List(ctx, s.where(w), o)
 		if err != nil {
 			return err
 		}

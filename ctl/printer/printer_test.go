@@ -1,6 +1,7 @@
 package printer_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -79,7 +80,8 @@ func TestObjectsSayWhatTheyAre(t *testing.T) {
 		"json": "{\n    \"apiVersion\": \"v1\",\n    \"data\": {\n        \"x\": \"\\u003c1\\u003e\"\n    },\n    \"kind\": \"ConfigMap\",\n    \"metadata\": {\n        \"name\": \"a\"\n    }\n}\n",
 	} {
 		var out strings.Builder
-		if err := printer.Object(&out, format, item, false); err != nil {
+		f := printer.Format{Text: format}
+		if err := errors.Join(f.Parse(false), f.Object(&out, item)); err != nil {
 			t.Fatal(err)
 		}
 		if out.String() != want {

@@ -21,6 +21,8 @@ type Columns struct {
 	Labels    []string // a column for each of these labels
 	AllLabels bool     // last, all labels in one column
 	NoHeaders bool
+	Exact     bool   // headers as they are, not in capitals
+	Events    bool   // before all, what happened
 	Prefix    string // before every name: "pod/"
 }
 
@@ -33,7 +35,8 @@ const (
 type Table struct {
 	Columns
 	out     io.Writer
-	columns []column // nil before the header
+	Event   api.EventType // of the rows to come
+	columns []column      // nil before the header
 	widths  []int
 }
 
@@ -47,11 +50,14 @@ func NewTable(out io.Writer, c Columns) *Table { return &Table{Columns: c, out: 
 
 // Plain prints a table that no server made.
 func Plain(out io.Writer, noHeaders bool, rows [][]any, columns ...string) error {
-	var defs []metav1.TableColumnDefinition
+	return NewTable(out, Columns{NoHeaders: noHeaders}).Print(named(columns), make([]api.Object, len(rows)), rows)
+}
+
+func named(columns []string) (defs []metav1.TableColumnDefinition) {
 	for _, name := range columns {
 		defs = append(defs, metav1.TableColumnDefinition{Name: name})
 	}
-	return NewTable(out, Columns{NoHeaders: noHeaders}).Print(defs, make([]api.Object, len(rows)), rows)
+	return defs
 }
 
 // Print adds rows, with the header before the first ones. objects stand beside the rows.
@@ -61,7 +67,10 @@ func (t *Table) Print(defs []metav1.TableColumnDefinition, objects []api.Object,
 		t.columns = t.choose(defs)
 		var header []string
 		for _, c := range t.columns {
-			header = append(header, strings.ToUpper(c.name))
+			if !t.Exact {
+				c.name = strings.ToUpper(c.name)
+			}
+			header = append(header, c.name)
 		}
 		if !t.NoHeaders {
 			lines = append(lines, header)
@@ -85,6 +94,9 @@ func (t *Table) Print(defs []metav1.TableColumnDefinition, objects []api.Object,
 
 // choose returns the server's columns that are asked for, and around them those that it does not know.
 func (t *Table) choose(defs []metav1.TableColumnDefinition) (all []column) {
+	if t.Events {
+		all = append(all, column{"event", func(api.Object, []any) string { return string(t.Event) }})
+	}
 	if t.Namespace {
 		all = append(all, column{"namespace", func(o api.Object, _ []any) string { return o.GetNamespace() }})
 	}
