@@ -125,7 +125,7 @@ func newAgent(c Config, find func(string) string) *Agent {
 	if c.DNS != nil {
 		a.pods.host.DNS = network.DNSAddress(c.ServiceCIDR)
 	}
-	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Console: c.Console})
+	a.server = server.New(server.Config{Node: c.Node, Pods: a.cache, Runtime: c.Runtime, Root: c.Root, Address: a.keeper.Address, Console: c.Console})
 	set.Listen(api.PodKind, a.pods.changed)
 	set.Listen(api.NodeKind, func(n informer.Change) {
 		a.moved.Ring()
@@ -140,7 +140,7 @@ func newAgent(c Config, find func(string) string) *Agent {
 	return a
 }
 
-// Connect answers for logs, exec, attach and images of this node.
+// Connect answers for logs, exec, attach, ports and images of this node.
 func (a *Agent) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
 	return a.server.Connect(ctx, t, params)
 }

@@ -14,6 +14,7 @@ import (
 	"optimist/apiserver/auth"
 	"optimist/apiserver/door"
 	"optimist/apiserver/door/grpc"
+	"optimist/apiserver/door/rest"
 	"optimist/apiserver/hub"
 	"optimist/apiserver/journal"
 	"optimist/apiserver/registry"
@@ -96,9 +97,13 @@ func (s *Server) serve(ctx context.Context) error {
 	native := grpc.New(s.service, api.Builtin, s.Listeners[0].Addr(), s.Log)
 	native.Authenticate = s.service.Token
 	kept := grpc.NewKept(s.hub.Register, s.Listeners[0].Addr(), s.Log)
+	web := rest.New(rest.Config{Service: s.service, Catalogue: api.Builtin, Identify: s.service.Identify, Impersonate: s.service.Impersonate, Allow: s.service.Path,
+		Table: s.registry.Table, Addr: s.Listeners[0].Addr(), Log: s.Log})
 	g.Go(func() error { return native.Run(ctx) })
 	g.Go(func() error { return kept.Run(ctx) })
-	doors := []door.Door{{Protocol: wire.ALPN, Enter: native.Enter}, {Protocol: wire.ALPNKept, Enter: kept.Enter}}
+	g.Go(func() error { return web.Run(ctx) })
+	doors := []door.Door{{Protocol: wire.ALPN, Enter: native.Enter}, {Protocol: wire.ALPNKept, Enter: kept.Enter},
+		{Protocol: "h2", Enter: web.Enter}, {Protocol: "http/1.1", Enter: web.Enter}, {Protocol: "", Enter: web.Enter}}
 	for _, l := range s.Listeners {
 		g.Go(func() error { return door.Serve(ctx, l, s.TLS, doors) })
 		s.Log.Info("serving", "address", l.Addr().String())

@@ -186,6 +186,11 @@ type Prober interface {
 	Probe(id ContainerID, kind string) (ok bool, said string)
 }
 
+// Dialer is a runtime that connects to its pods' ports itself: in package sim they have no network.
+type Dialer interface {
+	Dial(ctx context.Context, pod types.UID, port int) (io.ReadWriteCloser, error)
+}
+
 // Images administers the node's images.
 type Images interface {
 	Import(ctx context.Context, tar io.Reader) ([]Image, error) // an OCI or docker archive

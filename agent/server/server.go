@@ -22,6 +22,7 @@ type Config struct {
 	Pods    Pods
 	Runtime runtime.Runtime
 	Root    string        // of the log files
+	Address func() string // the node's
 	Console *console.Ring // the agent's own log; nil = it keeps none
 }
 
@@ -47,6 +48,10 @@ var routes = map[string]func(s *Server, ctx context.Context, t api.Target, param
 	"Pod/exec":    (*Server).exec,
 	"Pod/attach":  (*Server).attach,
 	"Node/images": (*Server).images,
+
+	"Pod/portforward": (*Server).portforward,
+	"Pod/proxy":       (*Server).proxy,
+	"Node/proxy":      (*Server).nodeProxy,
 }
 
 // Connect finds out who answers, and streams the answer.

@@ -35,11 +35,11 @@ func aNode(t *testing.T) *Server {
 	o.pod.Spec.Containers = []corev1.Container{{Name: "web"}, {Name: "job"}, {Name: "never"}}
 	ctx := t.Context()
 	_, err := o.Pull(ctx, "x", runtime.Credentials{})
-	_, err2 := o.StartSandbox(ctx, runtime.SandboxSpec{Pod: "u"})
+	_, err2 := o.StartSandbox(ctx, runtime.SandboxSpec{Pod: "u", Name: "p"})
 	start := func(name string, attempt int, args ...string) error {
 		return o.StartContainer(ctx, runtime.ContainerSpec{ID: runtime.ContainerID{Pod: "u", Name: name, Attempt: attempt}, Image: "x", Args: args})
 	}
-	if err := errors.Join(err, err2, start("web", 0, "sim:print=one", "sim:print=two", "sim:print=three", "sim:after=1m"),
+	if err := errors.Join(err, err2, start("web", 0, "sim:print=one", "sim:print=two", "sim:print=three", "sim:after=1m", "sim:http=80"),
 		start("job", 0, "sim:print=first", "sim:exit=1"), start("job", 1, "sim:print=second", "sim:exit=1")); err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +105,8 @@ func receive(t *testing.T, stream api.Stream) string {
 	}
 }
 
+const answered = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n\r\nweb of pod p: GET /x\n"
+
 func TestAnswers(t *testing.T) {
 	for _, row := range []struct {
 		name             string
@@ -135,7 +137,15 @@ func TestAnswers(t *testing.T) {
 		{"attach has no input", api.PodKind, "attach", "container=web&stdin=true", "refused: the standard input of container web cannot be attached to; use exec for a process with one", ""},
 		{"a simulated node keeps no images", api.NodeKind, "images", "", "refused: node n1 keeps no images: its containers are simulated, and every image exists there", ""},
 		{"the agent's own log", api.NodeKind, "log", "", "hello from the agent\nSuccess", ""},
-		{"what nobody answers", api.PodKind, "portforward", "", "refused: the agent of node n1 does not answer Pod/portforward", ""},
+		{"a port of the pod", api.PodKind, "portforward", "port=80", answered + "Success", "GET /x HTTP/1.1\nHost: a\n\n"},
+		{"a port to browse", api.PodKind, "proxy", "port=80", answered + "Success", "GET /x HTTP/1.1\nHost: a\n\n"},
+		{"could a port be forwarded?", api.PodKind, "portforward", "", "Success", ""},
+		{"nobody listens", api.PodKind, "portforward", "port=81", "refused: failed to connect to localhost:81 inside the network of pod p: dial tcp 127.0.0.1:81: connection refused", ""},
+		{"nobody to browse", api.PodKind, "proxy", "port=81", "refused: error trying to reach service: dial tcp 127.0.0.1:81: connection refused", ""},
+		{"no port", api.PodKind, "portforward", "port=0", `refused: port="0": must be a number from 1 to 65535`, ""},
+		{"a node itself", api.NodeKind, "proxy", "port=", "refused: the agent of node n1 serves no HTTP; name the port of a program on the node, as in nodes/n1:9100/proxy", ""},
+		{"a simulated node", api.NodeKind, "proxy", "port=80", "refused: node n1 is simulated: nothing listens on it", ""},
+		{"what nobody answers", api.PodKind, "nonsense", "", "refused: the agent of node n1 does not answer Pod/nonsense", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := aNode(t)

@@ -3,7 +3,7 @@
 //
 //	:6443 ── TLS ──┬─ "optimist-grpc" ─▶ door/grpc: the native server
 //	               ├─ "optimist-kept" ─▶ door/grpc: roles flip, the API server asks the component that dialed
-//	               └─ "h2", "http/1.1" ─▶ door/rest, for kubectl and friends, once it is built; until then they are not offered
+//	               └─ "h2", "http/1.1", none ─▶ door/rest, for kubectl and friends
 //
 // Start reading at Serve. Who a connection belongs to stands in the client's certificate: User.
 //

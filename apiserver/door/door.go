@@ -14,7 +14,7 @@ import (
 
 const handshakeTimeout = 10 * time.Second
 
-// Door is a protocol by its ALPN name and what becomes of a connection that speaks it. Enter must not block for long.
+// Door is a protocol by its ALPN name ("" is for clients that name none) and what becomes of a connection that speaks it. Enter must not block for long.
 type Door struct {
 	Protocol string
 	Enter    func(*tls.Conn)
@@ -25,7 +25,9 @@ func Serve(ctx context.Context, l net.Listener, conf *tls.Config, doors []Door) 
 	conf = conf.Clone()
 	conf.NextProtos = nil
 	for _, d := range doors {
-		conf.NextProtos = append(conf.NextProtos, d.Protocol)
+		if d.Protocol != "" {
+			conf.NextProtos = append(conf.NextProtos, d.Protocol)
+		}
 	}
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	for {

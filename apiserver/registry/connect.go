@@ -23,6 +23,9 @@ var podParams = map[string][]string{
 	"log":    {"container", "follow", "previous", "tailLines", "limitBytes", "sinceSeconds", "sinceTime", "timestamps"},
 	"exec":   {"container", "command", "stdin", "stdout", "stderr", "tty"},
 	"attach": {"container", "stdin", "stdout", "stderr", "tty"},
+
+	"portforward": {"port", "ports"},
+	"proxy":       {"port"},
 }
 
 // components are the processes that a ComponentStatus names, by the identities under which they keep a connection.
@@ -41,7 +44,7 @@ func (r *Registry) Connect(ctx context.Context, t api.Target, params url.Values)
 	if err := k.checkKey(t.Key, false); err != nil {
 		return nil, err
 	}
-	component, params, err := r.route(ctx, k, t, maps.Clone(params))
+	component, t, params, err := r.route(ctx, k, t, maps.Clone(params))
 	if err != nil {
 		return nil, err
 	}
@@ -58,26 +61,29 @@ func (r *Registry) Connect(ctx context.Context, t api.Target, params url.Values)
 	return c.Connect(ctx, t, params)
 }
 
-// route names the component behind a target, and completes the parameters.
-func (r *Registry) route(ctx context.Context, k *resource, t api.Target, params url.Values) (string, url.Values, error) {
+// route names the component behind a target, and completes target and parameters.
+func (r *Registry) route(ctx context.Context, k *resource, t api.Target, params url.Values) (string, api.Target, url.Values, error) {
 	switch {
 	case k.Is(api.ComponentStatusKind) && t.Sub != "":
 		component, ok := components[t.Key.Name]
 		if !ok {
-			return "", nil, k.NotFound(t.Key.Name)
+			return "", t, nil, k.NotFound(t.Key.Name)
 		}
-		return component, params, nil
+		return component, t, params, nil
+	case t.Sub == "proxy":
+		return r.proxied(ctx, k, t)
 	case k.Is(api.NodeKind) && (t.Sub == "log" || t.Sub == "images"):
 		_, err := r.connected(ctx, k, t)
-		return api.NodePrefix + t.Key.Name, params, err
+		return api.NodePrefix + t.Key.Name, t, params, err
 	case k.Is(api.PodKind) && podParams[t.Sub] != nil:
 		o, err := r.connected(ctx, k, t)
 		if err != nil {
-			return "", nil, err
+			return "", t, nil, err
 		}
-		return podRoute(o.(*corev1.Pod), t.Sub, params)
+		component, params, err := podRoute(o.(*corev1.Pod), t.Sub, params)
+		return component, t, params, err
 	}
-	return "", nil, apierrors.NewMethodNotSupported(k.Resource(), "connect to "+t.Sub)
+	return "", t, nil, apierrors.NewMethodNotSupported(k.Resource(), "connect to "+t.Sub)
 }
 
 // connected reads the object whose stream is wanted, and asks the checkers.
@@ -99,9 +105,12 @@ func podRoute(pod *corev1.Pod, sub string, params url.Values) (string, url.Value
 	if sub == "exec" && len(params["command"]) == 0 {
 		return "", nil, apierrors.NewBadRequest("you must specify at least one command for the container")
 	}
-	container, err := chooseContainer(pod, params.Get("container"))
-	if err != nil {
-		return "", nil, err
+	var container string
+	if slices.Contains(podParams[sub], "container") {
+		var err error
+		if container, err = chooseContainer(pod, params.Get("container")); err != nil {
+			return "", nil, err
+		}
 	}
 	if pod.Spec.NodeName == "" {
 		return "", nil, apierrors.NewBadRequest(fmt.Sprintf("pod %s does not have a host assigned: it waits for the scheduler", pod.Name))
@@ -109,7 +118,9 @@ func podRoute(pod *corev1.Pod, sub string, params url.Values) (string, url.Value
 	if params == nil {
 		params = url.Values{}
 	}
-	params.Set("container", container)
+	if container != "" {
+		params.Set("container", container)
+	}
 	return api.NodePrefix + pod.Spec.NodeName, params, nil
 }
 

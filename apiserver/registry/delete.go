@@ -131,6 +131,7 @@ func (w *write) remove(ctx context.Context, e store.Entry, o api.Object) (api.Re
 	if err == nil {
 		w.registry.namespaces.forget(e.Key)
 	}
+	res.Gone = err == nil
 	return res, err
 }
 

@@ -30,6 +30,9 @@ func (r *Registry) Get(ctx context.Context, t api.Target, o api.GetOptions) (api
 	if err != nil || p.Get == nil {
 		return api.Result{}, apierrors.NewMethodNotSupported(k.Resource(), "get of "+t.Sub)
 	}
+	if err := r.happened(ctx, o.NotOlderThan); err != nil {
+		return api.Result{}, err
+	}
 	e, err := r.store.Get(ctx, StoreKey(k.Kind, t.Key), store.Revision(o.At))
 	if err != nil {
 		return api.Result{}, storeError(err)
@@ -61,6 +64,9 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 	if err != nil {
 		return api.List{}, err
 	}
+	if err := r.happened(ctx, o.NotOlderThan); err != nil {
+		return api.List{}, err
+	}
 	var l api.List
 	if pick.index.on && o.Limit == 0 && o.At == 0 && from.Key == "" {
 		l, err = r.listIndexed(ctx, k, pick)
@@ -71,7 +77,7 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 		return api.List{}, err
 	}
 	if o.View == api.Table {
-		k.tabulate(&l)
+		l.Columns, l.Rows = k.tabulate(l.Items)
 	}
 	return l, nil
 }
@@ -141,6 +147,22 @@ func (r *Registry) listIndexed(ctx context.Context, k *resource, pick picked) (a
 	return l, nil
 }
 
+// happened refuses a revision of the future. What is read afterwards is not older.
+func (r *Registry) happened(ctx context.Context, revision api.Revision) error {
+	if revision == 0 {
+		return nil
+	}
+	now, err := r.store.Now(ctx)
+	if err == nil && store.Revision(revision) > now {
+		return inFuture(store.Revision(revision), now)
+	}
+	return storeError(err)
+}
+
+func inFuture(r, now store.Revision) error {
+	return tooLarge(fmt.Sprintf("Too large resource version: %d, current: %d", r, now))
+}
+
 // catchUp waits until the cache of a kind has seen everything up to a revision (0 = now), and returns that; 0 if no cache is being filled.
 func (r *Registry) catchUp(ctx context.Context, k *resource, to store.Revision) (store.Revision, error) {
 	now, err := r.store.Now(ctx)
@@ -148,7 +170,7 @@ func (r *Registry) catchUp(ctx context.Context, k *resource, to store.Revision) 
 		return 0, storeError(err)
 	}
 	if to > now {
-		return 0, tooLarge(fmt.Sprintf("Too large resource version: %d, current: %d", to, now))
+		return 0, inFuture(to, now)
 	}
 	if to == 0 {
 		to = now
@@ -227,16 +249,20 @@ func Since(t, now time.Time) string {
 	return duration.HumanDuration(now.Sub(t))
 }
 
-func (k *resource) tabulate(l *api.List) {
+func (k *resource) tabulate(objects []api.Object) (columns []metav1.TableColumnDefinition, rows [][]any) {
+	for _, c := range k.rules.Columns {
+		columns = append(columns, c.Definition())
+	}
 	now := time.Now()
-	l.Columns = make([]metav1.TableColumnDefinition, len(k.rules.Columns))
-	for n, c := range k.rules.Columns {
-		l.Columns[n] = c.Definition()
+	for _, o := range objects {
+		rows = append(rows, k.cells(o, now))
 	}
-	l.Rows = make([][]any, len(l.Items))
-	for n, o := range l.Items {
-		l.Rows[n] = k.cells(o, now)
-	}
+	return columns, rows
+}
+
+// Table prints objects of a kind: the columns, and each object's cells.
+func (r *Registry) Table(k *api.Kind, objects []api.Object) (columns []metav1.TableColumnDefinition, rows [][]any) {
+	return r.resources[k.GroupKind()].tabulate(objects)
 }
 
 func (k *resource) cells(o api.Object, now time.Time) []any {

@@ -21,11 +21,11 @@ var (
 	NamespaceKind = &Kind{Name: "Namespace", Plural: "namespaces", Singular: "namespace", Short: []string{"ns"},
 		Versions: v1[corev1.Namespace](), Subs: []string{"status", "finalize"}}
 	NodeKind = &Kind{Name: "Node", Plural: "nodes", Singular: "node", Short: []string{"no"},
-		Versions: v1[corev1.Node](), Subs: []string{"status", "log", "images"}}
+		Versions: v1[corev1.Node](), Subs: []string{"status", "log", "images", "proxy"}}
 	PodKind = &Kind{Name: "Pod", Plural: "pods", Singular: "pod", Short: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
-		Versions: v1[corev1.Pod](), Subs: []string{"status", "binding", "log", "exec", "attach"}}
+		Versions: v1[corev1.Pod](), Subs: []string{"status", "binding", "log", "exec", "attach", "portforward", "proxy"}}
 	ServiceKind = &Kind{Name: "Service", Plural: "services", Singular: "service", Short: []string{"svc"}, Categories: []string{"all"}, Namespaced: true,
-		Versions: v1[corev1.Service](), Subs: []string{"status"}}
+		Versions: v1[corev1.Service](), Subs: []string{"status", "proxy"}}
 	EndpointsKind = &Kind{Name: "Endpoints", Plural: "endpoints", Singular: "endpoints", Short: []string{"ep"}, Namespaced: true,
 		Versions: v1[corev1.Endpoints]()}
 	ConfigMapKind = &Kind{Name: "ConfigMap", Plural: "configmaps", Singular: "configmap", Short: []string{"cm"}, Namespaced: true,

@@ -95,6 +95,7 @@ type Result struct {
 	Revision Revision
 	Warnings []string
 	Created  bool // by an apply
+	Gone     bool // by a delete: it has removed the object (not on the native wire)
 }
 
 // View is how much of each object a list or watch returns.
@@ -107,7 +108,8 @@ const (
 
 // GetOptions refine Get.
 type GetOptions struct {
-	At Revision // as it was at this revision; 0 = now
+	At           Revision // as it was at this revision; 0 = now
+	NotOlderThan Revision // 504 (cause ResourceVersionTooLarge) if this has not happened yet (not on the native wire)
 }
 
 // ListOptions select and page. Nil selectors select everything.
@@ -118,6 +120,8 @@ type ListOptions struct {
 	Continue string   // from the List before
 	At       Revision // exactly as of this revision; 0 = now
 	View     View
+
+	NotOlderThan Revision // as in GetOptions
 }
 
 // List is one page.

@@ -20,9 +20,10 @@ type Service interface {
 	Now(ctx context.Context) (Revision, error)
 }
 
-// Connector opens a stream to what stands behind an object: a container's log (sub "log"), a process in it ("exec", "attach"), a node's
-// images ("images"), a component's own log. The parameters are named as in Kubernetes' query strings (container, follow, tailLines,
-// command, stdin, tty …).
+// Connector opens a stream to what stands behind an object: a container's log (sub "log"), a process in it ("exec", "attach"), a port of a
+// pod ("portforward", "proxy"; proxy also of a Service or node, all three named [SCHEME:]NAME[:PORT]), a node's images ("images"), a
+// component's own log. The parameters are named as in Kubernetes' query strings (container, follow, tailLines, command, stdin, tty, port …);
+// "portforward" without a port only finds out whether it would be answered.
 type Connector interface {
 	Connect(ctx context.Context, t Target, params url.Values) (Stream, error)
 }
@@ -31,7 +32,7 @@ type Connector interface {
 type Stream interface {
 	Send(Frame) error
 	Recv() (Frame, error) // io.EOF after the last; the outcome came before it as a frame on ChannelError
-	CloseSend() error     // no more frames from us: the other side's standard input ends
+	CloseSend() error     // no more frames from us: the other side's standard input ends; a port tells of its own end by an empty frame on ChannelStdout
 }
 
 // Frame is some bytes on one channel. The numbers are those of Kubernetes' v5.channel.k8s.io, so that doors pass frames on unchanged.

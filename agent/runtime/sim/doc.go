@@ -10,6 +10,7 @@
 //	sim:ready-after=5s    its readiness probe fails so long; other probes succeed at once
 //	sim:ready-for=1m      … and fails again after this time
 //	sim:print=hello       prints this line when it starts
+//	sim:http=80           answers HTTP on this port of its pod, with its name and what was asked
 //	sim:oom               is killed for want of memory, at once unless sim:after says when
 //	sim:ignore-term       does not end at SIGTERM, only at SIGKILL
 //

@@ -21,6 +21,7 @@ type script struct {
 	after      time.Duration
 	code       int
 	print      []string
+	ports      []int // on which it answers HTTP
 	oom        bool
 	ignoreTerm bool
 }
@@ -37,7 +38,12 @@ var words = map[string]func(s *script, value string) error{
 		s.after, err = time.ParseDuration(v)
 		return
 	},
-	"sim:print":       func(s *script, v string) error { s.print = append(s.print, v); return nil },
+	"sim:print": func(s *script, v string) error { s.print = append(s.print, v); return nil },
+	"sim:http": func(s *script, v string) error {
+		port, err := strconv.Atoi(v)
+		s.ports = append(s.ports, port)
+		return err
+	},
 	"sim:oom":         func(s *script, _ string) error { s.ends, s.oom = true, true; return nil },
 	"sim:ignore-term": func(s *script, _ string) error { s.ignoreTerm = true; return nil },
 }

@@ -22,6 +22,7 @@ var (
 	_ runtime.Runtime = (*Runtime)(nil)
 	_ runtime.Logger  = (*Runtime)(nil)
 	_ runtime.Prober  = (*Runtime)(nil)
+	_ runtime.Dialer  = (*Runtime)(nil)
 )
 
 // Runtime is the simulated runtime of one node. It outlives the agent that uses it, as containerd does.
