@@ -92,8 +92,8 @@ func (w *write) applied(before map[string]document, shape api.Object) (document,
 		}
 		return map[string]document(after), nil
 	}
-	return nil, unsupported(fmt.Sprintf("a patch of type %q is not supported; use %s, %s or %s",
-		w.Patch.Type, types.StrategicMergePatchType, types.MergePatchType, types.JSONPatchType))
+	return nil, unsupported(fmt.Sprintf("a patch of type %q is not supported; use %s, %s, %s or %s",
+		w.Patch.Type, types.StrategicMergePatchType, types.MergePatchType, types.JSONPatchType, types.ApplyYAMLPatchType))
 }
 
 // patchDocument parses a patch that looks like a part of the object.

@@ -19,10 +19,13 @@ func (w *write) update(ctx context.Context) (api.Result, error) {
 		return api.Result{}, err
 	}
 	var body api.Object
-	if w.Verb != api.VerbPatch {
-		if body, err = w.decodeBody(p.New()); err != nil {
-			return api.Result{}, err
-		}
+	if w.applies() {
+		body, err = w.configuration(p)
+	} else if w.Verb != api.VerbPatch {
+		body, err = w.decodeBody(p.New())
+	}
+	if err != nil {
+		return api.Result{}, err
 	}
 	return w.retry(ctx, func(ctx context.Context) (api.Result, error) { return w.change(ctx, p, body) })
 }
@@ -30,14 +33,21 @@ func (w *write) update(ctx context.Context) (api.Result, error) {
 // change is one attempt at an update.
 func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result, error) {
 	old, entry, err := w.current(ctx)
+	switch {
+	case apierrors.IsNotFound(err) && w.applies() && w.Sub == "" && w.Pre == (api.Preconditions{}):
+		return w.applyNew(ctx, p, body)
+	case err != nil:
+	case w.applies():
+		body, err = w.merged(p, old, body)
+	case body != nil:
+		body = clone(body)
+	default:
+		body, err = w.patched(p, old)
+	}
 	if err != nil {
 		return api.Result{}, err
 	}
-	if body != nil {
-		body = clone(body)
-	} else if body, err = w.patched(p, old); err != nil {
-		return api.Result{}, err
-	}
+	sent := body.GetManagedFields()
 	if err := cmp.Or(w.checkBody(body, p.New(), w.Key), unmet(w.Kind, old, w.Pre), outdated(w.Kind, body, old)); err != nil {
 		return api.Result{}, err
 	}
@@ -46,6 +56,9 @@ func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result,
 		return api.Result{}, err
 	}
 	w.defaults(o)
+	if p.Get != nil {
+		w.track(ctx, o, old, sent)
+	}
 	var txn store.Txn
 	if err := w.finish(ctx, o, old, &txn); err != nil {
 		return api.Result{}, err
@@ -53,6 +66,7 @@ func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result,
 	if deleting(o) && ended(o) {
 		return w.remove(ctx, entry, o)
 	}
+	keepTimes(o, old)
 	res, err := w.replace(ctx, entry, o, txn)
 	if err == nil && p.Get != nil { // a binding has none: what was bound says more than what bound it, and the writer's cache can take it in
 		res.Object = p.Get(o)

@@ -54,6 +54,9 @@ func (r *Registry) accept(ctx context.Context, req api.Request) (*write, error) 
 	default:
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("fieldValidation must be Strict, Warn or Ignore, not %q", req.Validation))
 	}
+	if err := checkManager(req); err != nil {
+		return nil, err
+	}
 	if req.Verb != api.VerbDeleteCollection {
 		if err := k.checkKey(req.Key, req.Verb == api.VerbCreate && req.Sub == ""); err != nil {
 			return nil, err
@@ -242,9 +245,10 @@ func (w *write) insert(ctx context.Context, p Sub, o api.Object) (api.Result, er
 	if txn.If, err = w.registry.roomIn(ctx, w.resource, api.KeyOf(o)); err != nil {
 		return api.Result{}, err
 	}
-	generated := o.GetName() == ""
+	generated, sent := o.GetName() == "", o.GetManagedFields()
 	w.begin(o)
 	w.defaults(o)
+	w.track(ctx, o, nil, sent)
 	if err := w.finish(ctx, o, nil, &txn); err != nil {
 		return api.Result{}, err
 	}
@@ -254,7 +258,7 @@ func (w *write) insert(ctx context.Context, p Sub, o api.Object) (api.Result, er
 		return api.Result{}, internalError(err)
 	}
 	res, err := w.commit(ctx, o, store.Guard{Key: key}, payload, txn)
-	if conflict, ok := errors.AsType[*store.Conflict](err); ok && conflict.Key == key && !generated {
+	if conflict, ok := errors.AsType[*store.Conflict](err); ok && conflict.Key == key && !generated && !w.applies() {
 		return api.Result{}, w.AlreadyExists(o.GetName())
 	}
 	return res, err

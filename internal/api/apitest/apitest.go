@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) api.Service) {
 		{"delete refuses", deleteRefuses},
 		{"delete a collection", deleteCollection},
 		{"delete a namespace", deleteNamespace},
+		{"server-side apply", apply},
 		{"fence", fence},
 		{"lease epochs", epochs},
 	} {
