@@ -43,10 +43,8 @@ func (s *session) completeObjects(c *cobra.Command, args []string, typed string)
 		return beginning(s.names(c, api.Builtin.Find(args[0]), ""), typed)
 	}
 	var kinds []string
-	for _, k := range api.Builtin.All() {
-		if !k.Virtual {
-			kinds = append(kinds, k.Plural)
-		}
+	for _, k := range api.Builtin.Kept() {
+		kinds = append(kinds, k.Plural)
 	}
 	return beginning(kinds, typed)
 }

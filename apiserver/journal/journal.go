@@ -29,7 +29,7 @@ type Journal struct {
 func New(s store.Store, c *api.Catalogue, k Keep, log *slog.Logger) *Journal {
 	j := &Journal{store: s, keep: k.orDefault(), log: log, kinds: map[string]*api.Kind{}}
 	j.meter.step = max(j.keep.Size/64, 1)
-	for _, kind := range c.All() {
+	for _, kind := range c.Kept() {
 		j.kinds[registry.StoreKey(kind, api.Key{})] = kind
 	}
 	return j

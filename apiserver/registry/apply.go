@@ -90,7 +90,10 @@ func (w *write) merged(p Sub, old, configuration api.Object) (api.Object, error)
 	if err != nil {
 		return nil, err
 	}
-	part := p.Get(whole.(api.Object))
+	part, err := p.Get(whole.(api.Object))
+	if err != nil {
+		return nil, err
+	}
 	part.SetManagedFields(whole.(api.Object).GetManagedFields())
 	return part, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -36,6 +37,25 @@ func (w *write) delete(ctx context.Context) (api.Result, error) {
 		w.Grace = new(int64(1)) // as in Kubernetes: "now", but its keeper is told
 	}
 	return w.retry(ctx, w.end)
+}
+
+// evict deletes a pod as an Eviction asks. Disruption budgets have no say yet.
+func (w *write) evict(ctx context.Context) (api.Result, error) {
+	body, err := w.decodeBody(&policyv1.Eviction{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "Eviction"}})
+	if err != nil {
+		return api.Result{}, err
+	}
+	e, ok := body.(*policyv1.Eviction)
+	if !ok || e.Name != "" && e.Name != w.Key.Name {
+		return api.Result{}, apierrors.NewBadRequest("the body must be an Eviction of the pod that is named on the URL")
+	}
+	d := api.Request{Target: api.Target{Kind: w.Kind, Key: w.Key}, Verb: api.VerbDelete, Options: w.Options}
+	if err := d.Options.TakeDelete(e.DeleteOptions); err != nil {
+		return api.Result{}, err
+	}
+	res, err := w.registry.Write(ctx, d)
+	res.Object = e
+	return res, err
 }
 
 // end is one attempt at a delete.

@@ -69,7 +69,7 @@ func (k *resource) encode(o api.Object) ([]byte, error) {
 }
 
 func (k *resource) seal(payload []byte) []byte {
-	return envelope{written: time.Now(), version: k.Versions[0].Name, payload: payload}.bytes()
+	return envelope{written: time.Now(), version: k.kept.Versions[0].Name, payload: payload}.bytes()
 }
 
 // decode opens a stored value that was written at a revision.
@@ -81,7 +81,7 @@ func (k *resource) decode(value []byte, mod store.Revision) (api.Object, error) 
 	if e.keyID != "" {
 		return nil, fmt.Errorf("the stored value is encrypted with key %q, which this server does not have", e.keyID)
 	}
-	o, err := api.Unmarshal(k.Kind, e.version, e.payload)
+	o, err := api.Unmarshal(k.kept, e.version, e.payload)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"sync"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -85,8 +84,8 @@ func (w *write) fieldManager() (*managedfields.FieldManager, error) {
 	for _, v := range w.Versions {
 		reset[fieldpath.APIVersion(w.GVK(v.Name).GroupVersion().String())] = w.reset()
 	}
-	all := versions{w.Kind}
-	return managedfields.NewDefaultFieldManager(types, all, all, all, w.GVK(w.Version), w.GVK("").GroupVersion(), w.Sub, reset)
+	all := versions{w.resource}
+	return managedfields.NewDefaultFieldManager(types, all, all, all, w.GVK(w.Version), w.kept.GVK("").GroupVersion(), w.Sub, reset)
 }
 
 // reset leaves what the part written does have: whoever applies the rest does not own it.
@@ -101,9 +100,12 @@ func (w *write) reset() fieldpath.Filter {
 }
 
 // versions is a kind as apimachinery wants to see it: it makes objects and converts them. It fills nothing in: that is done later.
-type versions struct{ *api.Kind }
+type versions struct{ *resource }
 
 func (v versions) New(gvk schema.GroupVersionKind) (runtime.Object, error) {
+	if gvk.Group != v.Group {
+		return v.kept.New(gvk.Version)
+	}
 	return v.Kind.New(gvk.Version)
 }
 
@@ -120,10 +122,7 @@ func (v versions) ConvertToVersion(in runtime.Object, to runtime.GroupVersioner)
 		}
 		in = typed
 	}
-	if have := in.GetObjectKind().GroupVersionKind(); have.GroupVersion() != to {
-		return nil, runtime.NewNotRegisteredErrForTarget(v.Name, reflect.TypeOf(in), to) // managers of a version that is gone are forgotten
-	}
-	return in, nil
+	return v.convert(in.(api.Object), to) // managers of a version that is gone are forgotten
 }
 
 func (v versions) Convert(_, _, _ any) error { return fmt.Errorf("%s is converted as a whole", v.Kind) }

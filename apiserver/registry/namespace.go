@@ -79,7 +79,7 @@ func keepFinalizers(o, old api.Object) {
 // finalizeNamespace is the subresource finalize: it writes spec.finalizers and nothing else.
 var finalizeNamespace = Sub{
 	New: func() api.Object { return api.Kinded(api.NamespaceKind, "", &corev1.Namespace{}) },
-	Get: func(o api.Object) api.Object { return o },
+	Get: whole,
 	Into: func(body, o api.Object) error {
 		o.(*corev1.Namespace).Spec.Finalizers = body.(*corev1.Namespace).Spec.Finalizers
 		return nil

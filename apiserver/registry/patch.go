@@ -31,7 +31,11 @@ func (w *write) patched(p Sub, old api.Object) (api.Object, error) {
 	if p.Get == nil {
 		return nil, apierrors.NewMethodNotSupported(w.Resource(), "patch of "+w.Sub)
 	}
-	before, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p.Get(old))
+	have, err := p.Get(old)
+	if err != nil {
+		return nil, err
+	}
+	before, err := runtime.DefaultUnstructuredConverter.ToUnstructured(have)
 	if err != nil {
 		return nil, internalError(err)
 	}

@@ -26,7 +26,7 @@ func (r *Registry) Get(ctx context.Context, t api.Target, o api.GetOptions) (api
 	if err := k.checkKey(t.Key, false); err != nil {
 		return api.Result{}, err
 	}
-	p, err := k.part(t.Sub, api.VerbUpdate)
+	p, err := k.part(t, api.VerbUpdate)
 	if err != nil || p.Get == nil {
 		return api.Result{}, apierrors.NewMethodNotSupported(k.Resource(), "get of "+t.Sub)
 	}
@@ -44,7 +44,8 @@ func (r *Registry) Get(ctx context.Context, t api.Target, o api.GetOptions) (api
 	if err != nil {
 		return api.Result{}, err
 	}
-	return api.Result{Object: p.Get(object), Revision: api.Revision(e.Mod)}, nil
+	object, err = p.Get(object)
+	return api.Result{Object: object, Revision: api.Revision(e.Mod)}, err
 }
 
 // page is how many entries are read at once when a limited list has to look for what it selects.
@@ -78,6 +79,11 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 	}
 	if o.View == api.Table {
 		l.Columns, l.Rows = k.tabulate(l.Items)
+	}
+	for i, o := range l.Items {
+		if l.Items[i], err = k.show(t.Version, o); err != nil {
+			return api.List{}, err
+		}
 	}
 	return l, nil
 }

@@ -37,7 +37,9 @@ func New(s store.Store, o Options) (*Registry, error) {
 	r.namespaces = newFacts(r.readNamespace)
 	r.epochs = newFacts(r.readEpoch)
 	for _, k := range o.Catalogue.All() {
-		r.resources[k.GroupKind()] = newResource(k, Rules{Kind: k})
+		if k.Stored == nil {
+			r.resources[k.GroupKind()] = newResource(k, Rules{Kind: k})
+		}
 	}
 	for _, rules := range o.Rules {
 		k := rules.Kind
@@ -45,6 +47,12 @@ func New(s store.Store, o Options) (*Registry, error) {
 			return nil, fmt.Errorf("rules for %s, which is not in the catalogue", k)
 		}
 		r.resources[k.GroupKind()] = newResource(k, rules)
+	}
+	for _, k := range o.Catalogue.All() {
+		if k.Stored != nil {
+			same := *r.resources[k.Stored.GroupKind()]
+			same.Kind, r.resources[k.GroupKind()] = k, &same
+		}
 	}
 	return r, nil
 }

@@ -19,6 +19,7 @@ import (
 // resource is one kind at work: its rules, and what follows from its Go type, found out once.
 type resource struct {
 	*api.Kind
+	kept         *api.Kind // what the objects are in the store: Kind, or Kind.Stored
 	rules        Rules
 	prefix       string              // of its keys in the store
 	spec, status reflect.StructField // zero if the type has none
@@ -33,7 +34,7 @@ func newResource(k *api.Kind, rules Rules) *resource {
 	if len(rules.Columns) == 0 {
 		rules.Columns = []Column{NameColumn, AgeColumn}
 	}
-	res := &resource{Kind: k, rules: rules, prefix: StoreKey(k, api.Key{})}
+	res := &resource{Kind: k, kept: k, rules: rules, prefix: StoreKey(k, api.Key{})}
 	res.fields = []string{"metadata.name", "metadata.namespace"}
 	for _, name := range slices.Sorted(maps.Keys(rules.Fields)) {
 		if !slices.Contains(res.fields, name) {
@@ -52,6 +53,9 @@ func newResource(k *api.Kind, rules Rules) *resource {
 // StoreKey is where an object lives in the store: /core/pods/default/web, /core/nodes/n1. With an empty name it is the prefix of a
 // namespace, and with an empty key that of the kind.
 func StoreKey(k *api.Kind, key api.Key) string {
+	if k.Stored != nil {
+		k = k.Stored
+	}
 	group := k.Group
 	if group == "" {
 		group = "core"

@@ -49,10 +49,10 @@ type Claimer struct {
 
 // Sub is what a write of a subresource may change, and through which body: a Scale changes spec.replicas.
 type Sub struct {
-	New  func() api.Object              // an empty body (autoscaling/v1 Scale, core/v1 Binding)
-	Get  func(o api.Object) api.Object  // the body as read from the object; nil = cannot be read
-	Into func(body, o api.Object) error // writes the body, of the type that New makes, into a copy of the object
-	Verb api.Verb                       // "" = update and patch; VerbCreate for binding
+	New  func() api.Object                      // an empty body (autoscaling/v1 Scale, core/v1 Binding)
+	Get  func(o api.Object) (api.Object, error) // the body as read from the object; nil = cannot be read
+	Into func(body, o api.Object) error         // writes the body, of the type that New makes, into a copy of the object
+	Verb api.Verb                               // "" = update and patch; VerbCreate for binding
 }
 
 // Column is one column of a printed table.

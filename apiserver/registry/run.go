@@ -23,10 +23,8 @@ const heartbeat = time.Minute
 // Run fills the caches, makes what every cluster has, and removes what has outlived its TTL, until ctx ends.
 func (r *Registry) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, k := range r.resources {
-		if !k.Virtual {
-			g.Go(func() error { return k.cache.run(ctx, r.store, r.options.Log) })
-		}
+	for _, k := range r.options.Catalogue.Kept() {
+		g.Go(func() error { return r.resources[k.GroupKind()].cache.run(ctx, r.store, r.options.Log) })
 	}
 	g.Go(func() error {
 		if err := r.Bootstrap(ctx); err != nil && ctx.Err() == nil {

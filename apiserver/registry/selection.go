@@ -36,6 +36,9 @@ const (
 	commonFields
 )
 
+// renamed are the fields of an Event by which events.k8s.io selects, as the stored form calls them.
+var renamed = strings.NewReplacer("regarding.", "involvedObject.", "reportingController", "reportingComponent")
+
 func (k *resource) selection(namespace string, l labels.Selector, f fields.Selector) (picked, error) {
 	s := picked{namespace: namespace}
 	if !k.Namespaced && namespace != "" {
@@ -46,6 +49,9 @@ func (k *resource) selection(namespace string, l labels.Selector, f fields.Selec
 	}
 	if f == nil || f.Empty() {
 		return s, nil
+	}
+	if k.Stored != nil {
+		f, _ = f.Transform(func(name, value string) (string, string, error) { return renamed.Replace(name), value, nil })
 	}
 	s.fields = f
 	for _, r := range f.Requirements() {

@@ -14,7 +14,7 @@ import (
 
 // update changes what exists: by update and patch, and by the create of a subresource (binding).
 func (w *write) update(ctx context.Context) (api.Result, error) {
-	p, err := w.part(w.Sub, w.Verb)
+	p, err := w.part(w.Target, w.Verb)
 	if err != nil {
 		return api.Result{}, err
 	}
@@ -69,7 +69,7 @@ func (w *write) change(ctx context.Context, p Sub, body api.Object) (api.Result,
 	keepTimes(o, old)
 	res, err := w.replace(ctx, entry, o, txn)
 	if err == nil && p.Get != nil { // a binding has none: what was bound says more than what bound it, and the writer's cache can take it in
-		res.Object = p.Get(o)
+		res.Object, err = p.Get(o)
 	}
 	return res, err
 }
@@ -104,26 +104,26 @@ func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn st
 }
 
 // part finds what a request writes. The main resource is the part that has everything but the status.
-func (k *resource) part(sub string, v api.Verb) (Sub, error) {
-	sameBody := Sub{New: k.fresh, Get: func(o api.Object) api.Object { return o }}
+func (k *resource) part(t api.Target, v api.Verb) (Sub, error) {
+	sub := t.Sub
 	s, special := k.rules.Subs[sub]
 	switch {
 	case sub == "":
-		sameBody.Into = k.putAllButStatus
-		return sameBody, nil
+		return k.inVersion(t.Version, k.putAllButStatus), nil
 	case special && (v == api.VerbCreate) == (s.Verb == api.VerbCreate):
 		return s, nil
 	case sub == "status" && k.status.Name != "" && v != api.VerbCreate:
-		sameBody.Into = k.putStatus
-		return sameBody, nil
+		return k.inVersion(t.Version, k.putStatus), nil
 	case sub == "finalize" && k.Is(api.NamespaceKind) && v == api.VerbUpdate:
 		return finalizeNamespace, nil
 	}
-	return Sub{}, apierrors.NewMethodNotSupported(k.Resource(), string(v)+" of "+sub)
+	return Sub{}, cmp.Or(notYet[sub], error(apierrors.NewMethodNotSupported(k.Resource(), string(v)+" of "+sub)))
 }
 
-func (k *resource) fresh() api.Object {
-	return api.Kinded(k.Kind, "", k.Versions[0].New())
+// notYet are subresources that exist, and whose work no agent can do.
+var notYet = map[string]error{
+	"ephemeralcontainers": apierrors.NewMethodNotSupported(api.PodKind.Resource(), "ephemeralcontainers: this version's agents cannot start a container in a running pod; writing it"),
+	"resize":              apierrors.NewMethodNotSupported(api.PodKind.Resource(), "resize: this version's agents cannot change what a running container may use; writing it"),
 }
 
 func (k *resource) putAllButStatus(body, o api.Object) error {

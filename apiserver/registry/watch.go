@@ -42,7 +42,7 @@ func (r *Registry) Watch(ctx context.Context, t api.Target, o api.WatchOptions) 
 	return func(yield func([]api.Event, error) bool) {
 		defer k.cache.close(start.watcher)
 		defer start.unhook()
-		s := &session{kind: k, opening: start, table: o.View == api.Table, told: o.After, yield: yield}
+		s := &session{kind: k, version: t.Version, opening: start, table: o.View == api.Table, told: o.After, yield: yield}
 		s.run(ctx, o.Initial, batches)
 	}, nil
 }
@@ -87,9 +87,10 @@ func (r *Registry) replay(ctx context.Context, k *resource, start opening, after
 
 // session tells one watcher's story, in its reader's goroutine.
 type session struct {
-	kind  *resource
-	table bool
-	told  api.Revision // the newest revision told
+	kind    *resource
+	version string
+	table   bool
+	told    api.Revision // the newest revision told
 	opening
 
 	yield func([]api.Event, error) bool
@@ -183,6 +184,10 @@ func (s *session) tell(changes []*change, reached store.Revision) bool {
 func (s *session) add(e api.Event, size int) bool {
 	if s.table && e.Object != nil {
 		e.Cells = s.kind.cells(e.Object, time.Now())
+	}
+	var err error
+	if e.Object, err = s.kind.show(s.version, e.Object); err != nil {
+		return s.end(err)
 	}
 	full := len(s.batch) >= maxBatch || s.bytes >= maxBatchBytes
 	if full && s.batch[len(s.batch)-1].Revision != e.Revision && !s.flush() {

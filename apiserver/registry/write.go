@@ -30,17 +30,27 @@ func (r *Registry) Write(ctx context.Context, req api.Request) (api.Result, erro
 	if err != nil {
 		return api.Result{}, err
 	}
-	switch {
-	case req.Verb == api.VerbCreate && req.Sub == "":
-		return w.create(ctx)
-	case req.Verb == api.VerbCreate, req.Verb == api.VerbUpdate, req.Verb == api.VerbPatch:
-		return w.update(ctx)
-	case req.Verb == api.VerbDelete:
-		return w.delete(ctx)
-	case req.Verb == api.VerbDeleteCollection:
-		return r.deleteCollection(ctx, w)
+	res, err := w.run(ctx)
+	if err == nil && res.Object != nil {
+		res.Object, err = w.show(w.Version, res.Object)
 	}
-	return api.Result{}, apierrors.NewMethodNotSupported(w.Resource(), string(req.Verb))
+	return res, err
+}
+
+func (w *write) run(ctx context.Context) (api.Result, error) {
+	switch {
+	case w.Verb == api.VerbCreate && w.Sub == "":
+		return w.create(ctx)
+	case w.Verb == api.VerbCreate && w.Sub == "eviction":
+		return w.evict(ctx)
+	case w.Verb == api.VerbCreate, w.Verb == api.VerbUpdate, w.Verb == api.VerbPatch:
+		return w.update(ctx)
+	case w.Verb == api.VerbDelete:
+		return w.delete(ctx)
+	case w.Verb == api.VerbDeleteCollection:
+		return w.registry.deleteCollection(ctx, w)
+	}
+	return api.Result{}, apierrors.NewMethodNotSupported(w.Resource(), string(w.Verb))
 }
 
 // accept checks what can be checked without looking at any object.
@@ -221,7 +231,7 @@ func note(ctx context.Context, r api.Request, name string) []byte {
 }
 
 func (w *write) create(ctx context.Context) (api.Result, error) {
-	p, err := w.part("", w.Verb)
+	p, err := w.part(w.Target, w.Verb)
 	if err != nil {
 		return api.Result{}, err
 	}
@@ -241,7 +251,10 @@ func (w *write) insert(ctx context.Context, p Sub, o api.Object) (api.Result, er
 		return api.Result{}, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
 	var txn store.Txn
-	var err error
+	o, err := w.keep(w.Version, o)
+	if err != nil {
+		return api.Result{}, err
+	}
 	if txn.If, err = w.registry.roomIn(ctx, w.resource, api.KeyOf(o)); err != nil {
 		return api.Result{}, err
 	}

@@ -52,8 +52,8 @@ func New(d reconcile.Deps) reconcile.Controller {
 		Reconcile: c.reconcile,
 		Workers:   4,
 	}
-	for _, k := range api.Builtin.All() {
-		if k.Virtual || k.Is(api.EventKind) { // Events own nothing, are owned by nothing, and are many
+	for _, k := range api.Builtin.Kept() {
+		if k.Is(api.EventKind) { // Events own nothing, are owned by nothing, and are many
 			continue
 		}
 		c.kinds = append(c.kinds, k)

@@ -51,8 +51,8 @@ func New(d reconcile.Deps) reconcile.Controller {
 		Reconcile: c.reconcile,
 		Workers:   2,
 	}
-	for _, k := range api.Builtin.All() {
-		if !k.Namespaced || k.Virtual || k.Is(api.EventKind) { // Events come and go by themselves; the last step sweeps them
+	for _, k := range api.Builtin.Kept() {
+		if !k.Namespaced || k.Is(api.EventKind) { // Events come and go by themselves; the last step sweeps them
 			continue
 		}
 		c.kinds = append(c.kinds, k)

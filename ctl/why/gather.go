@@ -163,7 +163,7 @@ func (g *gathering) owner(ctx context.Context, o api.Object) api.Object {
 }
 
 func (g *gathering) namespace(ctx context.Context, name string) {
-	for _, kind := range api.Builtin.All() {
+	for _, kind := range api.Builtin.Kept() {
 		if kind.Namespaced && !kind.Is(api.EventKind) {
 			g.list(ctx, kind, name, api.ListOptions{Limit: 50})
 		}

@@ -59,11 +59,9 @@ type history struct {
 
 func newHistory() *history {
 	h := &history{tracks: map[*api.Kind]*track{}, byPrefix: map[string]*track{}}
-	for _, k := range api.Builtin.All() {
-		if !k.Virtual {
-			t := &track{kind: k, now: map[api.Key]api.Object{}, versions: map[api.Key][]version{}}
-			h.tracks[k], h.byPrefix[registry.StoreKey(k, api.Key{})] = t, t
-		}
+	for _, k := range api.Builtin.Kept() {
+		t := &track{kind: k, now: map[api.Key]api.Object{}, versions: map[api.Key][]version{}}
+		h.tracks[k], h.byPrefix[registry.StoreKey(k, api.Key{})] = t, t
 	}
 	return h
 }

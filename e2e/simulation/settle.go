@@ -103,10 +103,7 @@ func (w *World) unsettled() string {
 }
 
 func (w *World) terminating() string {
-	for _, k := range api.Builtin.All() {
-		if k.Virtual {
-			continue
-		}
+	for _, k := range api.Builtin.Kept() {
 		t := w.history.tracks[k]
 		for _, key := range t.keys() {
 			if t.now[key].GetDeletionTimestamp() != nil {
@@ -118,10 +115,7 @@ func (w *World) terminating() string {
 }
 
 func (w *World) orphans() string {
-	for _, k := range api.Builtin.All() {
-		if k.Virtual {
-			continue
-		}
+	for _, k := range api.Builtin.Kept() {
 		t := w.history.tracks[k]
 		for _, key := range t.keys() {
 			refs := t.now[key].GetOwnerReferences()

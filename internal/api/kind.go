@@ -22,13 +22,17 @@ type Kind struct {
 	Versions   []Version
 	Namespaced bool
 	Subs       []string // subresources, of them "status" also splits the object's writers
-	Virtual    bool     // nothing is stored; only Connect works
+	Virtual    bool     // nothing is stored
+	Verbs      []Verb   // that the kind itself answers to; nil = all but connect
+	Stored     *Kind    // the kind of another group whose objects these are, in another form; nil = its own
 }
 
-// Version is one served form of a kind. The first of a kind is preferred and is the stored one.
+// Version is one served form of a kind. The first of a kind is preferred, and is the stored one unless the kind is stored as another.
 type Version struct {
 	Name string
 	New  func() Object
+	// FromStored and ToStored make this form of the stored one and back, leaving their argument as it is; nil: this is the stored form.
+	FromStored, ToStored func(Object) (Object, error)
 }
 
 // GroupKind identifies the kind; compare kinds by it.
@@ -107,8 +111,16 @@ func NewCatalogue(rows ...*Kind) *Catalogue {
 	return c
 }
 
-// All returns the rows in catalogue order.
+// All returns the rows in catalogue order; Kept those of them whose objects the store keeps as they are.
 func (c *Catalogue) All() []*Kind { return c.rows }
+func (c *Catalogue) Kept() (rows []*Kind) {
+	for _, k := range c.rows {
+		if !k.Virtual && k.Stored == nil {
+			rows = append(rows, k)
+		}
+	}
+	return rows
+}
 
 // Kind looks a kind up by its identity; nil if there is none.
 func (c *Catalogue) Kind(gk schema.GroupKind) *Kind { return c.byGK[gk] }

@@ -1,6 +1,9 @@
 package api
 
 import (
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -64,6 +67,29 @@ type Options struct {
 	Grace       *int64                     // deletes: seconds; nil = the object's own
 	Fence       *Fence
 	Match       ListOptions // deletecollection: which
+}
+
+// TakeDelete takes in what the body of a DELETE or an Eviction asks for; nil asks for nothing.
+func (o *Options) TakeDelete(d *metav1.DeleteOptions) (err error) {
+	if d == nil {
+		return nil
+	}
+	o.DryRun = o.DryRun || len(d.DryRun) > 0
+	if d.GracePeriodSeconds != nil {
+		o.Grace = d.GracePeriodSeconds
+	}
+	if d.PropagationPolicy != nil {
+		o.Propagation = *d.PropagationPolicy
+	}
+	if p := d.Preconditions; p != nil && p.UID != nil {
+		o.Pre.UID = *p.UID
+	}
+	if p := d.Preconditions; p != nil && p.ResourceVersion != nil {
+		if o.Pre.Revision, err = ParseRevision(*p.ResourceVersion); err != nil {
+			return apierrors.NewBadRequest(fmt.Sprintf("preconditions.resourceVersion: %q is not a revision", *p.ResourceVersion))
+		}
+	}
+	return nil
 }
 
 // FieldValidation says what becomes of unknown and duplicate fields in Raw bodies and patches.

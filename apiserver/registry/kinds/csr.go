@@ -37,7 +37,7 @@ func csrRules() registry.Rules {
 		},
 		Subs: map[string]registry.Sub{"approval": {
 			New:  func() api.Object { return api.Kinded(api.CertificateSigningRequestKind, "", &csr{}) },
-			Get:  func(o api.Object) api.Object { return o },
+			Get:  func(o api.Object) (api.Object, error) { return o, nil },
 			Into: func(body, o api.Object) error { o.(*csr).Status.Conditions = body.(*csr).Status.Conditions; return nil },
 		}},
 		Columns: []registry.Column{

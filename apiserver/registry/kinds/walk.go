@@ -86,7 +86,7 @@ func newTable(parts ...[]rule) *table {
 	for _, r := range slices.Concat(parts...) {
 		t.rules[r.of] = append(t.rules[r.of], r)
 	}
-	for _, k := range api.Builtin.All() {
+	for _, k := range api.Builtin.Kept() {
 		if o, err := k.New(""); err == nil {
 			t.leads(reflect.TypeOf(o))
 		}

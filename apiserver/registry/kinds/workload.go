@@ -31,8 +31,8 @@ type workload struct {
 
 // clearStatus is Rules.Prepare of what begins without a status.
 func clearStatus(_ context.Context, _ string, o, old api.Object) {
-	if old == nil {
-		reflect.ValueOf(o).Elem().FieldByName("Status").SetZero()
+	if status := reflect.ValueOf(o).Elem().FieldByName("Status"); old == nil && status.IsValid() {
+		status.SetZero()
 	}
 }
 
@@ -137,7 +137,7 @@ var scaleKind = schema.GroupKind{Group: autoscalingv1.GroupName, Kind: "Scale"}
 func scaleOf[T api.Object](of func(T) workload) registry.Sub {
 	return registry.Sub{
 		New: func() api.Object { return newScale() },
-		Get: func(o api.Object) api.Object { return readScale(o, of(o.(T))) },
+		Get: func(o api.Object) (api.Object, error) { return readScale(o, of(o.(T))), nil },
 		Into: func(body, o api.Object) error {
 			scale := body.(*autoscalingv1.Scale)
 			if faults := notNegative(field.NewPath("spec", "replicas"), reflect.ValueOf(scale.Spec.Replicas)); len(faults) > 0 {

@@ -97,10 +97,8 @@ func describe(t *testing.T, file string) string {
 	now, _ := db.Now(t.Context())
 	fmt.Fprintf(&b, "incarnation %s, revision %d\n\n", db.Incarnation(), now)
 	r := over(t, db)
-	for _, k := range api.Builtin.All() {
-		if !k.Virtual {
-			describeKind(t, &b, r, k)
-		}
+	for _, k := range api.Builtin.Kept() {
+		describeKind(t, &b, r, k)
 	}
 	describeKeys(t, &b, db)
 	describeHistory(t, &b, db, now)
@@ -282,8 +280,8 @@ func makeFixture(t *testing.T, path string) {
 		made[api.Builtin.Of(o).Name] = true
 		write(api.VerbCreate, o)
 	}
-	for _, k := range api.Builtin.All() {
-		if !made[k.Name] && !k.Virtual {
+	for _, k := range api.Builtin.Kept() {
+		if !made[k.Name] {
 			t.Errorf("the samples have no %s", k)
 		}
 	}
