@@ -25,6 +25,7 @@ type writing struct {
 	*session
 	documents
 	output  printer.Format
+	save    bool // what was written goes into the last-applied annotation
 	traced  bool // apply only
 	tracing tracing
 	changed []traced
@@ -49,24 +50,20 @@ last time are removed; fields that others have set stay.`,
 	return c
 }
 
-func createCommand(s *session) *cobra.Command {
-	w := &writing{session: s}
-	return w.command(w.create, &cobra.Command{
-		Use:     "create -f FILE",
-		Short:   "Create objects that must not exist yet",
-		Example: "  ctl create -f job.yaml\n  cat job.yaml | ctl create -f -",
-	})
-}
-
 func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {
 	w.documents.flags(c)
-	f := c.Flags()
-	f.StringVar(&w.validate, "validate", "strict", `What to do about unknown fields: "strict" (or true) refuses them, "warn", "ignore" (or false)`)
-	f.Lookup("validate").NoOptDefVal = "strict"
+	w.validateFlag(c)
 	formatFlags(c, &w.output, false)
 	c.Args = exactly(0, "no arguments, only -f")
 	c.RunE = func(c *cobra.Command, _ []string) error { return w.run(c, do) }
 	return c
+}
+
+func (w *writing) validateFlag(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&w.validate, "validate", "strict", `What to do about unknown fields: "strict" (or true) refuses them, "warn", "ignore" (or false)`)
+	f.Lookup("validate").NoOptDefVal = "strict"
+	complete(c, "validate", words("strict", "warn", "ignore"))
 }
 
 func (w *writing) run(c *cobra.Command, do bring) error {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,7 +67,7 @@ func newCluster() (*cluster, error) {
 	s := memory.New()
 	c := &cluster{ctx: ctx, stop: stop, store: s}
 	past := journal.New(s, api.Builtin, journal.Keep{}, slog.New(slog.DiscardHandler))
-	r, err := registry.New(s, registry.Options{Rules: kinds.All(), Dialer: answers{past}})
+	r, err := registry.New(s, registry.Options{Rules: kinds.All(), Dialer: answers{past}, Ranges: registry.Ranges{ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}})
 	if err != nil {
 		return c, err
 	}
@@ -96,6 +98,9 @@ func runCtl(ts *testscript.TestScript, neg bool, args []string) {
 		if i > 0 && (args[i-1] == "-f" || args[i-1] == "-k" || args[i-1] == "--template" && strings.HasSuffix(arg, ".txt") || args[i-1] == "--kubeconfig" || args[i-1] == "load" || args[i-1] == "kustomize") && !strings.HasPrefix(arg, "-") && !strings.Contains(arg, "://") {
 			args[i] = wd + "/" + arg
 		}
+		if fileFlags.MatchString(arg) {
+			args[i] = fileNames.ReplaceAllString(arg, "${1}"+wd+"/$2")
+		}
 	}
 	var errs bytes.Buffer
 	root.SetErr(&errs)
@@ -105,6 +110,12 @@ func runCtl(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("ctl %s: exit code %d\n%s", strings.Join(args, " "), c.code, errs.String())
 	}
 }
+
+// In the scripts' flags these are the names of files.
+var (
+	fileFlags = regexp.MustCompile("^--(from-file|from-env-file|cert|key)=")
+	fileNames = regexp.MustCompile(`([=,])(x\.txt|folder|env|nowhere)`)
+)
 
 func as(ts *testscript.TestScript, neg bool, args []string) {
 	c := clusterOf(ts)

@@ -31,7 +31,7 @@ func (s *session) flags(root *cobra.Command) {
 // connected lets commands (or all their children) run only with a Service.
 func (s *session) connected(commands ...*cobra.Command) []*cobra.Command {
 	for _, c := range commands {
-		if s.connected(c.Commands()...); !c.HasSubCommands() {
+		if s.connected(c.Commands()...); c.PreRunE == nil && (!c.HasSubCommands() || c.Flags().Lookup("filename") != nil) {
 			c.PreRunE = func(*cobra.Command, []string) error { return s.connect() }
 		}
 	}

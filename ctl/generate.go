@@ -1,0 +1,210 @@
+package ctl
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"optimist/ctl/manifest"
+	"optimist/ctl/printer"
+	"optimist/internal/api"
+)
+
+// generator is a command that makes an object out of its arguments: a row of a table.
+type generator struct {
+	use, short string // use begins with the command's name, and its other names: "deployment|deploy NAME …"
+	flags      []flag
+	failed     string // before what the server complains of, as kubectl has it; "" = nothing
+	build      func(g *given) (api.Object, error)
+}
+
+// flag is one of a generator's own: "replicas r" is --replicas and -r, "image!" must be given. Its type is that of its default.
+type flag struct {
+	name  string
+	value any // string, int32, bool, []string (divided by commas too) or repeated
+	help  string
+}
+
+type repeated []string // a flag that may be given several times, and whose values may hold commas
+
+// given is what a generator was called with.
+type given struct {
+	*writing
+	*cobra.Command
+	name string
+	args []string // after the name: a command to run
+}
+
+func (g *given) text(flag string) string {
+	v, _ := g.Flags().GetString(flag) // these cannot fail: the flag is the generator's own
+	return v
+}
+
+func (g *given) number(flag string) int32 {
+	v, _ := g.Flags().GetInt32(flag)
+	return v
+}
+
+func (g *given) is(flag string) bool {
+	v, _ := g.Flags().GetBool(flag)
+	return v
+}
+
+func (g *given) list(flag string) []string {
+	if f := g.Flags().Lookup(flag); f != nil && f.Value.Type() == "stringArray" {
+		v, _ := g.Flags().GetStringArray(flag)
+		return v
+	}
+	v, _ := g.Flags().GetStringSlice(flag)
+	return v
+}
+
+func addFlags(c *cobra.Command, flags []flag) {
+	f := c.Flags()
+	for _, own := range flags {
+		name, short, _ := strings.Cut(strings.TrimSuffix(own.name, "!"), " ")
+		switch v := own.value.(type) {
+		case string:
+			f.StringP(name, short, v, own.help)
+		case int32:
+			f.Int32P(name, short, v, own.help)
+		case bool:
+			f.BoolP(name, short, v, own.help)
+		case []string:
+			f.StringSliceP(name, short, v, own.help)
+		case repeated:
+			f.StringArrayP(name, short, v, own.help)
+		}
+		if strings.HasSuffix(own.name, "!") {
+			_ = c.MarkFlagRequired(name) // it is there
+		}
+	}
+}
+
+// generate makes the command of a row.
+func generate(s *session, row generator) *cobra.Command {
+	w := &writing{session: s}
+	names, rest, _ := strings.Cut(row.use, " ")
+	all := strings.Split(names, "|")
+	c := &cobra.Command{Use: all[0] + " " + rest, Aliases: all[1:], Short: row.short}
+	w.makingFlags(c)
+	addFlags(c, row.flags)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		n := c.ArgsLenAtDash()
+		if n < 0 {
+			n = len(args)
+		}
+		if n != 1 {
+			return usage(c, "exactly one NAME is required, got %d", n)
+		}
+		if err := errors.Join(checkDry(w.dry), w.output.Parse(false)); err != nil {
+			return err
+		}
+		g := &given{w, c, args[0], args[1:]}
+		o, err := row.build(g)
+		if err != nil {
+			return err
+		}
+		o.SetName(g.name)
+		if _, err = w.make(c, o, "created"); err == nil || unreachable(err) || row.failed == "" {
+			return err
+		}
+		return fmt.Errorf("failed to create %s%s", row.failed, err.Error()) // worded as a fault of ctl, not as the server's, for so does kubectl
+	}
+	return c
+}
+
+// makingFlags are those of commands that make an object themselves.
+func (w *writing) makingFlags(c *cobra.Command) {
+	w.warnings = warnings{}
+	dryFlag(c, &w.dry)
+	formatFlags(c, &w.output, false)
+	w.validateFlag(c)
+	c.Flags().BoolVar(&w.save, "save-config", false, "Keep what was made in an annotation, for apply")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if err := w.connect(); w.dry != "client" {
+			return err
+		}
+		return nil // nobody is asked, so nobody needs to be there
+	}
+}
+
+// make creates an object that ctl has made, and tells.
+func (w *writing) make(c *cobra.Command, o api.Object, did string) (api.Object, error) {
+	kind := api.Builtin.Of(o)
+	if kind == nil {
+		return nil, fmt.Errorf("this cluster has no objects like %T", o)
+	}
+	version := ""
+	for _, v := range kind.Versions {
+		if fmt.Sprintf("%T", v.New()) == fmt.Sprintf("%T", o) {
+			version = v.Name
+		}
+	}
+	data, err := printer.Data(api.Kinded(kind, version, o))
+	if err != nil {
+		return nil, err
+	}
+	d := manifest.Document{Kind: kind, Version: version, Object: &unstructured.Unstructured{Object: data}}
+	t := api.Target{Kind: kind, Version: version, Key: w.target(kind, o.GetName()).Key}
+	if t.Key.Namespace != "" && (w.dry != "client" || w.namespace != "") {
+		d.Object.SetNamespace(t.Key.Namespace)
+	}
+	body, err := d.Object.MarshalJSON()
+	if w.save {
+		body, err = stamp(d.Object)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := w.send(c.Context(), t, body)
+	if err != nil {
+		return nil, err
+	}
+	w.tell(c, r.Warnings...)
+	item := printer.Item{Kind: kind, Object: r.Object}
+	if w.output.Name != "" {
+		return r.Object, w.output.Object(c.OutOrStdout(), item)
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])
+	return r.Object, err
+}
+
+// assignments reads a=b,c=d. what names them in errors.
+func assignments(what string, texts ...string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, text := range texts {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("%s %s is invalid and should be in format key=[value]", what, text)
+		}
+		all[key] = value
+	}
+	return all, nil
+}
+
+// portOf is a port's name or number.
+func portOf(text string) intstr.IntOrString { return intstr.Parse(text) }
+
+// names of API groups and what they hold, in the order in which they were first named.
+type grouped struct {
+	order []string
+	of    map[string][]string
+}
+
+func (g *grouped) add(group, member string) {
+	if g.of == nil {
+		g.of = map[string][]string{}
+	}
+	if _, known := g.of[group]; !known {
+		g.order = append(g.order, group)
+	}
+	if !slices.Contains(g.of[group], member) {
+		g.of[group] = append(g.of[group], member)
+	}
+}

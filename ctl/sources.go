@@ -1,0 +1,234 @@
+package ctl
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/kustomize/api/hasher"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"optimist/internal/api"
+)
+
+// sourceFlags say what a ConfigMap or a Secret holds.
+var sourceFlags = []flag{
+	{"from-file", []string(nil), "A file, or [KEY=]FILE, or a folder, each of whose files is a key"},
+	{"from-literal", repeated(nil), "KEY=VALUE"},
+	{"from-env-file", []string(nil), "A file with a line KEY=VALUE for each key"},
+	{"append-hash", false, "Append a hash of the contents to the name"},
+}
+
+// sources reads all that those flags name. file and where name the object in errors.
+func (g *given) sources() (map[string][]byte, error) {
+	all := map[string][]byte{}
+	add := func(key string, value []byte) error {
+		if wrong := validation.IsConfigMapKey(key); len(wrong) > 0 {
+			return fmt.Errorf("%q is not a valid key name: %s", key, strings.Join(wrong, ","))
+		}
+		if _, there := all[key]; there {
+			return fmt.Errorf("cannot add key %q, another key by that name already exists", key)
+		}
+		all[key] = value
+		return nil
+	}
+	files, literals, envs := g.list("from-file"), g.list("from-literal"), g.list("from-env-file")
+	if len(envs) > 0 && len(files)+len(literals) > 0 {
+		return nil, errors.New("from-env-file cannot be combined with from-file or from-literal")
+	}
+	for _, text := range files {
+		if err := fromFile(text, add); err != nil {
+			return nil, err
+		}
+	}
+	for _, text := range literals {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("invalid literal source %v, expected key=value", text)
+		}
+		if err := add(key, []byte(value)); err != nil {
+			return nil, err
+		}
+	}
+	for _, path := range envs {
+		if err := fromEnvFile(path, add); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func fromFile(source string, add func(string, []byte) error) error {
+	key, path, named := strings.Cut(source, "=")
+	switch {
+	case !named:
+		path, key = source, filepath.Base(source)
+	case key == "":
+		return fmt.Errorf("key name for file path %v missing", path)
+	case path == "":
+		return fmt.Errorf("file path for key name %v missing", key)
+	case strings.Contains(path, "="):
+		return errors.New("key names or file paths cannot contain '='")
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		if named {
+			return errors.New("cannot give a key name for a directory path")
+		}
+		return fromFolder(path, add)
+	}
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return fmt.Errorf("error reading %s: %w", path, errors.Unwrap(err))
+	}
+	return add(key, data)
+}
+
+// fromFolder takes every file whose name can be a key.
+func fromFolder(path string, add func(string, []byte) error) error {
+	entries, err := os.ReadDir(path)
+	for _, e := range entries {
+		if info, err := os.Stat(filepath.Join(path, e.Name())); err != nil || !info.Mode().IsRegular() || len(validation.IsConfigMapKey(e.Name())) > 0 {
+			continue
+		}
+		if err := fromFile(filepath.Join(path, e.Name()), add); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// fromEnvFile takes KEY=VALUE of each line; a KEY alone has the value that it has in ctl's own environment.
+func fromEnvFile(path string, add func(string, []byte) error) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("error reading %s: %w", path, err)
+	}
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		line = strings.TrimLeftFunc(strings.TrimRight(line, "\r\n"), unicode.IsSpace)
+		key, value, assigned := strings.Cut(line, "=")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if wrong := validation.IsEnvVarName(key); len(wrong) > 0 {
+			return fmt.Errorf("%q is not a valid key name: %s", key, strings.Join(wrong, ";"))
+		}
+		if !assigned {
+			value = os.Getenv(key)
+		}
+		if err := add(key, []byte(value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func buildConfigMap(g *given) (api.Object, error) {
+	o := &corev1.ConfigMap{}
+	all, err := g.sources()
+	for key, value := range all {
+		if utf8.Valid(value) {
+			put(&o.Data, key, string(value))
+		} else {
+			put(&o.BinaryData, key, value)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o, g.hashed(o)
+}
+
+func buildSecret(g *given) (api.Object, error) {
+	all, err := g.sources()
+	o := &corev1.Secret{Type: corev1.SecretType(g.text("type")), Data: all}
+	if err != nil {
+		return nil, err
+	}
+	return o, g.hashed(o)
+}
+
+func buildTLS(g *given) (api.Object, error) {
+	paths := []string{g.text("cert"), g.text("key")}
+	if paths[0] == "" || paths[1] == "" {
+		return nil, errors.New("key and cert must be specified")
+	}
+	var pem [2][]byte
+	for i, path := range paths {
+		var err error
+		if pem[i], err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("failed to create secret Cannot read file %v, %w", path, err)
+		}
+	}
+	if _, err := tls.X509KeyPair(pem[0], pem[1]); err != nil {
+		return nil, fmt.Errorf("failed to create secret %w", err)
+	}
+	o := &corev1.Secret{Type: corev1.SecretTypeTLS, Data: map[string][]byte{corev1.TLSCertKey: pem[0], corev1.TLSPrivateKeyKey: pem[1]}}
+	return o, g.hashed(o)
+}
+
+func buildRegistry(g *given) (api.Object, error) {
+	o := &corev1.Secret{Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{}}
+	user, password, server := g.text("docker-username"), g.text("docker-password"), g.text("docker-server")
+	switch files := g.list("from-file"); {
+	case len(files) > 0:
+		for _, text := range files {
+			if !strings.Contains(text, "=") {
+				text = corev1.DockerConfigJsonKey + "=" + text
+			}
+			if err := fromFile(text, func(key string, value []byte) error { o.Data[key] = value; return nil }); err != nil {
+				return nil, err
+			}
+		}
+	case user == "" || password == "" || server == "":
+		return nil, errors.New("either --from-file or the combination of --docker-username, --docker-password and --docker-server is required")
+	default:
+		type entry struct {
+			Username string `json:"username,omitempty"`
+			Password string `json:"password,omitempty"`
+			Email    string `json:"email,omitempty"`
+			Auth     string `json:"auth,omitempty"`
+		}
+		auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+		o.Data[corev1.DockerConfigJsonKey], _ = json.Marshal(map[string]any{"auths": map[string]entry{server: {user, password, g.text("docker-email"), auth}}}) // cannot fail
+	}
+	return o, g.hashed(o)
+}
+
+// hashed appends a hash of the contents to the name, if that was asked for.
+func (g *given) hashed(o api.Object) error {
+	if !g.is("append-hash") {
+		return nil
+	}
+	o.SetName(g.name)
+	text, err := json.Marshal(api.Kinded(api.Builtin.Of(o), "", o))
+	if err != nil {
+		return err
+	}
+	node, err := yaml.Parse(string(text))
+	if err != nil {
+		return err
+	}
+	hash, err := new(hasher.Hasher).Hash(node)
+	g.name += "-" + hash
+	return err
+}
+
+func put[V any](m *map[string]V, key string, value V) {
+	if *m == nil {
+		*m = map[string]V{}
+	}
+	(*m)[key] = value
+}
