@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,7 @@ import (
 	"optimist/internal/api"
 )
 
-// manager is the name under which ctl's own writes are known.
+// manager is the name under which ctl applies; other commands append their own: ctl-scale. Applies own what they set, and may let go of it.
 const manager = "ctl"
 
 // writing is what apply and create share: both bring documents to the server.
@@ -25,8 +26,10 @@ type writing struct {
 	*session
 	documents
 	output  printer.Format
-	save    bool // what was written goes into the last-applied annotation
-	traced  bool // apply only
+	manager string
+	save    bool       // what was written goes into the last-applied annotation
+	server  serverSide // apply only
+	traced  bool       // apply only
 	tracing tracing
 	changed []traced
 }
@@ -35,24 +38,27 @@ type writing struct {
 type bring func(c *cobra.Command, t api.Target, d manifest.Document) (api.Result, string, error)
 
 func applyCommand(s *session) *cobra.Command {
-	w := &writing{session: s, tracing: tracing{session: s}}
+	w := &writing{session: s, tracing: tracing{session: s}, manager: manager}
 	c := w.command(w.apply, &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Create or change objects so that they are as a file says",
 		Long: `Create or change objects so that they are as a file says.
 
 Each document stands alone: good ones are applied, bad ones are reported with file and line. Fields that the file no longer names but did the
-last time are removed; fields that others have set stay.`,
+last time are removed; fields that others have set stay. With --server-side it is the server that remembers, for every manager by its name, and a
+field that another one has is not changed.`,
 		Example: "  ctl apply -f web.yaml\n  ctl apply -R -f manifests/\n  ctl apply -f web.yaml --trace\n  cat web.yaml | ctl apply -f -",
 	})
 	c.Flags().BoolVar(&w.traced, "trace", false, "Wait until the changes are through, then draw what came of them")
 	w.tracing.flags(c, "trace-timeout")
+	w.server.flags(c, &w.manager)
 	return c
 }
 
 func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {
 	w.documents.flags(c)
 	w.validateFlag(c)
+	w.manager = cmp.Or(w.manager, manager+"-"+c.Name())
 	formatFlags(c, &w.output, false)
 	c.Args = exactly(0, "no arguments, only -f")
 	c.RunE = func(c *cobra.Command, _ []string) error { return w.run(c, do) }
@@ -60,9 +66,6 @@ func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {
 }
 
 func (w *writing) validateFlag(c *cobra.Command) {
-	f := c.Flags()
-	f.StringVar(&w.validate, "validate", "strict", `What to do about unknown fields: "strict" (or true) refuses them, "warn", "ignore" (or false)`)
-	f.Lookup("validate").NoOptDefVal = "strict"
 	complete(c, "validate", words("strict", "warn", "ignore"))
 }
 
@@ -70,7 +73,7 @@ func (w *writing) run(c *cobra.Command, do bring) error {
 	if !w.given() {
 		return usage(c, "must specify one of -f and -k")
 	}
-	if err := errors.Join(checkDry(w.dry), w.output.Parse(false)); err != nil {
+	if err := errors.Join(checkDry(w.dry), w.server.check(c, w.dry), w.output.Parse(false)); err != nil {
 		return err
 	}
 	found, wrong := w.read(c)
@@ -130,7 +133,7 @@ func (w *writing) send(ctx context.Context, t api.Target, data []byte) (api.Resu
 }
 
 func (w *writing) write(ctx context.Context, r api.Request, doing, did string) (api.Result, string, error) {
-	r.Options = api.Options{Manager: manager, DryRun: w.dry == "server", Validation: validations[w.validate]}
+	r.Manager, r.DryRun, r.Validation = cmp.Or(w.manager, manager+"-create"), w.dry == "server", validations[w.validate]
 	result, err := w.Write(ctx, r)
 	if err != nil {
 		did = doing
@@ -141,6 +144,9 @@ func (w *writing) write(ctx context.Context, r api.Request, doing, did string) (
 func (w *writing) apply(c *cobra.Command, t api.Target, d manifest.Document) (api.Result, string, error) {
 	if t.Key.Name == "" {
 		return api.Result{}, "applying", errors.New("cannot use generate name with apply; use `ctl create -f`")
+	}
+	if w.server.on {
+		return w.applyThere(c.Context(), t, d)
 	}
 	modified, err := stamp(d.Object)
 	if err != nil {

@@ -34,6 +34,7 @@ func newModify(s *session) *modify {
 // command adds the flags and completion of all these commands.
 func (m *modify) command(c *cobra.Command) *cobra.Command {
 	m.documents.flags(c)
+	m.manager = manager + "-" + c.Name()
 	c.Flags().BoolVar(&m.local, "local", false, "Change what -f holds and print it, without asking the server")
 	formatFlags(c, &m.output, false)
 	c.ValidArgsFunction = m.completeObjects
@@ -134,7 +135,7 @@ func (m *modify) difference(ctx context.Context, t api.Target, before, after api
 
 func (m *modify) sendPatch(ctx context.Context, t api.Target, how types.PatchType, patch []byte) (api.Result, error) {
 	return m.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: how, Data: patch},
-		Options: api.Options{Manager: manager, DryRun: m.dry == "server"}})
+		Options: api.Options{Manager: m.manager, DryRun: m.dry == "server"}})
 }
 
 // pairs splits arguments like `node n1 a=b c-` into those that name objects, what shall be set, and what shall go. separators are what the

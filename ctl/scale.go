@@ -69,6 +69,6 @@ func (sc *scale) one(ctx context.Context, t api.Target) error {
 
 func (s *session) patch(ctx context.Context, t api.Target, how types.PatchType, patch string, only api.Preconditions) error {
 	_, err := s.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: how, Data: []byte(patch)},
-		Options: api.Options{Manager: manager, Pre: only}})
+		Options: api.Options{Manager: manager + "-scale", Pre: only}})
 	return err
 }
