@@ -66,6 +66,9 @@ func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {
 }
 
 func (w *writing) validateFlag(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&w.validate, "validate", "strict", `What to do about unknown fields: "strict" (or true) refuses them, "warn", "ignore" (or false)`)
+	f.Lookup("validate").NoOptDefVal = "strict"
 	complete(c, "validate", words("strict", "warn", "ignore"))
 }
 
