@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"optimist/apiserver/admission"
 	"optimist/apiserver/auth"
 	"optimist/apiserver/door"
 	"optimist/apiserver/door/grpc"
@@ -36,7 +37,7 @@ type Config struct {
 	Keep      journal.Keep   // how much history there is
 	Cluster   string         // its name, for machines that join; "" = they are told nothing
 	JoinAt    string         // host:port by which they reach this server; "" = they do not
-	CA        *pki.CA        // signs their certificates; nil = none are given
+	CA        *pki.CA        // signs their certificates, and is what pods believe; nil = none are given, and pods get no way to this server
 	Log       *slog.Logger
 	Ring      *console.Ring // what `ctl logs apiserver` shows; may be nil
 }
@@ -57,13 +58,15 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	h := &hub.Hub{}
-	r, err := registry.New(c.Store, registry.Options{Rules: kinds.All(), Dialer: h, Ranges: c.Ranges, Log: c.Log})
+	accounts := &admission.ServiceAccount{} // without Mounts, until agents have volumes
+	r, err := registry.New(c.Store, registry.Options{Rules: kinds.All(), Mutators: []registry.Mutator{accounts}, Dialer: h, Ranges: c.Ranges, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	accounts.Service = r
 	j := journal.New(c.Store, api.Builtin, c.Keep, c.Log)
 	h.Register(api.UserAPIServer, self{c.Ring, j})
 	return &Server{Config: c, registry: r, journal: j, service: auth.New(r, roles), hub: h}, nil
@@ -80,6 +83,9 @@ func (s *Server) Run(ctx context.Context) error {
 			return err
 		}
 		g.Go(func() error { return s.keepServices(running) })
+		if s.CA != nil {
+			g.Go(func() error { return s.publishCA(running) })
+		}
 		return s.serve(running)
 	})
 	if err := g.Wait(); ctx.Err() == nil {

@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/memory"
@@ -36,6 +38,21 @@ var (
 
 // start runs a server over memory until the test is over, on a port of the loopback.
 func start(t testing.TB, ring *console.Ring) (*Server, string) {
+	return startWith(t, Config{Ring: ring}, true)
+}
+
+// bare is a server that makes nothing by itself in the namespace default but what the system's pods need, and serves.
+func bare(t testing.TB) (*Server, *client.Client) {
+	t.Helper()
+	s, dir := startWith(t, Config{}, false)
+	c := connect(t, filepath.Join(dir, "admin.kubeconfig"))
+	if _, err := api.ServiceAccounts.Create(t.Context(), c, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}}); err != nil {
+		t.Fatal(err)
+	}
+	return s, c
+}
+
+func startWith(t testing.TB, c Config, signs bool) (*Server, string) {
 	t.Helper()
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -49,12 +66,14 @@ func start(t testing.TB, ring *console.Ring) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca, err := pki.EnsureCA(dir)
-	if err != nil {
-		t.Fatal(err)
+	if signs {
+		if c.CA, err = pki.EnsureCA(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	st := memory.New()
-	s, err := New(Config{Store: st, Listeners: []net.Listener{l}, TLS: conf, CA: ca, Cluster: "test", JoinAt: "elsewhere:1", Ranges: ranges, Log: slog.New(slog.DiscardHandler), Ring: ring})
+	c.Store, c.Listeners, c.TLS, c.Cluster, c.JoinAt, c.Ranges, c.Log = st, []net.Listener{l}, conf, "test", "elsewhere:1", ranges, slog.New(slog.DiscardHandler)
+	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,21 +107,14 @@ func connect(t testing.TB, kubeconfig string) *client.Client {
 
 func TestServiceOverTheNetwork(t *testing.T) {
 	apitest.Run(t, func(t *testing.T) api.Service {
-		_, dir := start(t, nil)
-		c := connect(t, filepath.Join(dir, "admin.kubeconfig"))
-		if _, err := c.Now(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		_, c := bare(t)
 		return c
 	})
 }
 
 func TestServiceInProcess(t *testing.T) {
 	apitest.Run(t, func(t *testing.T) api.Service {
-		s, dir := start(t, nil)
-		if _, err := connect(t, filepath.Join(dir, "admin.kubeconfig")).Now(t.Context()); err != nil { // it serves: it is seeded
-			t.Fatal(err)
-		}
+		s, _ := bare(t)
 		return s.Service(admin)
 	})
 }

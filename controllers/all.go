@@ -8,6 +8,7 @@ import (
 	"optimist/controllers/nodelifecycle"
 	"optimist/controllers/podgc"
 	"optimist/controllers/replicaset"
+	"optimist/controllers/serviceaccount"
 	"optimist/controllers/tainteviction"
 	"optimist/internal/reconcile"
 )
@@ -20,6 +21,7 @@ func All(deps func(name string) reconcile.Deps) []reconcile.Controller {
 		endpointslice.New(deps(endpointslice.Name)),
 		garbage.New(deps(garbage.Name)),
 		namespace.New(deps(namespace.Name)),
+		serviceaccount.New(deps(serviceaccount.Name)),
 		nodelifecycle.New(deps(nodelifecycle.Name)),
 		tainteviction.New(deps(tainteviction.Name)),
 		podgc.New(deps(podgc.Name)),

@@ -31,6 +31,7 @@ import (
 	"optimist/controllers"
 	"optimist/internal/api"
 	"optimist/internal/console"
+	"optimist/internal/pki"
 	"optimist/scheduler"
 )
 
@@ -48,6 +49,7 @@ type Config struct {
 	Store  store.Store
 	Listen string // an address; "": nobody comes from outside
 	TLS    *tls.Config
+	CA     *pki.CA // that pods believe; nil: pods get no way to the API server
 	Ranges registry.Ranges
 	Nodes  []Node
 	Copies int          // of the scheduler and of the controllers, of which one each leads; 0 = 1

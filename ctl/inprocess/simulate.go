@@ -34,11 +34,15 @@ func (s Simulation) Run() error {
 	if err != nil {
 		return err
 	}
+	ca, err := pki.EnsureCA(filepath.Join(s.Root, "pki"))
+	if err != nil {
+		return err
+	}
 	db, err := bolt.Open(filepath.Join(s.Root, "store.db"), bolt.Options{})
 	if err != nil {
 		return err
 	}
-	c, err := New(Config{Name: s.Name, Store: db, Listen: s.Listen, TLS: conf, Nodes: s.Nodes,
+	c, err := New(Config{Name: s.Name, Store: db, Listen: s.Listen, TLS: conf, CA: ca, Nodes: s.Nodes,
 		Ranges: registry.Ranges{ClusterCIDR: s.ClusterCIDR, ServiceCIDR: s.ServiceCIDR, NodeBits: 24}})
 	if err != nil {
 		return errors.Join(err, db.Close())

@@ -25,7 +25,6 @@ var warned = newTable([]rule{
 		resources runtimeClassName topologySpreadConstraints volumes`, inert),
 	set[corev1.PodSpec]("automountServiceAccountToken shareProcessNamespace", inertUnless(false)),
 	set[corev1.PodSpec]("hostUsers", inertUnless(true)),
-	set[corev1.PodSpec]("serviceAccountName", inertUnless("default")),
 	set[corev1.PodSpec]("os", inertUnless(corev1.PodOS{Name: corev1.Linux})),
 	set[corev1.PodSpec]("priorityClassName", worth("orders the waiting pods, but nothing in this version preempts running ones for it")),
 	set[corev1.PodSecurityContext](`appArmorProfile fsGroup fsGroupChangePolicy seLinuxChangePolicy seLinuxOptions seccompProfile supplementalGroups
