@@ -45,6 +45,21 @@ func newCache(k *resource) *cache {
 	return &cache{kind: k, states: map[string]*state{}, index: map[equality]map[string]*state{}, watchers: map[equality]map[*watcher]bool{}}
 }
 
+// Held is how many objects the caches hold, by resource ("deployments.apps"), and the kinds whose caches are not filled yet.
+func (r *Registry) Held() (counts map[string]int, empty []string) {
+	counts = map[string]int{}
+	for _, kind := range r.options.Catalogue.Kept() {
+		c := r.resources[kind.GroupKind()].cache
+		c.mu.Lock()
+		counts[kind.String()] = len(c.states)
+		if !c.filled {
+			empty = append(empty, kind.String())
+		}
+		c.mu.Unlock()
+	}
+	return counts, empty
+}
+
 // run keeps the cache filled until ctx ends. Whenever it loses the thread it begins anew, and its watchers must, too.
 func (c *cache) run(ctx context.Context, s store.Store, log *slog.Logger) error {
 	c.mu.Lock()

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"os"
 	"regexp"
 	"runtime"
@@ -18,7 +19,7 @@ func TestEveryKindIsDefined(t *testing.T) {
 	}
 	for _, k := range api.Builtin.All() {
 		for _, v := range k.Versions {
-			name := Name(v.New())
+			name := Name(k.GVK(v.Name))
 			if all[name] == nil || all[name].Extensions["x-kubernetes-group-version-kind"] == nil {
 				t.Errorf("%s %s has no definition %q", k, v.Name, name)
 			}
@@ -27,13 +28,13 @@ func TestEveryKindIsDefined(t *testing.T) {
 }
 
 func TestNoReferenceLeadsNowhere(t *testing.T) {
-	all, err := Texts()
+	all, err := unpack[json.RawMessage]()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range all {
 		for _, ref := range regexp.MustCompile(`"\$ref":"([^"]*)"`).FindAllStringSubmatch(string(text), -1) {
-			if to, ok := strings.CutPrefix(ref[1], RefPrefix); !ok || all[to] == nil {
+			if to, ok := strings.CutPrefix(ref[1], RefV3); !ok || all[to] == nil {
 				t.Errorf("%s refers to %s, which is not defined", name, ref[1])
 			}
 		}
@@ -55,7 +56,10 @@ func TestGenerated(t *testing.T) {
 }
 
 func BenchmarkDefinitions(b *testing.B) { bench(b, Definitions) }
-func BenchmarkTexts(b *testing.B)       { bench(b, Texts) }
+func BenchmarkSwagger(b *testing.B)     { bench(b, Swagger) }
+func BenchmarkTexts(b *testing.B) {
+	bench(b, func() (map[string]json.RawMessage, error) { return Texts("io.k8s.api.core.v1.Pod") })
+}
 
 // bench reports the heap that a result holds, beside time and garbage.
 func bench[T any](b *testing.B, load func() (T, error)) {
