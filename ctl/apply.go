@@ -27,6 +27,7 @@ type writing struct {
 	documents
 	output  printer.Format
 	manager string
+	mute    bool       // say nothing of what is made
 	save    bool       // what was written goes into the last-applied annotation
 	server  serverSide // apply only
 	traced  bool       // apply only
@@ -51,18 +52,22 @@ field that another one has is not changed.`,
 	})
 	c.Flags().BoolVar(&w.traced, "trace", false, "Wait until the changes are through, then draw what came of them")
 	w.tracing.flags(c, "trace-timeout")
-	w.server.flags(c, &w.manager)
+	w.server.flags(c)
 	return c
 }
 
 func (w *writing) command(do bring, c *cobra.Command) *cobra.Command {
 	w.documents.flags(c)
 	w.validateFlag(c)
-	w.manager = cmp.Or(w.manager, manager+"-"+c.Name())
+	w.managerFlag(c, cmp.Or(w.manager, manager+"-"+c.Name()))
 	formatFlags(c, &w.output, false)
 	c.Args = exactly(0, "no arguments, only -f")
 	c.RunE = func(c *cobra.Command, _ []string) error { return w.run(c, do) }
 	return c
+}
+
+func (w *writing) managerFlag(c *cobra.Command, name string) {
+	c.Flags().StringVar(&w.manager, "field-manager", name, "The name under which fields are owned")
 }
 
 func (w *writing) validateFlag(c *cobra.Command) {
@@ -136,7 +141,7 @@ func (w *writing) send(ctx context.Context, t api.Target, data []byte) (api.Resu
 }
 
 func (w *writing) write(ctx context.Context, r api.Request, doing, did string) (api.Result, string, error) {
-	r.Manager, r.DryRun, r.Validation = cmp.Or(w.manager, manager+"-create"), w.dry == "server", validations[w.validate]
+	r.Manager, r.DryRun, r.Validation = w.manager, w.dry == "server", validations[w.validate]
 	result, err := w.Write(ctx, r)
 	if err != nil {
 		did = doing

@@ -64,7 +64,8 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		commands  []*cobra.Command
 	}{
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s),
-			parent("set", "Change a single thing about containers", setImageCommand(s), setResourcesCommand(s)), patchCommand(s), replaceCommand(s), labelCommand(s))},
+			parent("set", "Change a single thing about containers", setImageCommand(s), setResourcesCommand(s), setEnvCommand(s), setSelectorCommand(s), setServiceAccountCommand(s), setSubjectCommand(s)),
+			patchCommand(s), replaceCommand(s), notes[0].command(s), notes[1].command(s), runCommand(s), exposeCommand(s), autoscaleCommand(s))},
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(tokenCommand(s), imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),

@@ -19,10 +19,10 @@ import (
 type deletion struct {
 	selection
 	documents
-	every, now, force, wait bool
-	grace                   int64
-	cascade, output         string
-	timeout                 time.Duration
+	now, force, wait bool
+	grace            int64
+	cascade, output  string
+	timeout          time.Duration
 }
 
 func deleteCommand(s *session) *cobra.Command {
@@ -59,7 +59,7 @@ func (d *deletion) run(c *cobra.Command, args []string) error {
 	if err := d.settle(c); err != nil {
 		return err
 	}
-	targets, wrong := d.targets(c, args)
+	targets, wrong := d.choose(c, args, &d.documents)
 	if len(targets)+len(wrong) == 0 && !d.ignoreNotFound {
 		fmt.Fprintln(c.OutOrStdout(), "No resources found")
 	}
@@ -85,38 +85,6 @@ func (d *deletion) settle(c *cobra.Command) error {
 		d.tell(c, "Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.")
 	}
 	return cmp.Or(checkDry(d.dry), oneOf("unexpected -o output mode: %v. We only support '-o name'", d.output, "", "name"))
-}
-
-// targets are the objects to delete, by file, by name or by selector.
-func (d *deletion) targets(c *cobra.Command, args []string) (all []api.Target, wrong faults) {
-	wants, wrong := d.from(c, args, &d.documents)
-	for _, w := range wants {
-		t, err := d.ofKind(c.Context(), w)
-		all = append(all, t...)
-		wrong.add(err)
-	}
-	return all, wrong
-}
-
-func (d *deletion) ofKind(ctx context.Context, w wanted) (all []api.Target, err error) {
-	for _, name := range w.names {
-		t := d.where(w)
-		t.Key.Name = name
-		all = append(all, t)
-	}
-	switch {
-	case len(w.names) > 0 && d.every:
-		return nil, errors.New("setting 'all' parameter but found a non empty selector or names")
-	case len(w.names) > 0:
-		return all, nil
-	case !d.every && d.label+d.field == "":
-		return nil, errors.New("resource(s) were provided, but no name was specified; say which, or --all")
-	}
-	list, wrong := d.list(ctx, w, api.Full)
-	for _, o := range list.Items {
-		all = append(all, api.Target{Kind: w.kind, Key: api.KeyOf(o)})
-	}
-	return all, wrong.err()
 }
 
 // remove asks for every deletion before it waits for the first to be through. The time to wait is that for all.

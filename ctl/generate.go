@@ -92,7 +92,7 @@ func generate(s *session, row generator) *cobra.Command {
 	names, rest, _ := strings.Cut(row.use, " ")
 	all := strings.Split(names, "|")
 	c := &cobra.Command{Use: all[0] + " " + rest, Aliases: all[1:], Short: row.short}
-	w.makingFlags(c)
+	w.makingFlags(c, manager+"-create")
 	addFlags(c, row.flags)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n := c.ArgsLenAtDash()
@@ -120,7 +120,8 @@ func generate(s *session, row generator) *cobra.Command {
 }
 
 // makingFlags are those of commands that make an object themselves.
-func (w *writing) makingFlags(c *cobra.Command) {
+func (w *writing) makingFlags(c *cobra.Command, name string) {
+	w.managerFlag(c, name)
 	w.warnings = warnings{}
 	dryFlag(c, &w.dry)
 	formatFlags(c, &w.output, false)
@@ -168,7 +169,10 @@ func (w *writing) make(c *cobra.Command, o api.Object, did string) (api.Object, 
 	}
 	w.tell(c, r.Warnings...)
 	item := printer.Item{Kind: kind, Object: r.Object}
-	if w.output.Name != "" {
+	switch {
+	case w.mute:
+		return r.Object, nil
+	case w.output.Name != "":
 		return r.Object, w.output.Object(c.OutOrStdout(), item)
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])

@@ -19,14 +19,16 @@ import (
 // modify is what commands share that change a little of objects: read one, change a copy, send the difference.
 type modify struct {
 	writing
-	local  bool
-	change func(o api.Object) (did string, err error) // alters a copy and says what it has done
+	selection selection
+	local     bool
+	only      api.Preconditions
+	change    func(o api.Object) (did string, err error) // alters a copy and says what it has done
 	// send brings the difference to the server; patch sends what its author wrote instead.
 	send func(ctx context.Context, t api.Target, before, after api.Object) (api.Result, error)
 }
 
 func newModify(s *session) *modify {
-	m := &modify{writing: writing{session: s}}
+	m := &modify{writing: writing{session: s}, selection: selection{session: s}}
 	m.send = m.difference
 	return m
 }
@@ -34,7 +36,9 @@ func newModify(s *session) *modify {
 // command adds the flags and completion of all these commands.
 func (m *modify) command(c *cobra.Command) *cobra.Command {
 	m.documents.flags(c)
-	m.manager = manager + "-" + c.Name()
+	m.managerFlag(c, manager+"-"+c.Name())
+	m.selection.flags(c)
+	c.Flags().BoolVar(&m.selection.every, "all", false, "Do it with all objects of the kind")
 	c.Flags().BoolVar(&m.local, "local", false, "Change what -f holds and print it, without asking the server")
 	formatFlags(c, &m.output, false)
 	c.ValidArgsFunction = m.completeObjects
@@ -50,14 +54,8 @@ func (m *modify) run(c *cobra.Command, args []string) error {
 		return usage(c, "--local needs -f")
 	}
 	if !m.given() {
-		targets, err := m.named(c, args)
-		if err == nil && len(targets) == 0 {
-			err = errors.New("resource(s) were provided, but no name was specified")
-		}
-		if err != nil {
-			return err
-		}
-		return each(targets, nil, func(t api.Target) error { return m.one(c, t, nil) })
+		targets, wrong := m.selection.choose(c, args, &m.documents)
+		return each(targets, wrong, func(t api.Target) error { return m.one(c, t, nil) })
 	}
 	found, wrong := m.read(c)
 	for _, d := range found {
@@ -98,7 +96,7 @@ func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
 	}
 	after := before.DeepCopyObject().(api.Object)
 	did, err := m.change(after)
-	if err != nil {
+	if err != nil || did == "" {
 		return err
 	}
 	result := api.Result{Object: after}
@@ -135,7 +133,7 @@ func (m *modify) difference(ctx context.Context, t api.Target, before, after api
 
 func (m *modify) sendPatch(ctx context.Context, t api.Target, how types.PatchType, patch []byte) (api.Result, error) {
 	return m.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: how, Data: patch},
-		Options: api.Options{Manager: m.manager, DryRun: m.dry == "server"}})
+		Options: api.Options{Manager: m.manager, DryRun: m.dry == "server", Pre: m.only}})
 }
 
 // pairs splits arguments like `node n1 a=b c-` into those that name objects, what shall be set, and what shall go. separators are what the

@@ -90,7 +90,7 @@ func (r *rollout) resume(c *cobra.Command, d *appsv1.Deployment) error {
 }
 
 func (r *rollout) change(c *cobra.Command, d *appsv1.Deployment, how types.PatchType, patch, did string) error {
-	err := r.patch(c.Context(), r.target(api.DeploymentKind, d.Name), how, patch, api.Preconditions{})
+	err := r.patch(c.Context(), r.target(api.DeploymentKind, d.Name), how, patch, api.Options{Manager: manager + "-rollout"})
 	if err == nil {
 		r.tell(c, d, "%s", did)
 	}

@@ -13,12 +13,13 @@ import (
 )
 
 type scale struct {
-	*session
+	selection
 	replicas, current int32
+	dry               string
 }
 
 func scaleCommand(s *session) *cobra.Command {
-	sc := &scale{session: s}
+	sc := &scale{selection: selection{session: s}}
 	c := &cobra.Command{
 		Use:               "scale TYPE/NAME… --replicas=N",
 		Short:             "Set the number of replicas",
@@ -26,6 +27,9 @@ func scaleCommand(s *session) *cobra.Command {
 		ValidArgsFunction: s.completeObjects,
 		RunE:              sc.run,
 	}
+	sc.flags(c)
+	c.Flags().BoolVar(&sc.every, "all", false, "Scale all objects of the kind")
+	dryFlag(c, &sc.dry)
 	c.Flags().Int32Var(&sc.replicas, "replicas", -1, "How many replicas there shall be")
 	c.Flags().Int32Var(&sc.current, "current-replicas", -1, "Only if there shall be this many now")
 	return c
@@ -35,14 +39,14 @@ func (sc *scale) run(c *cobra.Command, args []string) error {
 	if sc.replicas < 0 {
 		return usage(c, "the --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
 	}
-	targets, err := sc.named(c, args)
-	if err != nil {
+	if err := checkDry(sc.dry); err != nil {
 		return err
 	}
-	return each(targets, nil, func(t api.Target) error {
+	targets, wrong := sc.choose(c, args, &documents{})
+	return each(targets, wrong, func(t api.Target) error {
 		err := sc.one(c.Context(), t)
 		if err == nil {
-			fmt.Fprintln(c.OutOrStdout(), printer.Named(t.Kind, t.Key.Name), "scaled")
+			fmt.Fprintln(c.OutOrStdout(), printer.Named(t.Kind, t.Key.Name), "scaled"+dryRuns[sc.dry])
 		}
 		return err
 	})
@@ -64,11 +68,10 @@ func (sc *scale) one(ctx context.Context, t api.Target) error {
 		}
 		only.Revision = api.RevisionOf(now.Object) // nobody changes it in between
 	}
-	return sc.patch(ctx, t, types.MergePatchType, fmt.Sprintf(`{"spec":{"replicas":%d}}`, sc.replicas), only)
+	return sc.patch(ctx, t, types.MergePatchType, fmt.Sprintf(`{"spec":{"replicas":%d}}`, sc.replicas), api.Options{Manager: manager + "-scale", Pre: only, DryRun: sc.dry != "none"})
 }
 
-func (s *session) patch(ctx context.Context, t api.Target, how types.PatchType, patch string, only api.Preconditions) error {
-	_, err := s.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: how, Data: []byte(patch)},
-		Options: api.Options{Manager: manager + "-scale", Pre: only}})
+func (s *session) patch(ctx context.Context, t api.Target, how types.PatchType, patch string, o api.Options) error {
+	_, err := s.Write(ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: how, Data: []byte(patch)}, Options: o})
 	return err
 }

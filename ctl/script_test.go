@@ -32,6 +32,7 @@ import (
 //
 //	ctl ARGS…  (< FILE last: standard input)   code N          the exit code of the last ctl
 //	status KIND/NAME FILE                      what a controller or agent would write to an object's status
+//	become KIND/NAME FILE                      the same, as soon as the object is there
 //	adopt KIND/NAME OWNER-KIND/NAME            makes an object another's child
 //	as USER ctl ARGS…                          the same in another's name; a system:… user does it because of the newest revision
 //	forget                                     everything but the newest states
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ctl": runCtl, "code": checkCode, "status": setStatus, "adopt": adopt, "node": startNode, "as": as, "forget": forget,
+			"ctl": runCtl, "code": checkCode, "status": setStatus, "adopt": adopt, "node": startNode, "as": as, "forget": forget, "become": become,
 		},
 	})
 }
@@ -165,6 +166,31 @@ func setStatus(ts *testscript.TestScript, _ bool, args []string) {
 	t := target(ts, args[0])
 	t.Sub = "status"
 	clusterOf(ts).patch(ts, t, fmt.Appendf(nil, `{"status":%s}`, data))
+}
+
+// become sets a status as soon as the object is there.
+func become(ts *testscript.TestScript, _ bool, args []string) {
+	c, t := clusterOf(ts), target(ts, args[0])
+	data, err := yaml.YAMLToJSON([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	all := t
+	all.Key.Name = ""
+	events, err := c.Watch(c.ctx, all, api.WatchOptions{Initial: true})
+	ts.Check(err)
+	go func() {
+		for batch, err := range events {
+			if err != nil {
+				return
+			}
+			for _, e := range batch {
+				if e.Object != nil && e.Object.GetName() == t.Key.Name {
+					t.Sub = "status"
+					_, _ = c.Write(c.ctx, api.Request{Target: t, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.MergePatchType, Data: fmt.Appendf(nil, `{"status":%s}`, data)}})
+					return
+				}
+			}
+		}
+	}()
 }
 
 func adopt(ts *testscript.TestScript, _ bool, args []string) {

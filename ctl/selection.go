@@ -17,6 +17,7 @@ import (
 type selection struct {
 	*session
 	all            bool
+	every          bool // all of the kind, where otherwise something must choose
 	ignoreNotFound bool
 	chunk          int64 // how many a page holds; 0 = all
 	label, field   string
@@ -87,6 +88,39 @@ func (s *selection) from(c *cobra.Command, args []string, d *documents) (all []w
 		}
 	}
 	wrong.add(s.parseSelectors())
+	return all, wrong
+}
+
+// chosen are the objects that are named, selected, or all of a kind if that was said.
+func (s *selection) chosen(ctx context.Context, w wanted) (all []api.Target, err error) {
+	for _, name := range w.names {
+		t := s.where(w)
+		t.Key.Name = name
+		all = append(all, t)
+	}
+	switch {
+	case len(w.names) > 0 && s.every:
+		return nil, errors.New("setting 'all' parameter but found a non empty selector or names")
+	case len(w.names) > 0:
+		return all, nil
+	case !s.every && s.label+s.field == "":
+		return nil, errors.New("resource(s) were provided, but no name was specified; say which, or --all")
+	}
+	list, wrong := s.list(ctx, w, api.Full)
+	for _, o := range list.Items {
+		all = append(all, api.Target{Kind: w.kind, Key: api.KeyOf(o)})
+	}
+	return all, wrong.err()
+}
+
+// choose is chosen for all that arguments (or documents) name.
+func (s *selection) choose(c *cobra.Command, args []string, d *documents) (all []api.Target, wrong faults) {
+	wants, wrong := s.from(c, args, d)
+	for _, w := range wants {
+		t, err := s.chosen(c.Context(), w)
+		all = append(all, t...)
+		wrong.add(err)
+	}
 	return all, wrong
 }
 

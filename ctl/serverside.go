@@ -22,11 +22,10 @@ import (
 // serverSide is how apply lets the server merge, which knows whose each field is.
 type serverSide struct{ on, force bool }
 
-func (s *serverSide) flags(c *cobra.Command, manager *string) {
+func (s *serverSide) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&s.on, "server-side", false, "Let the server merge: it knows which fields are whose, and refuses to change others'")
 	f.BoolVar(&s.force, "force-conflicts", false, "With --server-side: take over the fields that others have")
-	f.StringVar(manager, "field-manager", *manager, "The name under which fields are owned")
 }
 
 func (s *serverSide) check(c *cobra.Command, dry string) error {

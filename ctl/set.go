@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/cobra"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -84,15 +84,8 @@ func amounts(list *corev1.ResourceList, text string) error {
 
 // containers does something with each container of an object's pods that a name (with *) means.
 func containers(o api.Object, name string, do func(*corev1.Container)) error {
-	var spec *corev1.PodSpec
-	switch o := o.(type) {
-	case *corev1.Pod:
-		spec = &o.Spec
-	case *appsv1.Deployment:
-		spec = &o.Spec.Template.Spec
-	case *appsv1.ReplicaSet:
-		spec = &o.Spec.Template.Spec
-	default:
+	spec := podSpec(o)
+	if spec == nil {
 		return fmt.Errorf("a %s has no containers", api.Builtin.Of(o).Singular)
 	}
 	found := false
@@ -108,4 +101,22 @@ func containers(o api.Object, name string, do func(*corev1.Container)) error {
 		return fmt.Errorf("unable to find container named %q", name)
 	}
 	return nil
+}
+
+// podSpec is what an object says about pods: its own, its template's or that of its jobs. Nil if it says nothing.
+func podSpec(o api.Object) *corev1.PodSpec {
+	v := reflect.ValueOf(o).Elem()
+	for _, name := range []string{"Spec", "JobTemplate", "Spec", "Template", "Spec"} {
+		if field := v.FieldByName(name); field.IsValid() {
+			if v = field; v.Kind() == reflect.Pointer && v.IsNil() {
+				return nil
+			}
+			v = reflect.Indirect(v)
+		}
+		if v.Kind() != reflect.Struct {
+			return nil
+		}
+	}
+	spec, _ := v.Addr().Interface().(*corev1.PodSpec)
+	return spec
 }

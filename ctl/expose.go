@@ -1,0 +1,217 @@
+package ctl
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/internal/api"
+)
+
+// companion makes a command that creates one object for each that is named: a Service, an autoscaler.
+func companion(s *session, c *cobra.Command, did string, flags []flag, build func(g *given, k *api.Kind, o api.Object) (api.Object, error)) *cobra.Command {
+	w, sel := &writing{session: s}, &selection{session: s}
+	w.fileFlags(c)
+	w.makingFlags(c, manager+"-"+c.Name())
+	addFlags(c, flags)
+	c.PreRunE = nil // the object is asked for in any case
+	c.ValidArgsFunction = s.completeObjects
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := errors.Join(checkDry(w.dry), w.output.Parse(false)); err != nil {
+			return err
+		}
+		targets, wrong := sel.choose(c, args, &w.documents)
+		return each(targets, wrong, func(t api.Target) error {
+			r, err := w.Get(c.Context(), t, api.GetOptions{})
+			if err != nil {
+				return err
+			}
+			g := &given{writing: w, Command: c}
+			o, err := build(g, t.Kind, r.Object)
+			if err != nil {
+				return err
+			}
+			o.SetName(cmp.Or(g.text("name"), t.Key.Name))
+			_, err = w.make(c, o, did)
+			return err
+		})
+	}
+	return c
+}
+
+func exposeCommand(s *session) *cobra.Command {
+	return companion(s, &cobra.Command{Use: "expose TYPE/NAME [--port=PORT] [--target-port=PORT]", Short: "Make a Service for the pods of an object",
+		Example: "  ctl expose deployment web --port=80 --target-port=8080\n  ctl expose pod web --name=front --type=NodePort"}, "exposed", []flag{
+		{"name", "", "The Service's name (default: that of the object)"}, {"port", "", "Its port (default: those of the object)"}, {"target-port", "", "The port of the containers, by number or name"},
+		{"protocol", "", "TCP, UDP or SCTP"}, {"type", "", "ClusterIP, NodePort, LoadBalancer or ExternalName"}, {"selector", "", "Which pods (default: those of the object)"},
+		{"labels l", "", "The Service's labels (default: those of the object)"}, {"cluster-ip", "", "Its address; None for none"}, {"external-ip", "", "A further address of it"},
+		{"load-balancer-ip", "", "The load balancer's address"}, {"session-affinity", "", "None or ClientIP"}}, exposed)
+}
+
+func exposed(g *given, k *api.Kind, o api.Object) (api.Object, error) {
+	selector, ports, err := reachable(k, o)
+	if err != nil {
+		return nil, err
+	}
+	out := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Labels: o.GetLabels()}, Spec: corev1.ServiceSpec{Selector: selector, Type: corev1.ServiceType(g.text("type")), ClusterIP: g.text("cluster-ip"),
+		LoadBalancerIP: g.text("load-balancer-ip"), SessionAffinity: corev1.ServiceAffinity(g.text("session-affinity"))}}
+	for flag, into := range map[string]*map[string]string{"selector": &out.Spec.Selector, "labels": &out.Labels} {
+		if text := g.text(flag); text != "" {
+			if *into, err = assignments(flag, strings.Split(text, ",")...); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if ip := g.text("external-ip"); ip != "" {
+		out.Spec.ExternalIPs = []string{ip}
+	}
+	if text := g.text("port"); text != "" {
+		if ports, err = numbered(text, ports); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(out.Spec.Selector) == 0:
+		return nil, errors.New("selector must be specified")
+	case len(ports) == 0 && out.Spec.ClusterIP != "None":
+		return nil, errors.New("couldn't find port via --port flag or introspection")
+	}
+	for i := range ports {
+		p := &ports[i]
+		if p.Name = ""; len(ports) > 1 {
+			p.Name = fmt.Sprintf("port-%d", i+1)
+		}
+		p.Protocol = cmp.Or(corev1.Protocol(g.text("protocol")), p.Protocol, corev1.ProtocolTCP)
+		p.TargetPort = portOf(cmp.Or(g.text("target-port"), strconv.Itoa(int(p.Port))))
+	}
+	out.Spec.Ports = ports
+	return out, nil
+}
+
+// numbered are the ports of --port=80,443, with the protocols that the object has for them.
+func numbered(text string, known []corev1.ServicePort) (all []corev1.ServicePort, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.ParseInt(part, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("--port=%s: %q is not a number", text, part)
+		}
+		p := corev1.ServicePort{Port: int32(n)}
+		if i := slices.IndexFunc(known, func(k corev1.ServicePort) bool { return k.Port == p.Port }); i >= 0 {
+			p.Protocol = known[i].Protocol
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// exposable are the kinds that expose takes.
+var exposable = []string{"Deployment", "Pod", "ReplicaSet", "ReplicationController", "Service"}
+
+// reachable says how a Service finds an object's pods, and at which ports they listen.
+func reachable(k *api.Kind, o api.Object) (selector map[string]string, ports []corev1.ServicePort, err error) {
+	if !slices.Contains(exposable, k.Name) {
+		return nil, nil, fmt.Errorf("cannot expose a %s", k.Name)
+	}
+	if service, ok := o.(*corev1.Service); ok {
+		return service.Spec.Selector, slices.Clone(service.Spec.Ports), nil
+	}
+	for _, c := range podSpec(o).Containers {
+		for _, p := range c.Ports {
+			ports = append(ports, corev1.ServicePort{Port: p.ContainerPort, Protocol: p.Protocol})
+		}
+	}
+	if k.Name == "Pod" {
+		if len(o.GetLabels()) == 0 {
+			return nil, nil, errors.New("couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be exposed")
+		}
+		return o.GetLabels(), ports, nil
+	}
+	switch s := reflect.ValueOf(o).Elem().FieldByName("Spec").FieldByName("Selector").Interface().(type) {
+	case map[string]string:
+		return s, ports, nil
+	case *metav1.LabelSelector:
+		if s != nil && len(s.MatchExpressions) > 0 {
+			return nil, nil, fmt.Errorf("couldn't retrieve selectors via --selector flag or introspection: couldn't convert expressions - \"%+v\" to map-based selector format", s.MatchExpressions)
+		}
+		if s != nil {
+			selector = s.MatchLabels
+		}
+	}
+	return selector, ports, nil
+}
+
+func autoscaleCommand(s *session) *cobra.Command {
+	c := companion(s, &cobra.Command{Use: "autoscale TYPE/NAME [--min=N] --max=N [--cpu=PERCENT%]", Short: "Make an autoscaler for an object",
+		Example: "  ctl autoscale deployment web --min=2 --max=10 --cpu=80%"}, "autoscaled", []flag{{"name", "", "The autoscaler's name (default: that of the object)"}, {"min", int32(-1), "How many replicas at least"},
+		{"max", int32(-1), "How many replicas at most"}, {"cpu-percent", int32(-1), "Mean use of cpu to aim at, in percent of requests"}, {"cpu", "", "The same, as 80%, or as an amount: 500m"},
+		{"memory", "", "Mean use of memory to aim at: 60% or 200Mi"}}, autoscaled)
+	_ = c.Flags().MarkDeprecated("cpu-percent", "Use --cpu with percentage or resource quantity format (e.g., '70%' for utilization or '500m' for milliCPU).") // it is there
+	return c
+}
+
+func autoscaled(g *given, k *api.Kind, o api.Object) (api.Object, error) {
+	least, most, percent := g.number("min"), g.number("max"), g.number("cpu-percent")
+	switch {
+	case most < 1:
+		return nil, fmt.Errorf("--max=MAXPODS is required and must be at least 1, max: %d", most)
+	case most < least:
+		return nil, fmt.Errorf("--max=MAXPODS must be larger or equal to --min=MINPODS, max: %d, min: %d", most, least)
+	case percent > 0 && g.text("cpu") != "":
+		return nil, errors.New("--cpu-percent and --cpu are mutually exclusive")
+	case !k.HasSub("scale"):
+		return nil, fmt.Errorf("cannot autoscale a %s: it cannot be scaled", k.Name)
+	}
+	out := &autoscalingv2.HorizontalPodAutoscaler{}
+	out.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{APIVersion: k.GVK("").GroupVersion().String(), Kind: k.Name, Name: o.GetName()}
+	if out.Spec.MaxReplicas = most; least > 0 {
+		out.Spec.MinReplicas = &least
+	}
+	cpu := g.text("cpu")
+	if percent > 0 {
+		cpu = fmt.Sprintf("%d%%", percent)
+	}
+	for _, m := range []struct {
+		name       corev1.ResourceName
+		text, unit string
+	}{{corev1.ResourceCPU, cpu, "m"}, {corev1.ResourceMemory, g.text("memory"), "Mi"}} {
+		if m.text == "" {
+			continue
+		}
+		target, err := metricTarget(m.name, m.text, m.unit)
+		if err != nil {
+			return nil, err
+		}
+		out.Spec.Metrics = append(out.Spec.Metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{Name: m.name, Target: target}})
+	}
+	return out, nil
+}
+
+// metricTarget reads 80%, 500m or a bare number, which is of the unit.
+func metricTarget(name corev1.ResourceName, text, unit string) (t autoscalingv2.MetricTarget, err error) {
+	if percent, ok := strings.CutSuffix(text, "%"); ok {
+		n, err := strconv.ParseInt(percent, 10, 32)
+		if err != nil || n < 0 {
+			return t, fmt.Errorf("invalid percentage value: %s", percent)
+		}
+		use := int32(n)
+		return autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &use}, nil
+	}
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		text += unit
+	}
+	q, err := resource.ParseQuantity(text)
+	if err != nil {
+		return t, fmt.Errorf("invalid resource %s value: %s", name, text)
+	}
+	return autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &q}, nil
+}
