@@ -10,6 +10,8 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"optimist/apiserver/store"
 	"optimist/internal/api"
@@ -28,10 +30,10 @@ func (w *write) delete(ctx context.Context) (api.Result, error) {
 	if w.Kind.Is(api.NamespaceKind) && slices.Contains(immortal, w.Key.Name) {
 		return api.Result{}, apierrors.NewForbidden(w.Resource(), w.Key.Name, errors.New("this namespace may not be deleted"))
 	}
-	switch w.Propagation {
-	case "", metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan:
-	default:
-		return api.Result{}, apierrors.NewBadRequest(`propagationPolicy must be one of "Background", "Foreground", "Orphan"`)
+	if w.Propagation != "" {
+		if faults := validation.ValidateDeleteOptions(&metav1.DeleteOptions{PropagationPolicy: &w.Propagation}); len(faults) > 0 {
+			return api.Result{}, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "DeleteOptions"}, "", faults)
+		}
 	}
 	if w.Grace != nil && *w.Grace < 0 {
 		w.Grace = new(int64(1)) // as in Kubernetes: "now", but its keeper is told

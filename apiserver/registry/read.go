@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -266,9 +267,18 @@ func (k *resource) tabulate(objects []api.Object) (columns []metav1.TableColumnD
 	return columns, rows
 }
 
-// Table prints objects of a kind: the columns, and each object's cells.
+// Table prints objects of a kind, in any form: the columns, and each object's cells. What a subresource shows instead (a Scale) has a name and an age.
 func (r *Registry) Table(k *api.Kind, objects []api.Object) (columns []metav1.TableColumnDefinition, rows [][]any) {
-	return r.resources[k.GroupKind()].tabulate(objects)
+	res := r.resources[k.GroupKind()]
+	stored := make([]api.Object, len(objects))
+	for n, o := range objects {
+		var err error
+		if stored[n], err = res.keep(gvk(o).Version, o); err != nil || reflect.TypeOf(stored[n]) != reflect.TypeOf(res.kept.Versions[0].New()) {
+			plain := &resource{rules: Rules{Columns: []Column{NameColumn, AgeColumn}}}
+			return plain.tabulate(objects)
+		}
+	}
+	return res.tabulate(stored)
 }
 
 func (k *resource) cells(o api.Object, now time.Time) []any {

@@ -22,7 +22,9 @@ func (w *write) update(ctx context.Context) (api.Result, error) {
 	if w.applies() {
 		body, err = w.configuration(p)
 	} else if w.Verb != api.VerbPatch {
-		body, err = w.decodeBody(p.New())
+		if body, err = w.decodeBody(p.New()); err == nil {
+			err = w.checkBody(body, p.New(), w.Key)
+		}
 	}
 	if err != nil {
 		return api.Result{}, err

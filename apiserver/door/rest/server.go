@@ -8,12 +8,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"optimist/internal/api"
 	"optimist/internal/wire"
@@ -23,8 +27,9 @@ const (
 	maxShort       = 600    // requests under way at once, but for
 	maxLong        = 20_000 // watches and streams
 	shortTime      = 60 * time.Second
-	headerTime     = 30 * time.Second // to send a request's head, and then
-	idleTime       = 3 * time.Minute  // between requests
+	headerTime     = 30 * time.Second // to send a request's head,
+	readTime       = 75 * time.Second // all of it
+	idleTime       = 3 * time.Minute  // and between requests
 	patience       = 3 * time.Second  // for requests under way when the server stops
 	bookmarkPeriod = time.Minute      // how often watches of quiet kinds are told how far they have come
 )
@@ -72,7 +77,7 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 func (s *Server) Run(ctx context.Context) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	server := &http.Server{Handler: s, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+	server := &http.Server{Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: readTime + shortTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(base, stopping{}, ctx) },
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 1000, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: time.Minute}}
@@ -85,12 +90,29 @@ func (s *Server) Run(ctx context.Context) error {
 			server.Close()
 		}
 	})()
+	go s.tellBookmarks(ctx)
 	err := server.Serve(s.conns)
 	if ctx.Err() == nil {
 		return errors.Join(err, server.Close())
 	}
 	<-stopped
 	return nil
+}
+
+// tellBookmarks makes open watches say from time to time how far they have come, so that clients of quiet kinds need not list again one day.
+func (s *Server) tellBookmarks(ctx context.Context) {
+	ctx = api.WithUser(ctx, api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}})
+	for tick := time.NewTicker(bookmarkPeriod); ; {
+		select {
+		case <-tick.C:
+			if _, err := s.Service.Now(ctx); err != nil {
+				s.Log.Warn("watches are told no bookmarks", "err", err)
+			}
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+	}
 }
 
 // stopping is under which key a request's context has the server's own.
@@ -120,21 +142,87 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve sends a request to where it belongs.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
-	if err := s.allow(r); err != nil {
-		return err
+	t, tail, objects, err := s.parse(r.URL.Path)
+	if objects && err == nil {
+		return s.object(w, r, t, tail)
 	}
-	if h := s.route(r.URL.Path); h != nil {
+	if s.Allow != nil {
+		if err := s.Allow(r.Context(), strings.ToLower(r.Method), r.URL.Path); err != nil {
+			return err
+		}
+	}
+	if h := s.route(r.URL.Path); h != nil && !objects {
 		h.ServeHTTP(w, r)
 		return nil
 	}
 	return errNoSuchPath
 }
 
-func (s *Server) allow(r *http.Request) error {
-	if s.Allow == nil {
-		return nil
+// object answers a request for objects.
+func (s *Server) object(w http.ResponseWriter, r *http.Request, t api.Target, tail string) error {
+	v, err := verb(r, t)
+	if err != nil {
+		return err
 	}
-	return s.Allow(r.Context(), strings.ToLower(r.Method), r.URL.Path)
+	c := &call{w: w, r: r, Target: t, query: r.URL.Query()}
+	var sel selected
+	if v == api.VerbList {
+		if sel, err = c.selection(); err != nil {
+			return err
+		}
+		if sel.Watch {
+			v = api.VerbWatch
+		}
+	}
+	if t.Sub == "" && t.Kind.Verbs != nil && !slices.Contains(t.Kind.Verbs, v) {
+		return errMethod
+	}
+	long, slots := v == api.VerbWatch || v == api.VerbConnect, s.short
+	if long {
+		slots = s.long
+	}
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	default:
+		return apierrors.NewTooManyRequests("Too many requests, please try again later.", 1)
+	}
+	var cancel context.CancelFunc
+	if c.ctx, cancel = context.WithTimeout(r.Context(), shortTime); long {
+		cancel()
+		c.ctx, cancel = context.WithCancel(r.Context())
+		if run, ok := c.ctx.Value(stopping{}).(context.Context); ok {
+			defer context.AfterFunc(run, cancel)()
+		}
+	}
+	defer cancel()
+	if v == api.VerbConnect {
+		return s.connect(c, tail)
+	}
+	if c.format, err = negotiate(r.Header.Get("Accept"), v == api.VerbWatch); err != nil {
+		return err
+	}
+	if c.as == asTable {
+		o, err := parameters(c.query, metav1.Convert_url_Values_To_v1_TableOptions)
+		if err != nil {
+			return err
+		}
+		if faults := validation.ValidateTableOptions(&o); len(faults) > 0 {
+			return apierrors.NewBadRequest("Unable to convert to Table as requested: " + faults.ToAggregate().Error())
+		}
+		c.include = o.IncludeObject
+	}
+	switch v {
+	case api.VerbGet:
+		return s.get(c)
+	case api.VerbList:
+		return s.list(c, sel)
+	case api.VerbWatch:
+		return s.watch(c, sel)
+	case api.VerbDelete, api.VerbDeleteCollection:
+		return s.delete(c, v)
+	}
+	return s.write(c, v)
 }
 
 // route is the handler with the longest path above this one; nil = none.
@@ -153,11 +241,45 @@ func (s *Server) identify(r *http.Request) (context.Context, error) {
 	if !ok {
 		token = ""
 	}
-	u, err := s.Identify(r.Context(), *r.TLS, strings.TrimSpace(token), addr(r.RemoteAddr))
+	var conn tls.ConnectionState
+	if r.TLS != nil {
+		conn = *r.TLS
+	}
+	u, err := s.Identify(r.Context(), conn, strings.TrimSpace(token), addr(r.RemoteAddr))
 	if err != nil {
 		return nil, err
 	}
-	return api.WithUser(r.Context(), u), nil
+	ctx := api.WithUser(r.Context(), u)
+	as, asked, err := impersonated(r.Header)
+	switch {
+	case err != nil:
+		return nil, err
+	case asked && s.Impersonate == nil:
+		return nil, apierrors.NewForbidden(schema.GroupResource{Resource: "users"}, as.Name, errors.New("nobody may impersonate"))
+	case asked:
+		return s.Impersonate(ctx, as)
+	}
+	return ctx, nil
+}
+
+// impersonated is who the caller wants to be.
+func impersonated(h http.Header) (u api.User, asked bool, err error) {
+	u = api.User{Name: h.Get("Impersonate-User"), Groups: h.Values("Impersonate-Group"), UID: h.Get("Impersonate-Uid")}
+	for name, values := range h {
+		if key, ok := strings.CutPrefix(name, "Impersonate-Extra-"); ok {
+			if key, err = url.PathUnescape(strings.ToLower(key)); err != nil {
+				return u, true, apierrors.NewBadRequest(name + ": " + err.Error())
+			}
+			if u.Extra == nil {
+				u.Extra = map[string][]string{}
+			}
+			u.Extra[key] = values
+		}
+	}
+	if u.Name == "" && (len(u.Groups) > 0 || u.UID != "" || u.Extra != nil) {
+		return u, true, apierrors.NewBadRequest("a group, UID or extra is impersonated, but no user: set Impersonate-User")
+	}
+	return u, u.Name != "", nil
 }
 
 // addr is a TCP address as text.

@@ -69,7 +69,7 @@ func deleteRefuses(s *suite) {
 	_, err = s.tryDelete(o, api.Options{Pre: api.Preconditions{Revision: 1}})
 	s.fails(err, metav1.StatusReasonConflict, "the ResourceVersion in the precondition (1) does not match")
 	_, err = s.tryDelete(o, api.Options{Propagation: "Sideways"})
-	s.fails(err, metav1.StatusReasonBadRequest, "propagationPolicy")
+	s.fails(err, metav1.StatusReasonInvalid, "propagationPolicy: Unsupported value")
 	s.must(s.tryDelete(o, api.Options{Pre: api.Preconditions{UID: o.GetUID(), Revision: api.RevisionOf(o)}}))
 	_, err = s.tryDelete(o, api.Options{})
 	s.fails(err, metav1.StatusReasonNotFound, `configmaps "a" not found`)
