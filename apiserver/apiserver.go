@@ -16,6 +16,7 @@ import (
 	"optimist/apiserver/door"
 	"optimist/apiserver/door/grpc"
 	"optimist/apiserver/door/rest"
+	"optimist/apiserver/encryption"
 	"optimist/apiserver/hub"
 	"optimist/apiserver/journal"
 	"optimist/apiserver/registry"
@@ -33,11 +34,12 @@ type Config struct {
 	Listeners []net.Listener // none = in-process only
 	TLS       *tls.Config    // pki.ServerTLS; needed with a Listener
 	Ranges    registry.Ranges
-	Advertise netip.AddrPort // where pods reach this server; zero = the Service kubernetes gets no endpoints
-	Keep      journal.Keep   // how much history there is
-	Cluster   string         // its name, for machines that join; "" = they are told nothing
-	JoinAt    string         // host:port by which they reach this server; "" = they do not
-	CA        *pki.CA        // signs their certificates, and is what pods believe; nil = none are given, and pods get no way to this server
+	Advertise netip.AddrPort   // where pods reach this server; zero = the Service kubernetes gets no endpoints
+	Keep      journal.Keep     // how much history there is
+	Cluster   string           // its name, for machines that join; "" = they are told nothing
+	JoinAt    string           // host:port by which they reach this server; "" = they do not
+	Keys      *encryption.Keys // for Secrets in the store; nil = they lie there in plain text
+	CA        *pki.CA          // signs their certificates, and is what pods believe; nil = none are given, and pods get no way to this server
 	Log       *slog.Logger
 	Ring      *console.Ring // what `ctl logs apiserver` shows; may be nil
 }
@@ -59,7 +61,11 @@ func New(c Config) (*Server, error) {
 	}
 	h := &hub.Hub{}
 	accounts := &admission.ServiceAccount{} // without Mounts, until agents have volumes
-	r, err := registry.New(c.Store, registry.Options{Rules: kinds.All(), Mutators: []registry.Mutator{accounts}, Dialer: h, Ranges: c.Ranges, Log: c.Log})
+	options := registry.Options{Rules: kinds.All(), Mutators: []registry.Mutator{accounts}, Dialer: h, Ranges: c.Ranges, Log: c.Log}
+	if c.Keys != nil {
+		options.Cipher = c.Keys
+	}
+	r, err := registry.New(c.Store, options)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +74,9 @@ func New(c Config) (*Server, error) {
 	}
 	accounts.Service = r
 	j := journal.New(c.Store, api.Builtin, c.Keep, c.Log)
-	h.Register(api.UserAPIServer, self{c.Ring, j})
-	return &Server{Config: c, registry: r, journal: j, service: auth.New(r, roles), hub: h}, nil
+	s := &Server{Config: c, registry: r, journal: j, service: auth.New(r, roles), hub: h}
+	h.Register(api.UserAPIServer, self{s})
+	return s, nil
 }
 
 // Run serves until ctx ends. Watches end with it, writes under way are finished.
@@ -82,6 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.registry.Bootstrap(running); err != nil {
 			return err
 		}
+		g.Go(func() error { return s.reseal(running) })
 		g.Go(func() error { return s.keepServices(running) })
 		if s.CA != nil {
 			g.Go(func() error { return s.publishCA(running) })
@@ -133,17 +141,16 @@ func (s *Server) Service(u api.User) api.Service {
 }
 
 // self answers for the API server itself.
-type self struct {
-	ring    *console.Ring // may be nil
-	journal *journal.Journal
-}
+type self struct{ *Server }
 
 func (s self) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
 	switch {
 	case t.Sub == "journal":
 		return s.journal.Connect(ctx, params)
-	case t.Sub == "log" && s.ring != nil:
-		return s.ring.Connect(ctx, params)
+	case t.Sub == "encryption":
+		return s.rotate(ctx)
+	case t.Sub == "log" && s.Ring != nil:
+		return s.Ring.Connect(ctx, params)
 	}
-	return nil, apierrors.NewBadRequest("the API server has a log and a journal, but no " + t.Sub)
+	return nil, apierrors.NewBadRequest("the API server has a log, a journal and keys for encryption, but no " + t.Sub)
 }

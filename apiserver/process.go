@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,15 +13,18 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"optimist/apiserver/auth"
+	"optimist/apiserver/encryption"
 	"optimist/apiserver/journal"
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/bolt"
 	"optimist/internal/console"
 	"optimist/internal/pki"
 	"optimist/internal/port"
+	"optimist/internal/wake"
 )
 
 // nodeBits is the size of each node's share of the pods' addresses: 254 pods.
@@ -39,7 +43,8 @@ type Settings struct {
 	ClusterCIDR string
 	ServiceCIDR string
 	History     time.Duration
-	HistorySize string // a quantity: 256Mi
+	HistorySize string        // a quantity: 256Mi
+	CertLife    time.Duration // of certificates; renewed when a third of it is left; 0 = a year
 }
 
 // Run makes what credentials are missing, opens database and port, and serves until ctx ends.
@@ -48,6 +53,9 @@ func (s Settings) Run(ctx context.Context) (err error) {
 	ranges, err := s.ranges()
 	if err != nil {
 		return err
+	}
+	if s.CertLife = cmp.Or(s.CertLife, 365*24*time.Hour); s.CertLife < time.Second {
+		return fmt.Errorf("--cert-life %s: want at least a second, or 8760h for a year", s.CertLife)
 	}
 	keep, err := s.keep()
 	if err != nil {
@@ -90,12 +98,26 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	server, err := New(Config{Store: db, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep,
+	keys, err := encryption.Load(filepath.Join(s.PKI, "encryption.yaml"))
+	if err != nil {
+		return err
+	}
+	server, err := New(Config{Store: db, Keys: keys, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep,
 		Cluster: s.Cluster, JoinAt: joinAt, CA: ca, Log: log, Ring: ring})
 	if err != nil {
 		return err
 	}
-	return server.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return server.Run(ctx) })
+	g.Go(func() error {
+		for wake.After(ctx, min(time.Hour, s.CertLife/6), nil) == nil { // by the clock: timers stand still while a machine sleeps
+			if err := s.bootstrap(listeners, ranges); err != nil {
+				log.Error("cannot renew certificates; trying again", "err", err)
+			}
+		}
+		return nil
+	})
+	return g.Wait()
 }
 
 func (s Settings) ranges() (registry.Ranges, error) {
@@ -147,5 +169,5 @@ func (s Settings) bootstrap(listeners []net.Listener, r registry.Ranges) error {
 	if name, err := os.Hostname(); err == nil && !strings.ContainsAny(name, "_ ") {
 		hosts = append(hosts, name)
 	}
-	return pki.Bootstrap{Cluster: s.Cluster, Server: server, Hosts: hosts, Nodes: s.Nodes, Controllers: roles.Controllers()}.Run(s.PKI)
+	return pki.Bootstrap{Cluster: s.Cluster, Server: server, Hosts: hosts, Nodes: s.Nodes, Controllers: roles.Controllers(), Life: s.CertLife}.Run(s.PKI)
 }

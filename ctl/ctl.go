@@ -68,7 +68,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 			patchCommand(s), replaceCommand(s), notes[0].command(s), notes[1].command(s), runCommand(s), exposeCommand(s), autoscaleCommand(s))},
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
-		{"cluster", "The cluster itself:", append(s.connected(tokenCommand(s), imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
+		{"cluster", "The cluster itself:", append(s.connected(tokenCommand(s), encryptionCommand(s), imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
 			cordonCommand(s, "uncordon", "Let it take pods again", false)), append(extra, doctorCommand(s))...)},
 		{"learn", "Learning:", []*cobra.Command{labCommand(s)}},
 		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), kustomizeCommand()}},

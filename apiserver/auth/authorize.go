@@ -86,7 +86,7 @@ func (g *Gate) Connect(ctx context.Context, t api.Target, params url.Values) (ap
 // connectVerb is Kubernetes' word for opening a stream: what only tells is "get", what acts is "create".
 func connectVerb(sub string) api.Verb {
 	switch sub {
-	case "exec", "attach":
+	case "exec", "attach", "encryption":
 		return api.VerbCreate
 	}
 	return api.VerbGet

@@ -43,7 +43,7 @@ func BenchmarkPatchStatus(b *testing.B) {
 // What one pod's binding costs when a thousand agents watch, each for its own node's pods.
 func BenchmarkDispatch(b *testing.B) {
 	rules := Rules{Kind: api.PodKind, Fields: map[string]func(api.Object) string{"spec.nodeName": func(o api.Object) string { return o.(*corev1.Pod).Spec.NodeName }}}
-	k := newResource(api.PodKind, rules)
+	k := newResource(api.PodKind, rules, nil)
 	k.cache.fill(nil, 0)
 	for n := range 1000 {
 		p, err := k.selection("", nil, fields.OneTermEqualSelector("spec.nodeName", fmt.Sprintf("n%d", n)))
@@ -56,7 +56,7 @@ func BenchmarkDispatch(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	value := k.seal(payload)
+	value := k.seal("/a", payload)
 	for n := store.Revision(1); b.Loop(); n++ {
 		k.cache.apply(store.Batch{Revision: n, Changes: []store.Change{{Key: "/core/pods/default/p", Value: value}}})
 	}

@@ -68,18 +68,33 @@ func (k *resource) encode(o api.Object) ([]byte, error) {
 	return api.Marshal(o)
 }
 
-func (k *resource) seal(payload []byte) []byte {
-	return envelope{written: time.Now(), version: k.kept.Versions[0].Name, payload: payload}.bytes()
+// seal makes a value to be stored under a key.
+func (k *resource) seal(key string, payload []byte) []byte {
+	e := envelope{written: time.Now(), version: k.kept.Versions[0].Name, payload: payload}
+	if k.sealed() {
+		e.keyID, e.payload = k.cipher.Seal(key, payload)
+	}
+	return e.bytes()
+}
+
+// unseal opens a value that is stored under a key: its payload is what seal was given.
+func (k *resource) unseal(key string, value []byte) (envelope, error) {
+	e, err := openEnvelope(value)
+	switch {
+	case err != nil || e.keyID == "":
+	case k.cipher == nil:
+		err = fmt.Errorf("it is encrypted with key %q, and this server has no keys", e.keyID)
+	default:
+		e.payload, err = k.cipher.Open(e.keyID, key, e.payload)
+	}
+	return e, err
 }
 
 // decode opens a stored value that was written at a revision.
-func (k *resource) decode(value []byte, mod store.Revision) (api.Object, error) {
-	e, err := openEnvelope(value)
+func (k *resource) decode(key string, value []byte, mod store.Revision) (api.Object, error) {
+	e, err := k.unseal(key, value)
 	if err != nil {
 		return nil, err
-	}
-	if e.keyID != "" {
-		return nil, fmt.Errorf("the stored value is encrypted with key %q, which this server does not have", e.keyID)
 	}
 	o, err := api.Unmarshal(k.kept, e.version, e.payload)
 	if err != nil {
@@ -91,7 +106,7 @@ func (k *resource) decode(value []byte, mod store.Revision) (api.Object, error) 
 
 // open decodes an entry; a damaged one gives an internal error that names the key.
 func (k *resource) open(e store.Entry) (api.Object, error) {
-	o, err := k.decode(e.Value, e.Mod)
+	o, err := k.decode(e.Key, e.Value, e.Mod)
 	if err != nil {
 		return nil, internalError(fmt.Errorf("%s: %w", e.Key, err))
 	}

@@ -12,7 +12,7 @@ import (
 
 func configMaps(t testing.TB) *resource {
 	t.Helper()
-	return newResource(api.ConfigMapKind, Rules{Kind: api.ConfigMapKind})
+	return newResource(api.ConfigMapKind, Rules{Kind: api.ConfigMapKind}, nil)
 }
 
 // Whatever stands in the store, reading it never panics, and what can be read is written the same again.
@@ -22,13 +22,13 @@ func FuzzDecode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(k.seal(payload))
+	f.Add(k.seal("/a", payload))
 	f.Add([]byte{})
 	f.Add([]byte{formatProtobuf})
 	f.Add([]byte{formatProtobuf, 0, 2, 'v', '1', 200})
 	f.Add([]byte{2, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		o, err := k.decode(value, 7)
+		o, err := k.decode("/a", value, 7)
 		if err != nil {
 			return
 		}
@@ -39,7 +39,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := k.decode(k.seal(first), 7)
+		again, err := k.decode("/a", k.seal("/a", first), 7)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestDamagedValues(t *testing.T) {
 		{"an unknown version", envelope{version: "v9"}.bytes()},
 		{"what is no protobuf", envelope{version: "v1", payload: []byte{255}}.bytes()},
 	} {
-		if o, err := k.decode(row.value, 1); err == nil {
+		if o, err := k.decode("/a", row.value, 1); err == nil {
 			t.Errorf("%s was decoded to %v", row.name, o)
 		}
 	}

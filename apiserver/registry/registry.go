@@ -38,7 +38,7 @@ func New(s store.Store, o Options) (*Registry, error) {
 	r.epochs = newFacts(r.readEpoch)
 	for _, k := range o.Catalogue.All() {
 		if k.Stored == nil {
-			r.resources[k.GroupKind()] = newResource(k, Rules{Kind: k})
+			r.resources[k.GroupKind()] = newResource(k, Rules{Kind: k}, o.Cipher)
 		}
 	}
 	for _, rules := range o.Rules {
@@ -46,7 +46,7 @@ func New(s store.Store, o Options) (*Registry, error) {
 		if r.resources[k.GroupKind()] == nil {
 			return nil, fmt.Errorf("rules for %s, which is not in the catalogue", k)
 		}
-		r.resources[k.GroupKind()] = newResource(k, rules)
+		r.resources[k.GroupKind()] = newResource(k, rules, o.Cipher)
 	}
 	for _, k := range o.Catalogue.All() {
 		if k.Stored != nil {
@@ -98,6 +98,7 @@ type Options struct {
 	Rules     []Rules        // package kinds: kinds.All()
 	Mutators  []Mutator
 	Checkers  []Checker
+	Cipher    Cipher // nil: everything is stored in plain text
 	Dialer    Dialer // nil: Connect answers that nobody is there
 	Ranges    Ranges
 	Log       *slog.Logger // nil = slog.Default()

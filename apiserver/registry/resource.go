@@ -25,16 +25,20 @@ type resource struct {
 	spec, status reflect.StructField // zero if the type has none
 	fields       []string            // that can be selected: fieldName, fieldNamespace, those of the rules
 	cache        *cache
+	cipher       Cipher // may be nil
 }
 
-func newResource(k *api.Kind, rules Rules) *resource {
+// sealed reports whether values of the kind are stored encrypted.
+func (k *resource) sealed() bool { return k.cipher != nil && k.cipher.Encrypts(k.kept) }
+
+func newResource(k *api.Kind, rules Rules, c Cipher) *resource {
 	if rules.Name == nil {
 		rules.Name = apivalidation.NameIsDNSSubdomain
 	}
 	if len(rules.Columns) == 0 {
 		rules.Columns = []Column{NameColumn, AgeColumn}
 	}
-	res := &resource{Kind: k, kept: k, rules: rules, prefix: StoreKey(k, api.Key{})}
+	res := &resource{Kind: k, kept: k, rules: rules, cipher: c, prefix: StoreKey(k, api.Key{})}
 	res.fields = []string{"metadata.name", "metadata.namespace"}
 	for _, name := range slices.Sorted(maps.Keys(rules.Fields)) {
 		if !slices.Contains(res.fields, name) {

@@ -102,7 +102,7 @@ func (c *change) size() int {
 // gone is the object as it was before the change, with the change's revision: what a watcher is told that it no longer concerns.
 func (c *change) gone() (api.Object, error) {
 	c.once.Do(func() {
-		c.last, c.err = c.before.kind.open(store.Entry{Key: c.before.key.String(), Value: c.before.value, Mod: c.revision})
+		c.last, c.err = c.before.kind.open(store.Entry{Key: StoreKey(c.before.kind.Kind, c.before.key), Value: c.before.value, Mod: c.revision})
 	})
 	return c.last, c.err
 }

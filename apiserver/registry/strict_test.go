@@ -15,7 +15,7 @@ func FuzzInspect(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"spec":{"containers":[{"name":"c"}]}}`, `[[{"a":1}]]`, `{"metadata":{"creationTimestamp":"x"}}`, `{"a"`, `null`, `{} {}`} {
 		f.Add([]byte(seed))
 	}
-	w := &write{resource: newResource(api.PodKind, Rules{Kind: api.PodKind})}
+	w := &write{resource: newResource(api.PodKind, Rules{Kind: api.PodKind}, nil)}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		faults, err := strict.Inspect(data, &corev1.Pod{})
 		if err != nil || len(faults.Loose)+len(faults.Wrong) > 0 {

@@ -94,7 +94,7 @@ func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn st
 	if err != nil {
 		return api.Result{}, internalError(err)
 	}
-	before, err := openEnvelope(e.Value)
+	before, err := w.unseal(e.Key, e.Value)
 	if err != nil {
 		return api.Result{}, internalError(err)
 	}

@@ -183,7 +183,7 @@ func (w *write) commit(ctx context.Context, o api.Object, g store.Guard, payload
 	}
 	op := store.Op{Key: g.Key}
 	if payload != nil {
-		op.Value = w.seal(payload)
+		op.Value = w.seal(g.Key, payload)
 	}
 	txn.If = append(append(txn.If, g), fence...)
 	txn.Do = append(txn.Do, op)

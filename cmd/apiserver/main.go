@@ -49,6 +49,7 @@ func command() *cobra.Command {
 	f.StringArrayVar(&s.Nodes, "node", nil, "a node's `name`: it gets a kubeconfig (repeatable)")
 	f.StringVar(&s.ClusterCIDR, "cluster-cidr", "10.244.0.0/16", "the pods' addresses")
 	f.StringVar(&s.ServiceCIDR, "service-cidr", "10.96.0.0/16", "the services' addresses")
+	f.DurationVar(&s.CertLife, "cert-life", 365*24*time.Hour, "how long certificates are good; they are renewed, while everything runs, when a third of that is left")
 	f.DurationVar(&s.History, "history", time.Hour, "how long superseded states and the journal stay readable")
 	f.StringVar(&s.HistorySize, "history-size", "256Mi", "how many `bytes` they may take; what is less than a minute old stays in any case")
 	return c

@@ -15,7 +15,7 @@ type Simulate func(c Config, log *slog.Logger) error
 
 // Commands are ctl's commands for the life of a cluster. controllers are the names that need certificates.
 func Commands(simulate Simulate, controllers []string) []*cobra.Command {
-	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), partCommand(), nodeCommand(), joinCommand(), resetCommand(), superviseCommand(simulate)}
+	return []*cobra.Command{upCommand(controllers), startCommand(controllers), stopCommand(), downCommand(), partCommand(), nodeCommand(), joinCommand(), resetCommand(), certsCommand(controllers), superviseCommand(simulate)}
 }
 
 // command is one for the cluster that --name says.

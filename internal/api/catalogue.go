@@ -62,7 +62,7 @@ var (
 	ReplicationControllerKind = row[corev1.ReplicationController]("", "replicationcontrollers rc", "namespace all", "status scale")
 	// ComponentStatusKind names the cluster's own processes (apiserver, scheduler, controllers); one can only Connect to them.
 	ComponentStatusKind = &Kind{Name: "ComponentStatus", Plural: "componentstatuses", Singular: "componentstatus", Short: []string{"cs"}, Virtual: true, Verbs: []Verb{},
-		Versions: []Version{{Name: "v1", New: func() Object { return &corev1.ComponentStatus{} }}}, Subs: []string{"log", "decisions", "journal", "explain"}}
+		Versions: []Version{{Name: "v1", New: func() Object { return &corev1.ComponentStatus{} }}}, Subs: []string{"log", "decisions", "journal", "explain", "encryption"}}
 
 	DeploymentKind         = row[appsv1.Deployment]("apps", "deployments deploy", "namespace all", "status scale")
 	ReplicaSetKind         = row[appsv1.ReplicaSet]("apps", "replicasets rs", "namespace all", "status scale")

@@ -150,12 +150,21 @@ type Config struct {
 	Dial          func(ctx context.Context, addr string) (net.Conn, error) // nil = TCP
 	Source        string                                                   // the file that all this is from, for messages
 	Log           *slog.Logger                                             // Keep's; nil = slog.Default()
+
+	own *pki.Fresh // Cert and Key as Source has them now; nil = as they are above
 }
 
 // Load reads a context ("" = the current one) of a kubeconfig.
 func Load(kubeconfig, context string) (Config, error) {
 	a, err := pki.LoadKubeconfig(kubeconfig, context)
-	return Config{Server: a.Server, ServerName: a.ServerName, CA: a.CA, Cert: a.Cert, Key: a.Key, Source: kubeconfig}, err
+	own := &pki.Fresh{Path: kubeconfig, Load: func() (tls.Certificate, error) {
+		a, err := pki.LoadKubeconfig(kubeconfig, context)
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		return tls.X509KeyPair(a.Cert, a.Key)
+	}}
+	return Config{Server: a.Server, ServerName: a.ServerName, CA: a.CA, Cert: a.Cert, Key: a.Key, Source: kubeconfig, own: own}, err
 }
 
 // dial opens the connection under TLS.
@@ -167,16 +176,19 @@ func (c Config) dial(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", c.Server)
 }
 
-// tls is our side of mTLS for one protocol, and our own certificate, nil if a token stands for it.
-func (c Config) tls(protocol string) (*tls.Config, *x509.Certificate, error) {
+// tls is our side of mTLS for one protocol, and our own certificate, nil if a token stands for it. One that was renewed in its file is shown at the
+// next connection.
+func (c Config) tls(protocol string) (*tls.Config, *pki.Fresh, error) {
 	conf := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: c.ServerName, NextProtos: []string{protocol}, MinVersion: tls.VersionTLS12}
-	var own *x509.Certificate
+	own := c.own
 	if c.Token == "" {
-		pair, err := tls.X509KeyPair(c.Cert, c.Key)
-		if err != nil {
+		if own == nil {
+			own = &pki.Fresh{Load: func() (tls.Certificate, error) { return tls.X509KeyPair(c.Cert, c.Key) }}
+		}
+		if _, err := own.Pair(); err != nil {
 			return nil, nil, fmt.Errorf("%sclient certificate: %w", c.from(), err)
 		}
-		conf.Certificates, own = []tls.Certificate{pair}, pair.Leaf
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own.Pair() }
 	}
 	if !conf.RootCAs.AppendCertsFromPEM(c.CA) {
 		return nil, nil, fmt.Errorf("%sthe certificate authority is no PEM certificate", c.from())

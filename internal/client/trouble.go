@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,13 +12,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"optimist/internal/api"
+	"optimist/internal/pki"
 	"optimist/internal/wire"
 )
 
 // trouble says what is wrong with a connection in words that a person can act on.
 type trouble struct {
 	server, source string
-	own            *x509.Certificate // may be nil
+	own            *pki.Fresh // nil: a token stands for it
 }
 
 // explain is wire.DecodeError, but for failures of the connection itself.
@@ -64,9 +64,11 @@ var grpcWords = regexp.MustCompile(`^.*desc = "transport: (?:Error while dialing
 
 func (t trouble) words(said string) string {
 	where := "cannot reach the API server at " + t.server + ": "
-	if t.own != nil && time.Now().After(t.own.NotAfter) {
-		return where + fmt.Sprintf("%sthe certificate of %q expired on %s: restart the cluster to renew it (ctl stop, ctl start)",
-			Config{Source: t.source}.from(), t.own.Subject.CommonName, t.own.NotAfter.Format(time.DateTime))
+	if t.own != nil {
+		if pair, err := t.own.Pair(); err == nil && time.Now().After(pair.Leaf.NotAfter) {
+			return where + fmt.Sprintf("%sthe certificate of %q expired on %s: renew it where the cluster is (ctl certs renew)",
+				Config{Source: t.source}.from(), pair.Leaf.Subject.CommonName, pair.Leaf.NotAfter.Format(time.DateTime))
+		}
 	}
 	said = grpcWords.ReplaceAllString(said, "")
 	for _, f := range faults {

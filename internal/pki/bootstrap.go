@@ -22,6 +22,8 @@ type Bootstrap struct {
 	Hosts       []string // further names and addresses that the API server's certificate is good for
 	Nodes       []string
 	Controllers []string
+	Life        time.Duration // of certificates; 0 = a year
+	Renew       bool          // makes all certificates anew, but the CA
 }
 
 // AdminUser is whom admin.kubeconfig speaks for.
@@ -74,13 +76,13 @@ func (o Bootstrap) server(dir string, ca *CA) error {
 	slices.Sort(hosts)
 	hosts = slices.Compact(hosts)
 	pair, err := LoadPair(crt, key)
-	if err == nil && ca.fresh(pair.Leaf) && serves(pair.Leaf, hosts) {
+	if err == nil && !o.Renew && ca.fresh(pair.Leaf) && serves(pair.Leaf, hosts) {
 		return nil
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	certPEM, keyPEM, err := ca.Issue(Subject{Name: api.UserAPIServer}, hosts, certLife)
+	certPEM, keyPEM, err := ca.Issue(Subject{Name: api.UserAPIServer}, hosts, cmp.Or(o.Life, certLife))
 	if err != nil {
 		return err
 	}
@@ -89,13 +91,13 @@ func (o Bootstrap) server(dir string, ca *CA) error {
 
 func (o Bootstrap) kubeconfig(path string, ca *CA, c credential) error {
 	old, err := os.ReadFile(path)
-	if err == nil && o.fits(old, ca, c) {
+	if err == nil && !o.Renew && o.fits(old, ca, c) {
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	certPEM, keyPEM, err := ca.Issue(c.Subject, nil, certLife)
+	certPEM, keyPEM, err := ca.Issue(c.Subject, nil, cmp.Or(o.Life, certLife))
 	if err != nil {
 		return err
 	}
@@ -114,8 +116,12 @@ func (o Bootstrap) fits(old []byte, ca *CA, c credential) bool {
 
 // fresh reports whether a certificate is this CA's and has at least a third of its life before it.
 func (ca *CA) fresh(c *x509.Certificate) bool {
-	life := c.NotAfter.Sub(c.NotBefore)
-	return c.CheckSignatureFrom(ca.Cert) == nil && time.Until(c.NotAfter) > life/3
+	return c.CheckSignatureFrom(ca.Cert) == nil && time.Now().Before(Due(c))
+}
+
+// Due is when a certificate of ours is to be renewed: when a third of its life is left.
+func Due(c *x509.Certificate) time.Time {
+	return c.NotAfter.Add(-c.NotAfter.Sub(c.NotBefore.Add(backdate)) / 3)
 }
 
 func serves(c *x509.Certificate, hosts []string) bool {

@@ -16,14 +16,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
 
 const (
 	caLife   = 10 * 365 * 24 * time.Hour
-	certLife = 365 * 24 * time.Hour
-	backdate = 5 * time.Minute // for clocks that are behind ours
+	certLife = 365 * 24 * time.Hour // if nobody says otherwise
+	backdate = 5 * time.Minute      // for clocks that are behind ours
 )
 
 // CA signs certificates.
@@ -140,20 +141,55 @@ func template(subject pkix.Name, life time.Duration) *x509.Certificate {
 }
 
 // ServerTLS is the API server's side of TLS: its certificate from dir, and clients' certificates checked against the CA. A client without one
-// gets in; the doors decide what it may do.
+// gets in; the doors decide what it may do. When the certificate's file changes, those who come from then on see the new one.
 func ServerTLS(dir string) (*tls.Config, error) {
 	ca, err := EnsureCA(dir)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := LoadPair(filepath.Join(dir, "apiserver.crt"), filepath.Join(dir, "apiserver.key"))
-	if err != nil {
+	crt := filepath.Join(dir, "apiserver.crt")
+	own := Fresh{Path: crt, Load: func() (tls.Certificate, error) {
+		pair, err := LoadPair(crt, filepath.Join(dir, "apiserver.key"))
+		pair.Certificate = append(pair.Certificate, ca.Cert.Raw) // who joins knows only the CA's hash
+		return pair, err
+	}}
+	if _, err := own.Pair(); err != nil {
 		return nil, err
 	}
-	pair.Certificate = append(pair.Certificate, ca.Cert.Raw) // who joins knows only the CA's hash
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.Cert)
-	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own.Pair() },
+		ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS12}, nil
+}
+
+// Fresh is a certificate that is read again when its file has changed, so that one can be renewed while it is in use.
+type Fresh struct {
+	Path string // "" = it does not change
+	Load func() (tls.Certificate, error)
+
+	mu   sync.Mutex
+	pair *tls.Certificate
+	when time.Time // the file's time of change when pair was read
+}
+
+// Pair is the newest that could be read; an error only if none ever could.
+func (f *Fresh) Pair() (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var when time.Time
+	if info, err := os.Stat(f.Path); err == nil {
+		when = info.ModTime()
+	}
+	if f.pair != nil && when.Equal(f.when) {
+		return f.pair, nil
+	}
+	switch pair, err := f.Load(); {
+	case err == nil:
+		f.pair, f.when = &pair, when
+	case f.pair == nil:
+		return nil, err
+	}
+	return f.pair, nil
 }
 
 // LoadPair reads a certificate and its key; errors name the file.
@@ -180,14 +216,19 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 
 // writePair syncs the folder after each: a certificate that survives a loss of power has its key, and what it signs has it.
 func writePair(crt, key string, certPEM, keyPEM []byte) error {
-	err := WriteFile(key, keyPEM)
+	err := WriteSynced(key, keyPEM)
 	if err == nil {
-		err = syncFolder(filepath.Dir(key))
+		err = WriteSynced(crt, certPEM)
 	}
-	if err == nil {
-		err = WriteFile(crt, certPEM)
+	return err
+}
+
+// WriteSynced is WriteFile, and has the new file survive a loss of power.
+func WriteSynced(path string, data []byte) error {
+	if err := WriteFile(path, data); err != nil {
+		return err
 	}
-	return errors.Join(err, syncFolder(filepath.Dir(crt)))
+	return syncFolder(filepath.Dir(path))
 }
 
 // syncFolder makes sure that a loss of power leaves the files of a folder their names.

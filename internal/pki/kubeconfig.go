@@ -161,7 +161,7 @@ func (a Access) Check(now time.Time) error {
 		return fmt.Errorf("kubeconfig %s: the certificate of user %q cannot be read: %w; `ctl start` writes it anew when you remove the file", a.File, a.User, err)
 	}
 	if now.After(pair.Leaf.NotAfter) {
-		return fmt.Errorf("kubeconfig %s: the certificate of %q expired on %s: restart the cluster to renew it (ctl stop, ctl start)",
+		return fmt.Errorf("kubeconfig %s: the certificate of %q expired on %s: renew it where the cluster is: ctl certs renew, or ctl stop, ctl start",
 			a.File, pair.Leaf.Subject.CommonName, pair.Leaf.NotAfter.Format(time.DateTime))
 	}
 	return nil

@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,7 +92,7 @@ func TestBootstrapAgain(t *testing.T) {
 			}
 		}, []string{"scheduler.kubeconfig"}},
 		{"replaces a certificate with less than a third of its life left", func(t *testing.T, dir string, o *Bootstrap) {
-			age(t, dir, o, "node-n1.kubeconfig", Subject{Name: "system:node:n1", Groups: []string{api.GroupNodes}}, backdate/3)
+			age(t, dir, o, "node-n1.kubeconfig", Subject{Name: "system:node:n1", Groups: []string{api.GroupNodes}}, time.Hour)
 		}, []string{"node-n1.kubeconfig"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -121,7 +122,9 @@ func age(t *testing.T, dir string, o *Bootstrap, file string, s Subject, left ti
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key, err := ca.Issue(s, nil, left)
+	old := template(pkix.Name{CommonName: s.Name, Organization: s.Groups}, left)
+	old.NotBefore = old.NotBefore.Add(-3 * left)
+	cert, key, err := ca.sign(old)
 	if err != nil {
 		t.Fatal(err)
 	}

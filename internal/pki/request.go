@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -55,32 +54,33 @@ func RequestNode(ctx context.Context, svc api.Service, node string) (certPEM, ke
 	return csr.Status.Certificate, keyPEM, nil
 }
 
-// ErrRenewed ends a process that has a new certificate in its kubeconfig: started again, it reads that.
-var ErrRenewed = errors.New("the certificate is renewed; starting anew with it")
-
-// RenewNode waits until two thirds of the life of a node's certificate are over, replaces it and its key in the kubeconfig, and returns
-// ErrRenewed; nil when ctx ends.
+// RenewNode replaces a node's certificate and its key in the kubeconfig whenever two thirds of its life are over, until ctx ends. Package client
+// shows the new one from the next connection on.
 func RenewNode(ctx context.Context, svc api.Service, path, node string, log *slog.Logger) error {
-	a, err := LoadKubeconfig(path, "")
-	if err != nil {
-		return err
-	}
-	pair, err := tls.X509KeyPair(a.Cert, a.Key)
-	if err != nil {
-		return err
-	}
-	due := pair.Leaf.NotAfter.Add(pair.Leaf.NotBefore.Sub(pair.Leaf.NotAfter) / 3)
-	for wait := time.Until(due); ; wait = max(time.Until(due), time.Minute) {
-		if wake.After(ctx, min(wait, time.Hour), nil) != nil { // timers stand still while a machine sleeps
+	for {
+		a, err := LoadKubeconfig(path, "")
+		if err != nil {
+			return err
+		}
+		pair, err := tls.X509KeyPair(a.Cert, a.Key)
+		if err != nil {
+			return err
+		}
+		due := Due(pair.Leaf)
+		if wake.After(ctx, min(max(time.Until(due), time.Second), time.Hour), nil) != nil { // timers stand still while a machine sleeps
 			return nil
 		}
 		if time.Now().Before(due) {
 			continue
 		}
 		if err = a.renew(ctx, svc, path, node); err == nil {
-			return ErrRenewed
+			log.Info("the node's certificate is renewed", "node", node)
+			continue
 		}
 		log.Warn("cannot renew the node's certificate; trying again", "node", node, "err", err)
+		if wake.After(ctx, time.Minute, nil) != nil {
+			return nil
+		}
 	}
 }
 
