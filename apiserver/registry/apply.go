@@ -27,6 +27,9 @@ func (w *write) applies() bool { return w.Patch != nil && w.Patch.Type == types.
 
 // checkManager refuses managers that cannot be written down, an apply without one, and force for anything else.
 func checkManager(r api.Request) error {
+	if r.Manager == "" && r.Patch == nil && !r.Force {
+		return nil
+	}
 	o, patch := metav1.PatchOptions{FieldManager: r.Manager}, types.MergePatchType
 	if r.Patch != nil {
 		patch = r.Patch.Type
