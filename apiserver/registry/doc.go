@@ -7,6 +7,8 @@
 //	strictly    ▲                                                                                                             │
 //	            └──────────────────────────────── again, when something else was written meanwhile ◀─────────────────────────┘
 //
+// An apply is such a patch too, which besides says whose the fields are (apply.go, managed.go).
+//
 // A watch:
 //
 //	store.Watch ─▶ cache of the kind (bytes, labels, indexed fields) ─▶ recent changes ─▶ watcher's bounded queue ─▶ reader

@@ -19,7 +19,7 @@ import (
 
 // turn is one write, and who has what after it.
 type turn struct {
-	do   string // create, update, apply, force, again, or a type of patch, with a subresource: apply/status
+	do   string // create, update, apply, force, ignore (what does not fit), again, or a type of patch, with a subresource: apply/status
 	who  string // its manager
 	body string
 	want string // managers, or the error
@@ -87,6 +87,8 @@ var applyTurns = []struct {
 		{"apply", "a", strings.Replace(mapOf("k: 1"), "name: a", "name: a, uid: u", 1), "409 uid mismatch: the provided object specified uid u, and no existing object was found"},
 		{"apply", "a", strings.Replace(mapOf("k: 1"), "name: a", "name: a, managedFields: []", 1), "400 metadata.managedFields must be nil"},
 		{"apply", "a", mapOf("k: 1") + "\ndate: {}", `400 unknown field "date"`},
+		{"ignore", "a", mapOf("k: 1") + "\ndate: {}", "400 .date: field not declared in schema"},
+		{"ignore", "a", mapOf("k: 1, k: 2"), "a: k"},
 		{"apply", "a", mapOf("k: 1, k: 1"), "400 already set"},
 		{"apply", "a", "data: {}", "400 an apply must say its apiVersion and kind: v1, ConfigMap"},
 		{"apply", "a", "[]", "400 error decoding patch"},
@@ -141,11 +143,13 @@ func (s *suite) play(at api.Target, t turn, again bool) string {
 	s.Helper()
 	what, sub, _ := strings.Cut(strings.Replace(t.do, "application/", "", 1), "/")
 	r := api.Request{Target: at, Verb: api.VerbPatch, Options: api.Options{Manager: t.who, Force: what == "force"}}
-	r.Sub = sub
+	if r.Sub = sub; what == "ignore" {
+		r.Validation = api.Ignore
+	}
 	switch what {
 	case "create", "update":
 		r.Verb, r.Raw = api.Verb(what), &api.Raw{MediaType: "application/yaml", Data: []byte(t.body)}
-	case "apply", "force":
+	case "apply", "force", "ignore":
 		r.Patch = &api.Patch{Type: types.ApplyYAMLPatchType, Data: []byte(t.body)}
 	default:
 		r.Patch = &api.Patch{Type: types.PatchType("application/" + what), Data: []byte(t.body)}
