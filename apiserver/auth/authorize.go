@@ -76,18 +76,20 @@ func (g *Gate) Write(ctx context.Context, r api.Request) (api.Result, error) {
 
 // Connect is nothing for nodes: they are asked, they do not ask.
 func (g *Gate) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	v := connectVerb(t.Sub)
+	v := connectVerb(ctx, t.Sub)
 	if err := g.judge(ctx, v, t, func(n node) error { return forbidden(n.user, v, t, "") }); err != nil {
 		return nil, err
 	}
 	return g.next.Connect(ctx, t, params)
 }
 
-// connectVerb is Kubernetes' word for opening a stream: what only tells is "get", what acts is "create".
-func connectVerb(sub string) api.Verb {
+// connectVerb is Kubernetes' word for opening a stream: what only tells is "get", what acts is "create", and what carries HTTP follows the method.
+func connectVerb(ctx context.Context, sub string) api.Verb {
 	switch sub {
-	case "exec", "attach", "encryption":
+	case "exec", "attach", "portforward", "encryption":
 		return api.VerbCreate
+	case "proxy":
+		return api.VerbFrom(ctx)
 	}
 	return api.VerbGet
 }

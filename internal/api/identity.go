@@ -57,3 +57,18 @@ func FenceFrom(ctx context.Context) *Fence {
 	}
 	return &f
 }
+
+type verbKey struct{}
+
+// WithVerb says what a Connect that carries HTTP (sub "proxy") stands for: "get" for a GET. Doors set it.
+func WithVerb(ctx context.Context, v Verb) context.Context {
+	return context.WithValue(ctx, verbKey{}, v)
+}
+
+// VerbFrom returns that; create if nobody said.
+func VerbFrom(ctx context.Context) Verb {
+	if v, ok := ctx.Value(verbKey{}).(Verb); ok {
+		return v
+	}
+	return VerbCreate
+}

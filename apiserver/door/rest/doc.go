@@ -1,6 +1,7 @@
 // Package rest is the door for kubectl, Helm and client-go: Kubernetes' HTTP paths, queries, encodings and answers in front of any api.Service.
 //
 //	connection (TLS done) ─▶ http.Server ─▶ who is it? ─▶ path ─┬─ names objects ─▶ api.Service ─▶ JSON, protobuf, YAML, Table      objects
+//	                                                            ├─ logs, exec, ports ─▶ Connect ─▶ text, WebSocket, SPDY, HTTP        stream.go
 //	                                                            └─ anything else ─▶ Config.Routes (discovery, health, metrics)
 //
 // Nothing here knows a kind: what there is, and what can be asked of it, stands in the catalogue.
@@ -9,7 +10,8 @@
 // an encoding and encode.go has all of them.
 //
 // Invariants: every answer is an object or a metav1.Status; a panic is that request's 500; who cannot be served is told so (429) instead of
-// queued; a watch has its headers as soon as it is accepted, and no client can hold a goroutine by not reading.
+// queued; a watch has its headers as soon as it is accepted, and no client can hold a goroutine by not reading, unless it holds a process or
+// a connection that is its own (exec, logs, ports): those wait for it, and end with it.
 //
 // Real Kubernetes generates a storage, a handler and a client per kind, and converts through internal types in between.
 package rest
