@@ -65,13 +65,14 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 	}{
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s),
 			parent("set", "Change a single thing about containers", setImageCommand(s), setResourcesCommand(s), setEnvCommand(s), setSelectorCommand(s), setServiceAccountCommand(s), setSubjectCommand(s)),
-			patchCommand(s), replaceCommand(s), notes[0].command(s), notes[1].command(s), runCommand(s), exposeCommand(s), autoscaleCommand(s))},
+			patchCommand(s), replaceCommand(s), notes[0].command(s), notes[1].command(s), runCommand(s), exposeCommand(s), autoscaleCommand(s), editCommand(s),
+			diffCommand(s), waitCommand(s), eventsCommand(s))},
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(tokenCommand(s), encryptionCommand(s), imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
 			cordonCommand(s, "uncordon", "Let it take pods again", false)), append(extra, doctorCommand(s))...)},
 		{"learn", "Learning:", []*cobra.Command{labCommand(s)}},
-		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), kustomizeCommand()}},
+		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), apiVersionsCommand(), kustomizeCommand(), s.connected(clusterInfoCommand(s))[0]}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, c := range group.commands {

@@ -99,6 +99,11 @@ func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
 	if err != nil || did == "" {
 		return err
 	}
+	return m.finish(c, t, before, after, did)
+}
+
+// finish sends the difference and tells.
+func (m *modify) finish(c *cobra.Command, t api.Target, before, after api.Object, did string) (err error) {
 	result := api.Result{Object: after}
 	if !m.local && m.dry != "client" {
 		if result, err = m.send(c.Context(), t, before, after); err != nil {
@@ -113,7 +118,7 @@ func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
 		return m.output.Object(c.OutOrStdout(), item)
 	case unchanged && did == "patched":
 		did += " (no change)"
-	case unchanged && strings.HasSuffix(did, " updated"):
+	case unchanged && (strings.HasSuffix(did, " updated") || did == "edited"):
 		return nil
 	}
 	fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[m.dry])

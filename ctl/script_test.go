@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -39,6 +40,9 @@ import (
 //	node NAME                                  an agent that ends pods as soon as it is asked to, and answers logs, exec and images
 func TestScripts(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("KUBE_EDITOR", "false") // restored when all is over
+	t.Setenv("KUBECTL_EXTERNAL_DIFF", "")
 	time.Local = time.UTC // the scripts know the times of log lines
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -89,6 +93,11 @@ func runCtl(ts *testscript.TestScript, neg bool, args []string) {
 	in := ""
 	if n := len(args); n >= 2 && args[n-2] == "<" {
 		in, args = ts.ReadFile(args[n-1]), args[:n-2]
+	}
+	for _, name := range []string{"KUBE_EDITOR", "KUBECTL_EXTERNAL_DIFF"} { // one script alone has these
+		if value := ts.Getenv(name); value != "" {
+			ts.Check(os.Setenv(name, value))
+		}
 	}
 	root := ctl.Over(c.Service)
 	root.SetIn(strings.NewReader(in))

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -33,6 +35,46 @@ func apiResourcesCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&noHeaders, "no-headers", false, "Print no column headers")
 	return c
+}
+
+func apiVersionsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "api-versions",
+		Short: "List the versions of the API, as group/version",
+		Args:  exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			all := map[string]bool{}
+			for _, k := range api.Builtin.All() {
+				for _, v := range k.Versions {
+					all[k.GVK(v.Name).GroupVersion().String()] = true
+				}
+			}
+			_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(slices.Sorted(maps.Keys(all)), "\n"))
+			return err
+		},
+	}
+}
+
+func clusterInfoCommand(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cluster-info",
+		Short: "Tell where the cluster's API server and its own Services are",
+		Args:  exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			x, _ := s.contextNamed(s.context)
+			at := cmp.Or(x.Server, "this process")
+			own, err := api.Services.List(c.Context(), s, "kube-system", api.ListOptions{Selector: labels.SelectorFromSet(labels.Set{"kubernetes.io/cluster-service": "true"})})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "Kubernetes control plane is running at %s\n", at)
+			for _, o := range own {
+				name := cmp.Or(o.Labels["kubernetes.io/name"], o.Name)
+				fmt.Fprintf(c.OutOrStdout(), "%s is running at %s/api/v1/namespaces/kube-system/services/%s/proxy\n", name, at, o.Name)
+			}
+			return nil
+		},
+	}
 }
 
 // kubernetesVersion is the version of Kubernetes whose objects and semantics these are.

@@ -63,32 +63,33 @@ func (c Cluster) events(ctx context.Context, k *api.Kind, o api.Object) rows {
 		return nil
 	}
 	slices.SortStableFunc(all, func(a, b *corev1.Event) int {
-		return cmp.Or(last(a).Compare(last(b)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(Last(a).Compare(Last(b)), cmp.Compare(a.Name, b.Name))
 	})
 	return rows{"Events", table("Type\tReason\tAge\tFrom\tMessage", all, func(e *corev1.Event) []string {
 		from := cmp.Or(e.Source.Component, e.ReportingController)
 		if e.Source.Host != "" {
 			from += ", " + e.Source.Host
 		}
-		return []string{e.Type, e.Reason, c.eventAge(e), from, strings.TrimSpace(e.Message)}
+		return []string{e.Type, e.Reason, c.Seen(e), from, strings.TrimSpace(e.Message)}
 	})}
 }
 
-// last is when an event happened most recently, whichever of its fields says so.
-func last(e *corev1.Event) time.Time {
+// Last is when an event happened most recently, whichever of its fields says so.
+func Last(e *corev1.Event) time.Time {
 	if e.Series != nil {
 		return e.Series.LastObservedTime.Time
 	}
 	return cmp.Or(e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
 }
 
-func (c Cluster) eventAge(e *corev1.Event) string {
+// Seen is how long ago an event happened, and how often, as tables show it.
+func (c Cluster) Seen(e *corev1.Event) string {
 	count := e.Count
 	if e.Series != nil {
 		count = e.Series.Count
 	}
 	if count <= 1 {
-		return c.since(last(e))
+		return c.since(Last(e))
 	}
-	return fmt.Sprintf("%s (x%d over %s)", c.since(last(e)), count, duration.HumanDuration(c.At.Sub(cmp.Or(e.FirstTimestamp.Time, e.EventTime.Time))))
+	return fmt.Sprintf("%s (x%d over %s)", c.since(Last(e)), count, duration.HumanDuration(c.At.Sub(cmp.Or(e.FirstTimestamp.Time, e.EventTime.Time))))
 }

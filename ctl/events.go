@@ -1,0 +1,126 @@
+package ctl
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"optimist/ctl/describe"
+	"optimist/ctl/printer"
+	"optimist/internal/api"
+)
+
+type events struct {
+	selection
+	columns printer.Columns
+	output  printer.Format
+	object  string
+	types   []string
+	follow  bool
+	about   []api.Target
+}
+
+func eventsCommand(s *session) *cobra.Command {
+	e := &events{selection: selection{session: s}}
+	c := &cobra.Command{Use: "events [--for=TYPE/NAME] [--types=Warning] [-w]", Short: "List events, the newest last", Example: "  ctl events --for=pod/web --types=Warning\n  ctl events -A -w",
+		Args: exactly(0, "no arguments; --for names an object"), RunE: e.run}
+	f := c.Flags()
+	f.BoolVarP(&e.all, "all-namespaces", "A", false, "Look in all namespaces")
+	f.StringVar(&e.object, "for", "", "Only those about this object: pod/web")
+	f.StringSliceVar(&e.types, "types", nil, "Only those of these types: Normal, Warning")
+	f.BoolVarP(&e.follow, "watch", "w", false, "Go on and print every new event")
+	f.BoolVar(&e.columns.NoHeaders, "no-headers", false, "Print no column headers")
+	formatFlags(c, &e.output, false)
+	complete(c, "for", s.completeObjects)
+	complete(c, "types", words("Normal", "Warning"))
+	return c
+}
+
+func (e *events) run(c *cobra.Command, _ []string) error {
+	if err := e.output.Parse(false); err != nil {
+		return err
+	}
+	for _, t := range e.types {
+		if !strings.EqualFold(t, "Normal") && !strings.EqualFold(t, "Warning") {
+			return errors.New("valid --types are Normal or Warning")
+		}
+	}
+	if e.object != "" {
+		var err error
+		if e.about, err = e.named(c, []string{e.object}); err != nil || len(e.about) != 1 {
+			return errors.Join(err, errors.New("--for must be in resource/name form"))
+		}
+	}
+	of := wanted{kind: api.EventKind}
+	e.chunk = page
+	list, wrong := e.list(c.Context(), of, api.Full)
+	if len(wrong) > 0 {
+		return wrong.err()
+	}
+	items := slices.DeleteFunc(list.Items, func(o api.Object) bool { return !e.wants(o) })
+	slices.SortStableFunc(items, func(a, b api.Object) int { return lastSeen(a).Compare(lastSeen(b)) })
+	e.columns.Namespace = e.all
+	table := printer.NewTable(c.OutOrStdout(), e.columns)
+	switch {
+	case len(items) == 0 && !e.follow:
+		text := "No events found."
+		if !e.all {
+			text = fmt.Sprintf("No events found in %s namespace.", e.ns())
+		}
+		fmt.Fprintln(c.ErrOrStderr(), text)
+		return nil
+	case e.output.Name == "" && len(items) > 0:
+		wrong.add(table.Print(eventColumns, items, eventRows(items)))
+	case e.output.Name != "" && !e.follow:
+		wrong.add(e.output.Objects(c.OutOrStdout(), eventItems(items)))
+	}
+	if !e.follow || len(wrong) > 0 {
+		return wrong.err()
+	}
+	return e.watch(c.Context(), 0, e.where(of), api.WatchOptions{After: list.Revision}, func(x api.Event) (bool, error) {
+		if x.Object == nil || x.Type == api.Deleted || !e.wants(x.Object) {
+			return false, nil
+		}
+		one := []api.Object{x.Object}
+		if e.output.Name != "" {
+			return false, e.output.Object(c.OutOrStdout(), eventItems(one)[0])
+		}
+		return false, table.Print(eventColumns, one, eventRows(one))
+	})
+}
+
+func (e *events) wants(o api.Object) bool {
+	x := o.(*corev1.Event)
+	for _, t := range e.about {
+		if i := x.InvolvedObject; i.Kind != t.Kind.Name || i.Name != t.Key.Name || t.Key.Namespace != "" && !e.all && i.Namespace != t.Key.Namespace {
+			return false
+		}
+	}
+	return len(e.types) == 0 || slices.ContainsFunc(e.types, func(t string) bool { return strings.EqualFold(t, x.Type) })
+}
+
+var eventColumns = []metav1.TableColumnDefinition{{Name: "Last Seen"}, {Name: "Type"}, {Name: "Reason"}, {Name: "Object"}, {Name: "Message"}}
+
+func eventRows(items []api.Object) (rows [][]any) {
+	at := describe.Cluster{At: time.Now()}
+	for _, o := range items {
+		e := o.(*corev1.Event)
+		rows = append(rows, []any{at.Seen(e), e.Type, e.Reason, e.InvolvedObject.Kind + "/" + e.InvolvedObject.Name, strings.TrimSpace(e.Message)})
+	}
+	return rows
+}
+
+func eventItems(objects []api.Object) (items []printer.Item) {
+	for _, o := range objects {
+		items = append(items, printer.Item{Kind: api.EventKind, Object: o})
+	}
+	return items
+}
+
+func lastSeen(o api.Object) time.Time { return describe.Last(o.(*corev1.Event)) }
