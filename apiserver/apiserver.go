@@ -112,7 +112,7 @@ func (s *Server) serve(ctx context.Context) error {
 	native.Authenticate = s.service.Token
 	kept := grpc.NewKept(s.hub.Register, s.Listeners[0].Addr(), s.Log)
 	web := rest.New(rest.Config{Service: s.service, Catalogue: api.Builtin, Identify: s.service.Identify, Impersonate: s.service.Impersonate, Allow: s.service.Path,
-		Table: s.registry.Table, Routes: s.routes(), Addr: s.Listeners[0].Addr(), Log: s.Log})
+		Table: s.registry.Table, Routes: s.routes(), Objects: s.objects, Addr: s.Listeners[0].Addr(), Log: s.Log})
 	g.Go(func() error { return native.Run(ctx) })
 	g.Go(func() error { return kept.Run(ctx) })
 	g.Go(func() error { return web.Run(ctx) })

@@ -23,3 +23,9 @@ func (s *Server) routes() map[string]http.Handler {
 	maps.Copy(routes, rest.OpenAPI(api.Builtin))
 	return routes
 }
+
+// objects is how many there are, by resource.
+func (s *Server) objects() map[string]int {
+	count, _ := s.registry.Held()
+	return count
+}

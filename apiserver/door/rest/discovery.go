@@ -25,7 +25,7 @@ import (
 // KubernetesVersion is whose API this is. Clients compare versions: what follows the plus does not count.
 const KubernetesVersion = "v1.37.2+optimist"
 
-const textJSON, mediaDiscovery = "application/json", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+const mediaDiscovery = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 // Discovery returns the handlers that tell which kinds there are (/api, /apis and below) and which version this is (/version), for Config.Routes.
 func Discovery(c *api.Catalogue) map[string]http.Handler {
@@ -37,7 +37,7 @@ func serveVersion(w http.ResponseWriter, r *http.Request) {
 	info := version.Info{Major: parts[0], Minor: parts[1], GitVersion: KubernetesVersion, GitTreeState: "clean", GoVersion: runtime.Version(), Compiler: runtime.Compiler,
 		Platform: runtime.GOOS + "/" + runtime.GOARCH, BuildDate: "1970-01-01T00:00:00Z"}
 	info.EmulationMajor, info.EmulationMinor, info.MinCompatibilityMajor, info.MinCompatibilityMinor = info.Major, info.Minor, info.Major, info.Minor
-	serveJSON(w, r, textJSON, info)
+	serveJSON(w, r, mediaJSON, info)
 }
 
 // discovery answers by the catalogue as it stands.
@@ -53,25 +53,25 @@ func (d discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	i := slices.IndexFunc(groups, func(g discoveryv2.APIGroupDiscovery) bool { return g.Name == group })
 	switch {
-	case path == "" && accepts(r, textJSON, mediaDiscovery) == mediaDiscovery:
+	case path == "" && accepts(r, mediaJSON, mediaDiscovery) == mediaDiscovery:
 		serveJSON(w, r, mediaDiscovery, discoveryv2.APIGroupDiscoveryList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}, Items: groups})
 	case path == "" && core:
-		serveJSON(w, r, textJSON, metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{groups[0].Versions[0].Version},
+		serveJSON(w, r, mediaJSON, metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{groups[0].Versions[0].Version},
 			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: r.Host}}})
 	case path == "":
 		list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}
 		for _, g := range groups {
 			list.Groups = append(list.Groups, legacyGroup(g))
 		}
-		serveJSON(w, r, textJSON, list)
+		serveJSON(w, r, mediaJSON, list)
 	case i >= 0 && !deep:
 		g := legacyGroup(groups[i])
 		g.TypeMeta = metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}
-		serveJSON(w, r, textJSON, g)
+		serveJSON(w, r, mediaJSON, g)
 	default:
 		for _, v := range groups[max(i, 0)].Versions {
 			if i >= 0 && v.Version == version {
-				serveJSON(w, r, textJSON, legacyResources(group, v))
+				serveJSON(w, r, mediaJSON, legacyResources(group, v))
 				return
 			}
 		}
@@ -218,7 +218,7 @@ func hash(data []byte) string {
 // serveStatus answers with an error.
 func serveStatus(w http.ResponseWriter, err error) {
 	st := status(err)
-	w.Header().Set("Content-Type", textJSON)
+	w.Header().Set("Content-Type", mediaJSON)
 	w.WriteHeader(int(st.Code))
 	_ = json.NewEncoder(w).Encode(st) // who does not read it has left
 }

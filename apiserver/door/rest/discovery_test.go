@@ -138,3 +138,31 @@ func TestHealth(t *testing.T) {
 		}
 	}
 }
+
+func TestMetrics(t *testing.T) {
+	s := New(Config{Catalogue: api.Builtin, Objects: func() map[string]int { return map[string]int{"deployments.apps": 3} }})
+	h := s.metrics.around(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/secret") {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}), s.parse)
+	for _, path := range []string{"/api/v1/pods?watch=1", "/apis/apps/v1/namespaces/x/deployments", "/apis/apps/v1/namespaces/x/deployments/web/scale", "/secret/path", "/secret/other"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+	}
+	said := ask(t, s.Routes, "/metrics").Body.String()
+	for _, want := range []string{
+		`apiserver_request_total{code="200",component="apiserver",group="",resource="pods",scope="cluster",subresource="",verb="WATCH",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",group="apps",resource="deployments",scope="namespace",subresource="",verb="LIST",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",group="apps",resource="deployments",scope="resource",subresource="scale",verb="GET",version="v1"} 1`,
+		`apiserver_request_total{code="418",component="apiserver",group="",resource="",scope="",subresource="",verb="GET",version=""} 2`,
+		`apiserver_request_duration_seconds_bucket{component="apiserver",group="",resource="",scope="",subresource="",verb="GET",version="",le="+Inf"} 2`,
+		`apiserver_current_inflight_requests{request_kind="readOnly"} 0`, `apiserver_storage_objects{resource="deployments.apps"} 3`, "go_goroutines ",
+	} {
+		if !strings.Contains(said, "\n"+want) {
+			t.Errorf("%s is not said", want)
+		}
+	}
+	if strings.Contains(said, "secret") {
+		t.Error("a client's path is told")
+	}
+}

@@ -187,7 +187,7 @@ func (d *document) add(o way, path, called string, k schema.GroupVersionKind) {
 	case api.VerbDelete, api.VerbDeleteCollection:
 		in, out = metaTypes+"DeleteOptions", metaTypes+"Status"
 	}
-	op.Responses["200"] = d.content("OK", out, textJSON, "application/yaml", "application/vnd.kubernetes.protobuf")
+	op.Responses["200"] = d.content("OK", out, mediaJSON, "application/yaml", "application/vnd.kubernetes.protobuf")
 	if in == metaTypes+"Patch" && d.Swagger == "" {
 		op.Body = new(d.content("", in, patchTypes...))
 	} else if in != "" && d.Swagger == "" {

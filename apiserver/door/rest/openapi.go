@@ -50,7 +50,7 @@ func (o *openAPI) serveV3(w http.ResponseWriter, r *http.Request) {
 		for path, tag := range hashes {
 			paths[path] = reference{"/openapi/v3/" + path + "?hash=" + url.QueryEscape(tag)}
 		}
-		serveJSON(w, r, textJSON, map[string]map[string]reference{"paths": paths})
+		serveJSON(w, r, mediaJSON, map[string]map[string]reference{"paths": paths})
 		return
 	case !known:
 		serveStatus(w, errNoSuchPath)
@@ -70,9 +70,9 @@ func (o *openAPI) serveV2(w http.ResponseWriter, r *http.Request) {
 
 // serve answers with a document as JSON or, parsed, as protobuf.
 func (o *openAPI) serve(w http.ResponseWriter, r *http.Request, binary, tag string, text func() ([]byte, error), parse func([]byte) (proto.Message, error)) {
-	media := accepts(r, textJSON, binary)
+	media := accepts(r, mediaJSON, binary)
 	if media == "" {
-		serveStatus(w, failure(http.StatusNotAcceptable, "NotAcceptable", "only the following media types are accepted: "+textJSON+", "+binary))
+		serveStatus(w, failure(http.StatusNotAcceptable, "NotAcceptable", "only the following media types are accepted: "+mediaJSON+", "+binary))
 		return
 	}
 	o.building.Lock()

@@ -48,8 +48,10 @@ type Config struct {
 	Table func(k *api.Kind, objects []api.Object) ([]metav1.TableColumnDefinition, [][]any)
 	// Routes serve what is no object, each its path and all below it: "/version", "/openapi/v3". The longest wins.
 	Routes map[string]http.Handler
-	Addr   net.Addr // where connections arrive
-	Log    *slog.Logger
+	// Objects is how many objects there are, by resource ("deployments.apps"), for /metrics; nil: it does not say.
+	Objects func() map[string]int
+	Addr    net.Addr // where connections arrive
+	Log     *slog.Logger
 }
 
 // Server offers a Service over HTTP to connections whose TLS is done.
@@ -57,6 +59,7 @@ type Server struct {
 	Config
 	conns       *wire.Queue
 	short, long chan struct{} // one element for each request under way
+	metrics     *metrics
 }
 
 // New makes a server. Its Routes may be added to until Run.
@@ -67,7 +70,9 @@ func New(c Config) *Server {
 	if c.Routes == nil {
 		c.Routes = map[string]http.Handler{}
 	}
-	return &Server{Config: c, conns: wire.NewQueue(c.Addr), short: make(chan struct{}, maxShort), long: make(chan struct{}, maxLong)}
+	m := &metrics{objects: c.Objects, series: map[string]*counted{}, inflight: map[string]int{}}
+	c.Routes["/metrics"] = m
+	return &Server{Config: c, metrics: m, conns: wire.NewQueue(c.Addr), short: make(chan struct{}, maxShort), long: make(chan struct{}, maxLong)}
 }
 
 // Enter takes a connection that speaks h2 or http/1.1, or has named no protocol.
@@ -77,7 +82,7 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 func (s *Server) Run(ctx context.Context) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	server := &http.Server{Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: readTime + shortTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+	server := &http.Server{Handler: s.metrics.around(s, s.parse), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: readTime + shortTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(base, stopping{}, ctx) },
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 1000, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: time.Minute}}
