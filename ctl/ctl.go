@@ -72,7 +72,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		{"cluster", "The cluster itself:", append(s.connected(tokenCommand(s), encryptionCommand(s), imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
 			cordonCommand(s, "uncordon", "Let it take pods again", false)), append(extra, doctorCommand(s))...)},
 		{"learn", "Learning:", []*cobra.Command{labCommand(s)}},
-		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), apiVersionsCommand(), kustomizeCommand(), s.connected(clusterInfoCommand(s))[0]}},
+		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), apiVersionsCommand(), explainCommand(), kustomizeCommand(), s.connected(clusterInfoCommand(s))[0]}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, c := range group.commands {

@@ -17,24 +17,74 @@ import (
 	"optimist/internal/api"
 )
 
+// kindList is what `api-resources` is asked for.
+type kindList struct {
+	output, sortBy, group string
+	verbs, categories     []string
+	namespaced, noHeaders bool
+}
+
 func apiResourcesCommand() *cobra.Command {
-	noHeaders := false
+	l := kindList{}
 	c := &cobra.Command{
 		Use:   "api-resources",
 		Short: "List the kinds of objects that there are",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			var rows [][]any
-			for _, k := range slices.SortedStableFunc(slices.Values(api.Builtin.All()), func(a, b *api.Kind) int {
-				return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Plural, b.Plural))
-			}) {
-				rows = append(rows, []any{k.Plural, strings.Join(k.Short, ","), k.GVK("").GroupVersion().String(), k.Namespaced, k.Name})
+			if !slices.Contains([]string{"", "wide", "name"}, l.output) {
+				return usage(c, "--output %s is not available: wide and name are", l.output)
 			}
-			return printer.Plain(c.OutOrStdout(), noHeaders, rows, "Name", "Shortnames", "APIVersion", "Namespaced", "Kind")
+			if !slices.Contains([]string{"", "name", "kind"}, l.sortBy) {
+				return usage(c, "--sort-by accepts only name or kind")
+			}
+			return l.print(c)
 		},
 	}
-	c.Flags().BoolVar(&noHeaders, "no-headers", false, "Print no column headers")
+	f := c.Flags()
+	f.BoolVar(&l.noHeaders, "no-headers", false, "Print no column headers")
+	f.StringVarP(&l.output, "output", "o", "", "wide: with verbs and categories; name: names alone")
+	f.StringVar(&l.sortBy, "sort-by", "", "By name or kind, instead of by group")
+	f.StringVar(&l.group, "api-group", "", "Only those of a group")
+	f.BoolVar(&l.namespaced, "namespaced", true, "Only those that live in namespaces, or only those that do not")
+	f.StringSliceVar(&l.verbs, "verbs", nil, "Only those that have all these verbs")
+	f.StringSliceVar(&l.categories, "categories", nil, "Only those of all these categories")
 	return c
+}
+
+func (l kindList) print(c *cobra.Command) error {
+	var rows [][]any
+	for _, k := range slices.SortedStableFunc(slices.Values(api.Builtin.All()), l.compare) {
+		var verbs []string
+		for _, v := range k.Can() {
+			verbs = append(verbs, string(v))
+		}
+		if f := c.Flags(); len(verbs) == 0 || f.Changed("api-group") && k.Group != l.group || f.Changed("namespaced") && k.Namespaced != l.namespaced ||
+			!all(verbs, l.verbs) || !all(k.Categories, l.categories) {
+			continue
+		}
+		if l.output == "name" {
+			fmt.Fprintln(c.OutOrStdout(), k)
+		}
+		rows = append(rows, []any{k.Plural, strings.Join(k.Short, ","), k.GVK("").GroupVersion().String(), k.Namespaced, k.Name, strings.Join(verbs, ","), strings.Join(k.Categories, ",")})
+	}
+	columns := []string{"Name", "Shortnames", "APIVersion", "Namespaced", "Kind", "Verbs", "Categories"}
+	if l.output == "" {
+		columns = columns[:5]
+	}
+	if l.output == "name" {
+		return nil
+	}
+	return printer.Plain(c.OutOrStdout(), l.noHeaders, rows, columns...)
+}
+
+func (l kindList) compare(a, b *api.Kind) int {
+	by := map[string]func(k *api.Kind) string{"": func(k *api.Kind) string { return k.Group }, "name": func(k *api.Kind) string { return k.Plural }, "kind": func(k *api.Kind) string { return k.Name }}[l.sortBy]
+	return cmp.Or(cmp.Compare(by(a), by(b)), cmp.Compare(a.Plural, b.Plural))
+}
+
+// all reports whether everything that is wanted is there.
+func all(have, want []string) bool {
+	return !slices.ContainsFunc(want, func(w string) bool { return !slices.Contains(have, w) })
 }
 
 func apiVersionsCommand() *cobra.Command {

@@ -69,6 +69,16 @@ func (k *Kind) New(version string) (Object, error) {
 	return nil, apierrors.NewBadRequest(fmt.Sprintf("%s is not served in version %q, but in %s", k, version, k.Versions[0].Name))
 }
 
+var allVerbs = []Verb{VerbCreate, VerbDelete, VerbDeleteCollection, VerbGet, VerbList, VerbPatch, VerbUpdate, VerbWatch}
+
+// Can is what the kind itself answers to.
+func (k *Kind) Can() []Verb {
+	if k.Verbs == nil {
+		return allVerbs
+	}
+	return k.Verbs
+}
+
 // HasSub reports whether the kind has the subresource.
 func (k *Kind) HasSub(sub string) bool { return sub == "" || slices.Contains(k.Subs, sub) }
 

@@ -82,7 +82,7 @@ func (d discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // groups is everything there is, in catalogue order.
 func (d discovery) groups() (all []discoveryv2.APIGroupDiscovery) {
 	for _, k := range d.catalogue.All() {
-		if len(verbs(k)) == 0 {
+		if len(k.Can()) == 0 {
 			continue
 		}
 		i := slices.IndexFunc(all, func(g discoveryv2.APIGroupDiscovery) bool { return g.Name == k.Group })
@@ -107,7 +107,7 @@ func (d discovery) groups() (all []discoveryv2.APIGroupDiscovery) {
 
 func resource(k *api.Kind, version string) discoveryv2.APIResourceDiscovery {
 	r := discoveryv2.APIResourceDiscovery{Resource: k.Plural, SingularResource: k.Singular, ResponseKind: &metav1.GroupVersionKind{Kind: k.Name}, Scope: discoveryv2.ScopeCluster,
-		ShortNames: k.Short, Categories: k.Categories, Verbs: verbs(k)}
+		ShortNames: k.Short, Categories: k.Categories, Verbs: words(k.Can())}
 	if k.Namespaced {
 		r.Scope = discoveryv2.ScopeNamespace
 	}
@@ -134,14 +134,7 @@ func subBody(k *api.Kind, version, sub string) schema.GroupVersionKind {
 	return k.GVK(version)
 }
 
-// verbs are what can be done to a kind's objects, in Kubernetes' words.
-func verbs(k *api.Kind) []string {
-	if k.Verbs != nil {
-		return words(k.Verbs)
-	}
-	return words([]api.Verb{api.VerbCreate, api.VerbDelete, api.VerbDeleteCollection, api.VerbGet, api.VerbList, api.VerbPatch, api.VerbUpdate, api.VerbWatch})
-}
-
+// words are verbs as Kubernetes writes them.
 func words(verbs []api.Verb) (words []string) {
 	for _, v := range verbs {
 		words = append(words, string(v))

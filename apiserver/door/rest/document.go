@@ -145,12 +145,12 @@ func (d *document) addKind(k *api.Kind, version string) {
 	group, _, _ := strings.Cut(gvk.Group, ".")
 	root, called := "/"+rootOf(gvk.GroupVersion())+"/", title(cmp.Or(group, "core"))+title(version)
 	for _, o := range operations {
-		if can := verbs(k); slices.Contains(can, string(o.verb)) && k.Namespaced {
+		if can := slices.Contains(k.Can(), o.verb); can && k.Namespaced {
 			d.add(o, root+"namespaces/{namespace}/"+k.Plural+o.at, called+"Namespaced"+k.Name, gvk)
 			if o.verb == api.VerbList {
 				d.add(o, root+k.Plural, called+k.Name+"ForAllNamespaces", gvk)
 			}
-		} else if slices.Contains(can, string(o.verb)) {
+		} else if can {
 			d.add(o, root+k.Plural+o.at, called+k.Name, gvk)
 		}
 		for _, sub := range k.Subs {
