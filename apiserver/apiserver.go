@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -34,12 +35,13 @@ type Config struct {
 	Listeners []net.Listener // none = in-process only
 	TLS       *tls.Config    // pki.ServerTLS; needed with a Listener
 	Ranges    registry.Ranges
-	Advertise netip.AddrPort   // where pods reach this server; zero = the Service kubernetes gets no endpoints
-	Keep      journal.Keep     // how much history there is
-	Cluster   string           // its name, for machines that join; "" = they are told nothing
-	JoinAt    string           // host:port by which they reach this server; "" = they do not
-	Keys      *encryption.Keys // for Secrets in the store; nil = they lie there in plain text
-	CA        *pki.CA          // signs their certificates, and is what pods believe; nil = none are given, and pods get no way to this server
+	Advertise netip.AddrPort      // where pods reach this server; zero = the Service kubernetes gets no endpoints
+	Keep      journal.Keep        // how much history there is
+	Cluster   string              // its name, for machines that join; "" = they are told nothing
+	JoinAt    string              // host:port by which they reach this server; "" = they do not
+	Keys      *encryption.Keys    // for Secrets in the store; nil = they lie there in plain text
+	CA        *pki.CA             // signs their certificates, and is what pods believe; nil = none are given, and pods get no way to this server
+	TokenKeys []*ecdsa.PrivateKey // of ServiceAccounts' tokens (pki.TokenKeys); none = there are no such tokens
 	Log       *slog.Logger
 	Ring      *console.Ring // what `ctl logs apiserver` shows; may be nil
 }
@@ -61,7 +63,8 @@ func New(c Config) (*Server, error) {
 	}
 	h := &hub.Hub{}
 	accounts := &admission.ServiceAccount{} // without Mounts, until agents have volumes
-	options := registry.Options{Rules: kinds.All(), Mutators: []registry.Mutator{accounts}, Dialer: h, Ranges: c.Ranges, Log: c.Log}
+	checks := &auth.Checks{}
+	options := registry.Options{Rules: kinds.All(), Mutators: []registry.Mutator{accounts}, Checkers: []registry.Checker{checks}, Dialer: h, Ranges: c.Ranges, Log: c.Log}
 	if c.Keys != nil {
 		options.Cipher = c.Keys
 	}
@@ -74,7 +77,8 @@ func New(c Config) (*Server, error) {
 	}
 	accounts.Service = r
 	j := journal.New(c.Store, api.Builtin, c.Keep, c.Log)
-	s := &Server{Config: c, registry: r, journal: j, service: auth.New(r, roles), hub: h}
+	checks.Gate = auth.New(r, roles, c.TokenKeys...)
+	s := &Server{Config: c, registry: r, journal: j, service: checks.Gate, hub: h}
 	h.Register(api.UserAPIServer, self{s})
 	return s, nil
 }
@@ -84,6 +88,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.registry.Run(running) })
 	g.Go(func() error { return s.journal.Run(running) })
+	g.Go(func() error { return s.service.Run(running) })
 	g.Go(func() error { return (&signer.Signer{Service: s.Service(own), CA: s.CA, Log: s.Log}).Run(running) })
 	g.Go(func() error {
 		if err := s.registry.Bootstrap(running); err != nil {
@@ -109,7 +114,7 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	native := grpc.New(s.service, api.Builtin, s.Listeners[0].Addr(), s.Log)
-	native.Authenticate = s.service.Token
+	native.Authenticate, native.Impersonate = s.service.Token, s.service.Impersonate
 	kept := grpc.NewKept(s.hub.Register, s.Listeners[0].Addr(), s.Log)
 	web := rest.New(rest.Config{Service: s.service, Catalogue: api.Builtin, Identify: s.service.Identify, Impersonate: s.service.Impersonate, Allow: s.service.Path,
 		Table: s.registry.Table, Routes: s.routes(), Objects: s.objects, Addr: s.Listeners[0].Addr(), Log: s.Log})

@@ -81,6 +81,10 @@ func (s Settings) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	keys, err := pki.TokenKeys(s.PKI)
+	if err != nil {
+		return err
+	}
 	joinAt := s.JoinHost
 	if joinAt != "" {
 		_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
@@ -98,12 +102,12 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	keys, err := encryption.Load(filepath.Join(s.PKI, "encryption.yaml"))
+	secrets, err := encryption.Load(filepath.Join(s.PKI, "encryption.yaml"))
 	if err != nil {
 		return err
 	}
-	server, err := New(Config{Store: db, Keys: keys, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep,
-		Cluster: s.Cluster, JoinAt: joinAt, CA: ca, Log: log, Ring: ring})
+	server, err := New(Config{Store: db, Keys: secrets, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep,
+		Cluster: s.Cluster, JoinAt: joinAt, CA: ca, TokenKeys: keys, Log: log, Ring: ring})
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ func createCommand(s *session) *cobra.Command {
 		}
 		c.AddCommand(group)
 	}
+	c.AddCommand(createTokenCommand(s))
 	return c
 }
 

@@ -17,6 +17,8 @@ import (
 type session struct {
 	api.Service
 	kubeconfig, context, namespace string
+	token                          string
+	as                             api.User // whose place to take
 }
 
 func (s *session) flags(root *cobra.Command) {
@@ -24,6 +26,10 @@ func (s *session) flags(root *cobra.Command) {
 	f.StringVar(&s.kubeconfig, "kubeconfig", "", "Path to the kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
 	f.StringVar(&s.context, "context", "", "The name of the kubeconfig context to use")
 	f.StringVarP(&s.namespace, "namespace", "n", "", "The namespace to work in (default: that of the context)")
+	f.StringVar(&s.token, "token", "", "Bearer token for authentication to the API server")
+	f.StringVar(&s.as.Name, "as", "", "Username to impersonate for the operation; a ServiceAccount is system:serviceaccount:NAMESPACE:NAME")
+	f.StringArrayVar(&s.as.Groups, "as-group", nil, "Group to impersonate for the operation; may be repeated")
+	f.StringVar(&s.as.UID, "as-uid", "", "UID to impersonate for the operation")
 	complete(root, "namespace", s.completeNames(api.NamespaceKind))
 	complete(root, "context", s.completeContexts)
 }
@@ -46,6 +52,9 @@ func (s *session) connect() error {
 	config, err := client.Load(s.file(), s.context)
 	if err != nil {
 		return err
+	}
+	if config.As = s.as; s.token != "" {
+		config.Token, config.Cert, config.Key = s.token, nil, nil
 	}
 	c, err := client.New(config)
 	if err == nil {

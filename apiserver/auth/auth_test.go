@@ -87,17 +87,21 @@ var testRoles = Roles{
 }
 
 // gateway is a registry with the world in it, behind the authoriser.
-func gateway(t *testing.T) api.Service {
+func gateway(t *testing.T) *Gate {
 	t.Helper()
-	r, err := registry.New(memory.New(), registry.Options{Rules: kinds.All(), Ranges: registry.Ranges{NodeBits: 24,
+	checks := &Checks{}
+	r, err := registry.New(memory.New(), registry.Options{Rules: kinds.All(), Checkers: []registry.Checker{checks}, Ranges: registry.Ranges{NodeBits: 24,
 		ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"), ServiceCIDR: netip.MustParsePrefix("10.96.0.0/16")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	run := func(f func(context.Context) error) {
+		go func() { done <- f(ctx) }()
+		t.Cleanup(func() { cancel(); <-done })
+	}
+	run(r.Run)
 	if err := r.Bootstrap(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +125,13 @@ func gateway(t *testing.T) api.Service {
 	for user, rules := range testRoles {
 		roles[user] = rules
 	}
-	return New(r, roles)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks.Gate = New(r, roles, key)
+	run(checks.Gate.Run)
+	return checks.Gate
 }
 
 // csrText is a sound request.

@@ -129,26 +129,39 @@ func (n node) within(ctx context.Context, s string, v api.Verb, t api.Target) er
 	return n.refuse(v, t)
 }
 
-// needs reports whether a pod bound to the node names the Secret or ConfigMap.
+// needs reports whether a pod bound to the node names the object; for a PersistentVolume, the claim that has it.
 func (n node) needs(ctx context.Context, t api.Target) (bool, error) {
+	if t.Kind.Is(api.PersistentVolumeKind) {
+		r, err := n.next.Get(ctx, t, api.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		pv, _ := r.Object.(*corev1.PersistentVolume)
+		if err != nil || pv.Spec.ClaimRef == nil {
+			return false, err
+		}
+		t = api.Target{Kind: api.PersistentVolumeClaimKind, Key: api.Key{Namespace: pv.Spec.ClaimRef.Namespace, Name: pv.Spec.ClaimRef.Name}}
+	}
 	pods, err := api.Pods.List(ctx, n.next, t.Key.Namespace, api.ListOptions{Fields: fields.OneTermEqualSelector("spec.nodeName", n.name)})
 	return slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return names(reflect.ValueOf(pod.Spec), t) }), err
 }
 
-// references are the parts of a pod that name a Secret or ConfigMap: for pulls, in volumes, in the environments of its containers.
+// references are the parts of a pod that name other objects: for pulls, in volumes, in the environments of its containers.
 var references = map[reflect.Type]struct {
 	kind  *api.Kind
 	field string
 }{
-	reflect.TypeFor[corev1.SecretVolumeSource]():     {api.SecretKind, "SecretName"},
-	reflect.TypeFor[corev1.SecretProjection]():       {api.SecretKind, "Name"},
-	reflect.TypeFor[corev1.SecretEnvSource]():        {api.SecretKind, "Name"},
-	reflect.TypeFor[corev1.SecretKeySelector]():      {api.SecretKind, "Name"},
-	reflect.TypeFor[[]corev1.LocalObjectReference](): {api.SecretKind, "Name"},
-	reflect.TypeFor[corev1.ConfigMapVolumeSource]():  {api.ConfigMapKind, "Name"},
-	reflect.TypeFor[corev1.ConfigMapProjection]():    {api.ConfigMapKind, "Name"},
-	reflect.TypeFor[corev1.ConfigMapEnvSource]():     {api.ConfigMapKind, "Name"},
-	reflect.TypeFor[corev1.ConfigMapKeySelector]():   {api.ConfigMapKind, "Name"},
+	reflect.TypeFor[corev1.PodSpec]():                           {api.ServiceAccountKind, "ServiceAccountName"},
+	reflect.TypeFor[corev1.PersistentVolumeClaimVolumeSource](): {api.PersistentVolumeClaimKind, "ClaimName"},
+	reflect.TypeFor[corev1.SecretVolumeSource]():                {api.SecretKind, "SecretName"},
+	reflect.TypeFor[corev1.SecretProjection]():                  {api.SecretKind, "Name"},
+	reflect.TypeFor[corev1.SecretEnvSource]():                   {api.SecretKind, "Name"},
+	reflect.TypeFor[corev1.SecretKeySelector]():                 {api.SecretKind, "Name"},
+	reflect.TypeFor[[]corev1.LocalObjectReference]():            {api.SecretKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapVolumeSource]():             {api.ConfigMapKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapProjection]():               {api.ConfigMapKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapEnvSource]():                {api.ConfigMapKind, "Name"},
+	reflect.TypeFor[corev1.ConfigMapKeySelector]():              {api.ConfigMapKind, "Name"},
 }
 
 // names reports whether there is a reference to an object anywhere in a part of a pod.

@@ -3,8 +3,10 @@ package auth
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,10 +18,11 @@ import (
 	"optimist/internal/api"
 )
 
-// Tokens knows who shows a bootstrap token: system:bootstrap:<id>, as Kubernetes calls it.
+// Tokens knows who shows a token: a bootstrap token (system:bootstrap:<id>, as Kubernetes calls it) or a ServiceAccount's.
 type Tokens struct {
-	Service api.Service // to read Secrets by, as the API server
+	Service api.Service // to read what tokens are bound to, as the API server
 
+	keys   []key // of ServiceAccounts' tokens
 	mu     sync.Mutex
 	failed map[string]int // by address, since
 	since  time.Time
@@ -34,25 +37,49 @@ var tokenID = regexp.MustCompile(`^[a-z0-9]{6}$`)
 
 var errToken = apierrors.NewUnauthorized("the token is unknown, wrong or expired: make a new one where the cluster is (ctl token create)")
 
-// User is whom a token of the form id.secret, shown from an address, speaks for.
+// User is whom a token, shown from an address, speaks for. Who shows too many that were made up is not listened to for a while; one that was good
+// once does not count, nor can a ServiceAccount's be guessed.
 func (k *Tokens) User(ctx context.Context, from net.Addr, token string) (api.User, error) {
 	host, _, _ := net.SplitHostPort(from.String())
-	if k.count(host, 0) >= maxFailures {
+	if strings.Count(token, ".") != 2 && k.count(host, 0) >= maxFailures {
 		return api.User{}, apierrors.NewTooManyRequests("too many wrong tokens came from "+host+": try again in a minute", 60)
 	}
+	u, _, err := k.identify(ctx, token, []string{issuer})
+	if errors.Is(err, errForged) || errors.Is(err, errToken) {
+		k.count(host, 1)
+	}
+	if ours := apierrors.APIStatus(nil); err != nil && !errors.As(err, &ours) {
+		err = apierrors.NewUnauthorized(err.Error())
+	}
+	return u, err
+}
+
+// identify returns the user, and for which of the audiences the token is meant. What is wrong with a ServiceAccount's it says in plain errors.
+func (k *Tokens) identify(ctx context.Context, token string, audiences []string) (api.User, []string, error) {
+	if strings.Count(token, ".") == 2 {
+		return k.account(ctx, token, audiences)
+	}
+	if !slices.Contains(audiences, issuer) {
+		return api.User{}, nil, errToken
+	}
+	u, err := k.bootstrap(ctx, token)
+	return u, []string{issuer}, err
+}
+
+// bootstrap takes tokens of the form id.secret.
+func (k *Tokens) bootstrap(ctx context.Context, token string) (api.User, error) {
 	id, secret, _ := strings.Cut(token, ".")
 	if !tokenID.MatchString(id) {
-		id = "none"
+		return api.User{}, errToken
 	}
 	s, err := api.Secrets.Get(ctx, k.Service, api.Key{Namespace: metav1.NamespaceSystem, Name: "bootstrap-token-" + id})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return api.User{}, err
 	}
 	if err != nil || !good(s, secret, time.Now()) {
-		k.count(host, 1)
 		return api.User{}, errToken
 	}
-	u := api.User{Name: api.BootstrapPrefix + id, Groups: []string{api.GroupBootstrappers, "system:authenticated"}}
+	u := api.User{Name: api.BootstrapPrefix + id, Groups: []string{api.GroupBootstrappers, authenticated}}
 	if extra := string(s.Data["auth-extra-groups"]); extra != "" {
 		u.Groups = append(u.Groups, strings.Split(extra, ",")...)
 	}

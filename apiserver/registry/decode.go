@@ -96,3 +96,14 @@ func texts(faults []strict.Fault) (all []string) {
 	}
 	return all
 }
+
+// Decode returns the body of a request that is answered before it reaches the registry: the typed one that came, or into, whose kind is set, filled.
+func Decode[T api.Object](r api.Request, into T) (T, []string, error) {
+	w := &write{resource: &resource{Kind: r.Kind}, Request: r}
+	o, err := w.decodeBody(into)
+	typed, ok := o.(T)
+	if err == nil && !ok {
+		err = apierrors.NewBadRequest(fmt.Sprintf("the body must be a %s", gvk(into).Kind))
+	}
+	return typed, w.warnings, err
+}

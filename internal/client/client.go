@@ -55,8 +55,8 @@ func New(c Config) (*Client, error) {
 		grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(4 * window),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0)}
-	if c.Token != "" {
-		options = append(options, grpc.WithPerRPCCredentials(bearer(c.Token)))
+	if with := c.shows(); len(with) > 0 {
+		options = append(options, grpc.WithPerRPCCredentials(with))
 	}
 	conn, err := grpc.NewClient("passthrough:///"+c.Server, options...)
 	if err != nil {
@@ -146,7 +146,8 @@ type Config struct {
 	Server        string                                                   // host:port
 	ServerName    string                                                   // expected in the server's certificate; "" = the host
 	CA, Cert, Key []byte                                                   // PEM
-	Token         string                                                   // instead of Cert and Key: a bootstrap token
+	Token         string                                                   // instead of Cert and Key: a bootstrap token, or a ServiceAccount's
+	As            api.User                                                 // whose place to take; zero = nobody's
 	Dial          func(ctx context.Context, addr string) (net.Conn, error) // nil = TCP
 	Source        string                                                   // the file that all this is from, for messages
 	Log           *slog.Logger                                             // Keep's; nil = slog.Default()
@@ -164,7 +165,7 @@ func Load(kubeconfig, context string) (Config, error) {
 		}
 		return tls.X509KeyPair(a.Cert, a.Key)
 	}}
-	return Config{Server: a.Server, ServerName: a.ServerName, CA: a.CA, Cert: a.Cert, Key: a.Key, Source: kubeconfig, own: own}, err
+	return Config{Server: a.Server, ServerName: a.ServerName, CA: a.CA, Cert: a.Cert, Key: a.Key, Token: a.Token, Source: kubeconfig, own: own}, err
 }
 
 // dial opens the connection under TLS.
@@ -180,9 +181,9 @@ func (c Config) dial(ctx context.Context) (net.Conn, error) {
 // next connection.
 func (c Config) tls(protocol string) (*tls.Config, *pki.Fresh, error) {
 	conf := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: c.ServerName, NextProtos: []string{protocol}, MinVersion: tls.VersionTLS12}
-	own := c.own
+	var own *pki.Fresh
 	if c.Token == "" {
-		if own == nil {
+		if own = c.own; own == nil {
 			own = &pki.Fresh{Load: func() (tls.Certificate, error) { return tls.X509KeyPair(c.Cert, c.Key) }}
 		}
 		if _, err := own.Pair(); err != nil {

@@ -3,20 +3,34 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 
 	"optimist/internal/pki"
 	"optimist/internal/wire"
 )
 
-// bearer shows a token with every call; gRPC never lets it out of TLS.
-type bearer string
+// shown goes along with every call: a token, or whose place to take; gRPC never lets it out of TLS.
+type shown map[string]string
 
-func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+func (s shown) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return s, nil
 }
 
-func (bearer) RequireTransportSecurity() bool { return true }
+func (shown) RequireTransportSecurity() bool { return true }
+
+// shows is what a client of this configuration sends beside its requests.
+func (c Config) shows() shown {
+	all := shown{}
+	if c.Token != "" {
+		all["authorization"] = "Bearer " + c.Token
+	}
+	if c.As.Name != "" || len(c.As.Groups) > 0 || c.As.UID != "" {
+		data, _ := json.Marshal(c.As) // text only
+		all[wire.Impersonate] = string(data)
+	}
+	return all
+}
 
 // Pinned asks a server for its CA and returns it (PEM) if it has the hash that pin says (pki.Hash). Whether the server has the key of a certificate
 // of that CA, the next connection finds out.

@@ -22,6 +22,7 @@ type Access struct {
 	Server        string // host:port
 	ServerName    string // the name to expect in the server's certificate; "" = the host
 	CA, Cert, Key []byte // PEM
+	Token         string // instead of Cert and Key
 	File          string // where this was read, for messages
 }
 
@@ -52,6 +53,7 @@ type (
 		CertFile string `json:"client-certificate,omitempty"`
 		KeyData  []byte `json:"client-key-data,omitempty"`
 		KeyFile  string `json:"client-key,omitempty"`
+		Token    string `json:"token,omitempty"`
 	}
 	binding struct {
 		Cluster   string `json:"cluster"`
@@ -132,7 +134,7 @@ func access(ctx entry, c cluster, u user, dir string) (Access, error) {
 		return Access{}, fmt.Errorf("cluster %q: the server is %q, but must be https://host:port", ctx.Context.Cluster, c.Server)
 	}
 	a := Access{Context: ctx.Name, Namespace: ctx.Context.Namespace, User: ctx.Context.User,
-		Server: strings.TrimSuffix(server, "/"), ServerName: c.ServerName}
+		Server: strings.TrimSuffix(server, "/"), ServerName: c.ServerName, Token: u.Token}
 	var err [3]error
 	a.CA, err[0] = dataOr(c.CAData, c.CAFile, dir)
 	a.Cert, err[1] = dataOr(u.CertData, u.CertFile, dir)
@@ -153,8 +155,11 @@ func dataOr(data []byte, file, dir string) ([]byte, error) {
 
 // Check finds out whether these credentials can work at all at a time.
 func (a Access) Check(now time.Time) error {
+	if len(a.Cert) == 0 && a.Token != "" && len(a.CA) > 0 {
+		return nil // the server knows how long a token is good for
+	}
 	if len(a.Cert) == 0 || len(a.CA) == 0 {
-		return fmt.Errorf("kubeconfig %s: context %q has no client certificate or no certificate authority; Optimist knows users by certificates: use the kubeconfig that `ctl up` wrote", a.File, a.Context)
+		return fmt.Errorf("kubeconfig %s: context %q has no client certificate (nor token) or no certificate authority; Optimist knows users by these: use the kubeconfig that `ctl up` wrote", a.File, a.Context)
 	}
 	pair, err := tls.X509KeyPair(a.Cert, a.Key)
 	if err != nil {
@@ -176,7 +181,7 @@ func (a Access) Kubeconfig() ([]byte, error) {
 
 func (a Access) entries() (c, u, x entry) {
 	return entry{Name: a.Context, Cluster: cluster{Server: "https://" + a.Server, ServerName: a.ServerName, CAData: a.CA}},
-		entry{Name: a.User, User: user{CertData: a.Cert, KeyData: a.Key}},
+		entry{Name: a.User, User: user{CertData: a.Cert, KeyData: a.Key, Token: a.Token}},
 		entry{Name: a.Context, Context: binding{Cluster: a.Context, User: a.User, Namespace: a.Namespace}}
 }
 

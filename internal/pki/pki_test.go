@@ -152,7 +152,7 @@ func TestTroubleWithKubeconfigs(t *testing.T) {
 		{"an empty file", "", "", "make one (ctl up)"},
 		{"a context that is not there", string(good), "two", `there is no context "two", but ["one"]`},
 		{"a server without TLS", strings.Replace(string(good), "https", "http", 1), "", "must be https://host:port"},
-		{"a user without certificate", strings.Replace(string(good), "client-certificate-data", "token", 1), "", "has no client certificate"},
+		{"a user without certificate", strings.Replace(string(good), "client-certificate-data", "x", 1), "", "has no client certificate"},
 		{"a garbled certificate", strings.Replace(string(good), "client-certificate-data: ", "client-certificate-data: AAAA", 1), "", "cannot be read"},
 	} {
 		if err := os.WriteFile(path, []byte(row.content), 0o600); err != nil {

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -21,6 +22,7 @@ var guests = []struct {
 }{
 	{autoscalingv1.SchemeGroupVersion.WithKind("Scale"), func() api.Object { return new(autoscalingv1.Scale) }},
 	{corev1.SchemeGroupVersion.WithKind("Binding"), func() api.Object { return new(corev1.Binding) }},
+	{authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"), func() api.Object { return new(authenticationv1.TokenRequest) }},
 	{policyv1.SchemeGroupVersion.WithKind("Eviction"), func() api.Object { return new(policyv1.Eviction) }},
 }
 

@@ -21,6 +21,9 @@ import (
 // before the first message, and of success on a quiet one.
 const accepted = "accepted"
 
+// Impersonate is the header with whose place a caller wants to take: an api.User as JSON.
+const Impersonate = "impersonate-bin"
+
 // Accept tells the other side that its watch or stream was accepted.
 func Accept(s grpc.ServerStream) error { return s.SendHeader(metadata.Pairs(accepted, "1")) }
 

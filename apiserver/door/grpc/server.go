@@ -3,6 +3,7 @@ package grpc
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,8 @@ const (
 type Server struct {
 	// Authenticate says who shows a bearer token; nil: everybody needs a certificate.
 	Authenticate func(ctx context.Context, from net.Addr, token string) (api.User, error)
+	// Impersonate returns a context in which the caller is somebody else, if he may be; nil: nobody may.
+	Impersonate func(ctx context.Context, as api.User) (context.Context, error)
 
 	objects *objects
 	log     *slog.Logger
@@ -52,7 +55,7 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	g := guard{log: s.log, authenticate: s.Authenticate}
+	g := guard{log: s.log, authenticate: s.Authenticate, impersonate: s.Impersonate}
 	server := rpc.NewServer(
 		rpc.Creds(credentials{}), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.streams(ctx)),
 		rpc.MaxRecvMsgSize(maxRequest), rpc.MaxConcurrentStreams(maxStreams), rpc.NumStreamWorkers(workers),
@@ -83,6 +86,7 @@ func stop(s *rpc.Server) {
 type guard struct {
 	log          *slog.Logger
 	authenticate func(context.Context, net.Addr, string) (api.User, error) // may be nil
+	impersonate  func(context.Context, api.User) (context.Context, error)  // may be nil
 }
 
 func (g guard) unary(ctx context.Context, req any, info *rpc.UnaryServerInfo, next rpc.UnaryHandler) (reply any, err error) {
@@ -135,8 +139,22 @@ type stream struct {
 
 func (s stream) Context() context.Context { return s.ctx }
 
-// identify finds out who calls: whom the connection's certificate names, else whom the call's token does.
+// identify finds out who calls, and for whom.
 func (g guard) identify(ctx context.Context) (context.Context, error) {
+	ctx, err := g.caller(ctx)
+	as := strings.Join(metadata.ValueFromIncomingContext(ctx, wire.Impersonate), "")
+	if err != nil || as == "" {
+		return ctx, err
+	}
+	var u api.User
+	if json.Unmarshal([]byte(as), &u) != nil || g.impersonate == nil {
+		return ctx, apierrors.NewBadRequest("whom to impersonate cannot be read")
+	}
+	return g.impersonate(ctx, u)
+}
+
+// caller is whom the connection's certificate names, else whom the call's token does.
+func (g guard) caller(ctx context.Context) (context.Context, error) {
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(identity); ok && info.user.Name != "" {
 			return api.WithUser(ctx, info.user), nil

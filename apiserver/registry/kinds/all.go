@@ -3,6 +3,9 @@ package kinds
 import (
 	"slices"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+
 	"optimist/apiserver/registry"
 	"optimist/internal/api"
 )
@@ -15,8 +18,12 @@ func All() []registry.Rules {
 	}
 	for _, k := range api.Builtin.Kept() {
 		if !slices.ContainsFunc(all, func(r registry.Rules) bool { return r.Kind.Is(k) }) {
-			all = append(all, registry.Rules{Kind: k, Validate: validate[api.Object](nil), Warnings: warnings, Prepare: clearStatus,
-				Columns: []registry.Column{registry.NameColumn, registry.AgeColumn}})
+			rules := registry.Rules{Kind: k, Validate: validate[api.Object](nil), Warnings: warnings, Prepare: clearStatus,
+				Columns: []registry.Column{registry.NameColumn, registry.AgeColumn}}
+			if k.Group == rbacv1.GroupName { // "system:discovery"
+				rules.Name = path.ValidatePathSegmentName
+			}
+			all = append(all, rules)
 		}
 	}
 	return all
