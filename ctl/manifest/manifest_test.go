@@ -32,8 +32,8 @@ func TestParse(t *testing.T) {
 
 		{"a missing kind", "apiVersion: v1\n", "! f.yaml:1: kind is not set"},
 		{"a missing version", "kind: Pod\n", "! f.yaml:1: apiVersion is not set"},
-		{"an old version names the one that is served", "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}\n",
-			`! f.yaml:1: no matches for kind "Deployment" in version "apps/v1beta1"; it is served as apps/v1`},
+		{"an unknown version names the one that is served", "apiVersion: apps/v1beta9\nkind: Deployment\nmetadata: {name: a}\n",
+			`! f.yaml:1: no matches for kind "Deployment" in version "apps/v1beta9"; it is served as apps/v1`},
 		{"the line is that of the document in the file", config + "---\n" + config + "x: 1\n",
 			`f.yaml:1 (document 1) ConfigMap/a, ! f.yaml:8 (document 2): unknown field "x"`},
 		{"all unknown fields at once", config + "dat: {}\nimmutabel: true\n",
@@ -89,4 +89,15 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestOldFieldsAreSentWhereTheyBelong(t *testing.T) {
+	_, faults := parse("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a}\nspec:\n  backend: {}\n  rules:\n  - http:\n      paths:\n      - backend:\n          serviceName: w\n")
+	var got []string
+	for _, f := range faults {
+		got = append(got, f.Error())
+	}
+	if text, want := strings.Join(got, ", "), "f.yaml:5: spec.backend: write spec.defaultBackend, f.yaml:10: spec.rules[0].http.paths[0].backend.serviceName: write backend.service.name"; text != want {
+		t.Errorf("got  %s\nwant %s", text, want)
+	}
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,10 +113,14 @@ func (r *reader) object(p parsed) {
 		r.fault(p.wrong("", errors.New("apiVersion and kind must be strings, of an object")))
 		return
 	}
-	kind, version, path, err := r.kindOf(head.APIVersion, head.Kind)
+	text, now, warning := modern(p.json, head.APIVersion, head.Kind)
+	kind, version, path, err := r.kindOf(now, head.Kind)
 	if err != nil {
 		r.fault(p.wrong(path, err))
 		return
+	}
+	if p.json = text; warning != "" && r.Warn != nil {
+		r.Warn(warning)
 	}
 	before := len(r.faults)
 	r.check(p, kind, version)
@@ -140,6 +145,9 @@ func (r *reader) check(p parsed, kind *api.Kind, version string) {
 	found, err := strict.Inspect(p.json, typed)
 	if err != nil {
 		r.fault(p.wrong("", err))
+	}
+	for i, f := range found.Loose {
+		found.Loose[i].Text = cmp.Or(whither(kind.Name, f.Path), f.Text)
 	}
 	switch r.Validation {
 	case api.Warn:

@@ -58,7 +58,7 @@ type Options struct {
 	Recursive  bool                // folders with what lies below them
 	Stdin      io.Reader           // what the path "-" means
 	Validation api.FieldValidation // "" = Strict: unknown fields are faults
-	Warn       func(string)        // told of unknown fields under api.Warn
+	Warn       func(string)        // told of old versions, and under api.Warn of unknown fields
 }
 
 // Read returns the documents of all paths, and beside them everything that was wrong.
