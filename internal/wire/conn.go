@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"sync"
 	"time"
 
@@ -118,6 +119,22 @@ func (c *Conn) Join(other Half) error {
 	}
 	<-sent
 	return nil
+}
+
+// Forward joins the port that params name with what a client sends and hears. Without a client it only asks whether that could be done.
+func Forward(ctx context.Context, by api.Connector, t api.Target, params url.Values, near Half) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	far, err := by.Connect(ctx, t, params)
+	if err != nil {
+		return err
+	}
+	c := NewConn(far, cancel)
+	if near != nil {
+		return c.Join(near)
+	}
+	_, err = io.Copy(io.Discard, c)
+	return err
 }
 
 func (c *Conn) LocalAddr() net.Addr              { return &net.TCPAddr{} }

@@ -243,7 +243,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, t api.Target) e
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	if err := s.forwarded(ctx, t, url.Values{}, nil); err != nil { // could it be done?
+	if err := wire.Forward(ctx, s.Service, t, nil, nil); err != nil { // could it be done?
 		return err
 	}
 	conn, err := upgrade()
@@ -297,26 +297,10 @@ func (s *Server) carry(ctx context.Context, t api.Target, on *session, p pair) {
 	defer on.drop(p.err)
 	defer on.drop(p.data)
 	port := p.data.Headers().Get("port")
-	if err := s.forwarded(ctx, t, url.Values{"port": {port}}, half{p.data}); err != nil {
+	if err := wire.Forward(ctx, s.Service, t, url.Values{"port": {port}}, half{p.data}); err != nil {
 		_, _ = fmt.Fprintf(p.err, "error forwarding port %s to pod %s: %v", port, t.Key.Name, err) // who has gone needs no reason
 	}
 	_ = p.err.Close()
-}
-
-// forwarded joins a port with what a client sends and hears; without a client it only asks.
-func (s *Server) forwarded(ctx context.Context, t api.Target, params url.Values, near wire.Half) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	far, err := s.Service.Connect(ctx, t, params)
-	if err != nil {
-		return err
-	}
-	if c := wire.NewConn(far, cancel); near != nil {
-		return c.Join(near)
-	} else {
-		_, err = io.Copy(io.Discard, c)
-		return err
-	}
 }
 
 // half is a stream that can be closed by half. Once the client has reset it, writing fails: it hears no more.
