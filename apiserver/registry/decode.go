@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,6 +49,9 @@ func asJSON(r api.Raw) (data []byte, doubles []string, err error) {
 	case "application/json":
 		return r.Data, nil, nil
 	case "application/yaml":
+		if json.Valid(r.Data) { // as kubectl sends it: 100 µs less
+			return r.Data, nil, nil
+		}
 		if data, err = yaml.YAMLToJSON(r.Data); err != nil {
 			return nil, nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -35,7 +36,7 @@ func (w *write) track(ctx context.Context, o, old api.Object, sent []metav1.Mana
 	manager := w.Manager
 	if manager == "" {
 		user, _ := api.UserFrom(ctx)
-		manager, sent = user.Name, nil
+		manager, sent = user.Name[:min(len(user.Name), metavalidation.FieldManagerMaxLength)], nil
 	}
 	switch {
 	case w.applies(): // has noted it already

@@ -179,7 +179,7 @@ func TestSameAgainLater(t *testing.T) {
 		if again := apply(); again.GetResourceVersion() != first.GetResourceVersion() || !again.GetManagedFields()[0].Time.Equal(first.GetManagedFields()[0].Time) {
 			t.Errorf("the same again is a write: %v after %v", again.GetManagedFields(), first.GetManagedFields())
 		}
-		ctx := api.WithUser(t.Context(), api.User{Name: "system:controller:deployment"})
+		ctx := api.WithUser(t.Context(), api.User{Name: "system:node:" + strings.Repeat("n", 200)})
 		if _, err := api.Deployments.Patch(ctx, r, web.Key, "status", types.MergePatchType, []byte(`{"status":{"replicas":1}}`)); err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +187,8 @@ func TestSameAgainLater(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if last := res.Object.GetManagedFields()[1]; last.Manager != "system:controller:deployment" || last.Subresource != "status" {
-			t.Errorf("after a controller has written the status: %+v", last)
+		if last := res.Object.GetManagedFields()[1]; last.Manager != "system:node:"+strings.Repeat("n", 116) || last.Subresource != "status" {
+			t.Errorf("after a node has written the status: %+v", last)
 		}
 	})
 }
