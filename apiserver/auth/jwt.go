@@ -72,7 +72,10 @@ func (k key) sign(c claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(s.FillBytes(r.FillBytes(make([]byte, 64)[:32])[:64][32:])), nil
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
 // errForged: the token was not signed with any key of ours.
