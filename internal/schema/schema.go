@@ -10,15 +10,11 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/kube-openapi/pkg/schemamutation"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
-// RefV3 stands before a definition's name in every $ref; in v2 it is RefV2.
-const (
-	RefV3 = "#/components/schemas/"
-	RefV2 = "#/definitions/"
-)
+// RefV3 stands before a definition's name in every $ref.
+const RefV3, refV2 = "#/components/schemas/", "#/definitions/"
 
 //go:embed definitions.json.gz
 var packed []byte
@@ -45,27 +41,28 @@ func Texts(names ...string) (map[string]json.RawMessage, error) {
 	return some, err
 }
 
-// Swagger parses all definitions like Definitions, in the form of OpenAPI v2, which has neither defaults nor alternatives.
-func Swagger() (map[string]*spec.Schema, error) {
-	all, err := Definitions()
-	older := schemamutation.Walker{RefCallback: schemamutation.RefCallbackNoop, SchemaCallback: func(was *spec.Schema) *spec.Schema {
-		s := new(*was)
-		s.Default = nil
-		if len(s.AllOf) == 1 {
-			s.Ref, s.AllOf = s.AllOf[0].Ref, nil
+// Swagger returns all definitions, undecoded, in the form of OpenAPI v2, which has neither defaults nor alternatives.
+func Swagger() (map[string]json.RawMessage, error) {
+	all, err := unpack[json.RawMessage]()
+	for name, text := range all {
+		for _, change := range older {
+			text = change.from.ReplaceAll(text, []byte(change.to))
 		}
-		if len(s.OneOf) > 0 {
-			s.Type, s.OneOf = spec.StringOrArray{"string"}, nil
-		}
-		if name, ok := strings.CutPrefix(s.Ref.String(), RefV3); ok {
-			s.Ref = spec.MustCreateRef(RefV2 + name)
-		}
-		return s
-	}}
-	for name, s := range all {
-		all[name] = older.WalkSchema(s)
+		all[name] = text
 	}
 	return all, err
+}
+
+const anyDefault = `"default":(\{("[a-z]+":\{\})?\}|\[\]|"[^"]*"|[-0-9.]+|true|false|null)`
+
+var older = []struct {
+	from *regexp.Regexp
+	to   string
+}{
+	{regexp.MustCompile(`"allOf":\[\{("\$ref":"[^"]*")\}\]`), "$1"},
+	{regexp.MustCompile(`"` + RefV3), `"` + refV2},
+	{regexp.MustCompile(`"oneOf":\[[^\]]*\]`), `"type":"string"`},
+	{regexp.MustCompile(`,` + anyDefault), ""}, {regexp.MustCompile(anyDefault + `,`), ""},
 }
 
 // Name is the name of a built-in kind's definition.

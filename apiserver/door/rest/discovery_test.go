@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 	"k8s.io/kube-openapi/pkg/spec3"
 
 	"optimist/internal/api"
+	types "optimist/internal/schema"
 )
 
 // ask sends a request to the routes as the server would.
@@ -96,6 +98,11 @@ func TestOpenAPI(t *testing.T) {
 		doc := decode[spec3.OpenAPI](t, w)
 		if doc.Components == nil || len(doc.Components.Schemas) == 0 || len(doc.Paths.Paths) == 0 || w.Header().Get("Cache-Control") != "public, immutable" {
 			t.Errorf("%s: a thin document", path)
+		}
+		for _, ref := range regexp.MustCompile(`"\$ref":"`+types.RefV3+`([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+			if doc.Components.Schemas[ref[1]] == nil {
+				t.Errorf("%s: %s is not defined", path, ref[1])
+			}
 		}
 		if other := ask(t, routes, "/openapi/v3/"+path+"?hash=old"); other.Code != 301 || other.Header().Get("Location") != to.URL {
 			t.Errorf("%s: %d %s", path, other.Code, other.Header())

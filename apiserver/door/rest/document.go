@@ -8,7 +8,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"optimist/internal/api"
 	types "optimist/internal/schema"
@@ -21,7 +20,7 @@ type document struct {
 	Info        info                            `json:"info"`
 	Paths       map[string]map[string]operation `json:"paths"` // by path and method
 	Components  *components                     `json:"components,omitempty"`
-	Definitions map[string]*spec.Schema         `json:"definitions,omitempty"`
+	Definitions map[string]json.RawMessage      `json:"definitions,omitempty"`
 	used        []string                        // definitions that operations name
 }
 

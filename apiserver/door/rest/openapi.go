@@ -4,19 +4,24 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	openapiv2 "github.com/google/gnostic-models/openapiv2"
 	openapiv3 "github.com/google/gnostic-models/openapiv3"
 	"google.golang.org/protobuf/proto"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
 )
 
 // The media types of OpenAPI in protobuf.
 const protoV2, protoV3 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+
+const quiet = 5 * time.Second
 
 // OpenAPI returns the handlers of /openapi/v3 (an index, and a document for each group and version) and /openapi/v2 (one document), for Config.Routes. Documents are
 // built when asked for and not kept, since clients keep them: only their hashes are.
@@ -29,7 +34,9 @@ func OpenAPI(c *api.Catalogue) map[string]http.Handler {
 type openAPI struct {
 	catalogue *api.Catalogue
 	hashes    func() (map[string]string, error) // of each document of v3, by what follows /openapi/v3/
-	building  sync.Mutex                        // one document at a time: the largest takes tens of megabytes while it is built
+
+	building sync.Mutex // one document at a time: the largest takes tens of megabytes while it is built
+	release  *time.Timer
 }
 
 type reference struct {
@@ -72,34 +79,50 @@ func (o *openAPI) serveV2(w http.ResponseWriter, r *http.Request) {
 func (o *openAPI) serve(w http.ResponseWriter, r *http.Request, binary, tag string, text func() ([]byte, error), parse func([]byte) (proto.Message, error)) {
 	media := accepts(r, mediaJSON, binary)
 	if media == "" {
-		serveStatus(w, failure(http.StatusNotAcceptable, "NotAcceptable", "only the following media types are accepted: "+mediaJSON+", "+binary))
+		serveStatus(w, failure(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, "only the following media types are accepted: "+mediaJSON+", "+binary))
 		return
 	}
-	o.building.Lock()
-	defer o.building.Unlock()
-	data, err := text()
-	tag = cmp.Or(tag, hash(data))
-	if media == binary && err == nil {
-		var m proto.Message
-		if m, err = parse(data); err == nil {
-			data, err = proto.Marshal(m)
-		}
+	if media == mediaJSON {
+		parse = nil
 	}
+	data, own, err := o.build(text, parse)
 	if err != nil {
 		serveStatus(w, apierrors.NewInternalError(err))
 		return
 	}
-	serveDocument(w, r, media, data, tag)
+	serveDocument(w, r, media, data, cmp.Or(tag, own))
+}
+
+// build makes a document and the hash of its JSON. What it leaves behind goes back to the system when nobody has asked for a while: kubectl asks for several at once.
+func (o *openAPI) build(text func() ([]byte, error), parse func([]byte) (proto.Message, error)) (data []byte, tag string, err error) {
+	o.building.Lock()
+	defer o.building.Unlock()
+	if o.release == nil {
+		o.release = time.AfterFunc(quiet, debug.FreeOSMemory)
+	}
+	defer o.release.Reset(quiet)
+	if data, err = text(); err != nil {
+		return nil, "", err
+	}
+	tag = hash(data)
+	if parse != nil {
+		m, err := parse(data)
+		if err != nil {
+			return nil, "", err
+		}
+		data, err = proto.Marshal(m)
+		return data, tag, err
+	}
+	return data, tag, nil
 }
 
 func (o *openAPI) sum() (map[string]string, error) {
 	all := map[string]string{}
 	for path, gv := range groupVersions(o.catalogue) {
-		text, err := documentV3(o.catalogue, gv)
-		if err != nil {
+		var err error
+		if _, all[path], err = o.build(func() ([]byte, error) { return documentV3(o.catalogue, gv) }, nil); err != nil {
 			return nil, err
 		}
-		all[path] = hash(text)
 	}
 	return all, nil
 }

@@ -55,14 +55,26 @@ func write(file string) error {
 	if err != nil {
 		return err
 	}
+	all := openapi.GetOpenAPIDefinitions(func(name string) spec.Ref { return spec.MustCreateRef("#/components/schemas/" + name) })
 	out := map[string]*spec.Schema{}
-	for name, d := range openapi.GetOpenAPIDefinitions(func(name string) spec.Ref { return spec.MustCreateRef("#/components/schemas/" + name) }) {
-		s := d.Schema
+	add := func(string) {}
+	add = func(name string) { // and what it consists of
+		if out[name] != nil {
+			return
+		}
+		s := all[name].Schema
 		delete(s.Extensions, common.ExtensionV2Schema)
 		if of := kinds[name]; of != nil {
 			s.AddExtension("x-kubernetes-group-version-kind", of)
 		}
 		out[name] = util.WrapRefs(&s)
+		for _, part := range all[name].Dependencies {
+			add(part)
+		}
+	}
+	add("io.k8s.apimachinery.pkg.apis.meta.v1.Patch") // stands in paths alone
+	for name := range kinds {
+		add(name)
 	}
 	f, err := os.Create(file)
 	if err != nil {
