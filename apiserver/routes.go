@@ -21,6 +21,7 @@ func (s *Server) routes() map[string]http.Handler {
 		}})
 	maps.Copy(routes, rest.Discovery(api.Builtin))
 	maps.Copy(routes, rest.OpenAPI(api.Builtin))
+	maps.Copy(routes, s.service.Issuer())
 	return routes
 }
 

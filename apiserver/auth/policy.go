@@ -54,9 +54,7 @@ var defaults = sync.OnceValues(func() ([]api.Object, error) {
 
 // Run keeps up with roles and bindings, makes those that every cluster has, and fills the roles that collect others' rules, until ctx ends.
 func (g *Gate) Run(ctx context.Context) error {
-	own := api.Via(func(ctx context.Context) (context.Context, api.Service, error) {
-		return api.WithUser(ctx, api.User{Name: api.UserAPIServer}), g.write, nil
-	})
+	own := g.own()
 	loop := reconcile.NewLoop(reconcile.Controller{Name: "clusterrole-aggregation", Watches: []reconcile.Watch{{Kind: api.ClusterRoleKind, Map: g.rbac.collectors}},
 		Reconcile: func(ctx context.Context, key api.Key) (time.Duration, error) { return 0, g.rbac.collect(ctx, own, key) },
 	}, reconcile.Deps{Set: g.rbac.set, Service: own, Log: g.log})
@@ -65,6 +63,13 @@ func (g *Gate) Run(ctx context.Context) error {
 	running.Go(func() error { return loop.Run(ctx) })
 	running.Go(func() error { return g.makeDefaults(ctx, own) })
 	return running.Wait()
+}
+
+// own is access as the API server.
+func (g *Gate) own() api.Service {
+	return api.Via(func(ctx context.Context) (context.Context, api.Service, error) {
+		return api.WithUser(ctx, api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}}), g.write, nil
+	})
 }
 
 // makeDefaults makes and mends them all at once: the store commits together what comes together.

@@ -16,7 +16,7 @@ import (
 
 func TestTokens(t *testing.T) {
 	s := gateway(t)
-	ctx := api.WithUser(t.Context(), api.User{Name: api.UserAPIServer})
+	ctx := api.WithUser(t.Context(), api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}})
 	for id, rest := range map[string]string{
 		"aaaaaa": "", "bbbbbb": ", expiration: '" + time.Now().Add(time.Hour).Format(time.RFC3339) + "'",
 		"cccccc": ", expiration: '" + time.Now().Add(-time.Second).Format(time.RFC3339) + "'",
@@ -32,7 +32,7 @@ func TestTokens(t *testing.T) {
 		}
 	}
 	k := &Tokens{Service: api.Via(func(ctx context.Context) (context.Context, api.Service, error) {
-		return api.WithUser(ctx, api.User{Name: api.UserAPIServer}), s, nil
+		return api.WithUser(ctx, api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}}), s, nil
 	})}
 	for i, row := range []struct{ token, groups string }{
 		{"aaaaaa.0123456789abcdef", "system:bootstrappers,system:authenticated"},

@@ -3,10 +3,11 @@
 //
 //	ctl join ── create ──▶ request ── judge ──▶ approval: Approved, or Denied with the reason ── sign ──▶ status.certificate
 //
-// It knows the signer kubernetes.io/kube-apiserver-client-kubelet alone. What is no node's request stays Pending until a person approves it.
+// It knows the signers kubernetes.io/kube-apiserver-client-kubelet, of nodes, and kubernetes.io/kube-apiserver-client, of people and programs: what is
+// no node's request stays Pending until a person approves it (ctl certificate approve).
 //
-// Invariants: the CA's key does not leave the API server; a name whose node is alive is not given to a second machine; only what is exactly a
-// node's request is signed, whoever approved it.
+// Invariants: the CA's key does not leave the API server; a name whose node is alive is not given to a second machine; what is no
+// proper request to its signer is not signed, whoever approved it.
 //
 // Real Kubernetes has this in the controller manager (csrapproving asks the RBAC authoriser who may, csrsigning has the key, csrcleaner is
 // Rules.TTL here), and gives a bootstrap token the name of any node, alive or not.
@@ -73,12 +74,13 @@ func (s *Signer) Step(ctx context.Context, r *request) error {
 		return nil // the registry takes no such request
 	}
 	req, err := x509.ParseCertificateRequest(block.Bytes)
-	if err != nil || r.Spec.SignerName != certificatesv1.KubeAPIServerClientKubeletSignerName || len(r.Status.Certificate) > 0 {
+	wrong := signers[r.Spec.SignerName]
+	if err != nil || wrong == nil || len(r.Status.Certificate) > 0 {
 		return err
 	}
 	r = r.DeepCopy()
 	switch conditions := r.Status.Conditions; {
-	case len(conditions) == 0 && wrong(r, req) == "":
+	case len(conditions) == 0 && r.Spec.SignerName == certificatesv1.KubeAPIServerClientKubeletSignerName && wrong(r, req) == "":
 		alive, err := s.alive(ctx, nodeOf(req), time.Now())
 		if c := judge(r, nodeOf(req), alive); err == nil && c != nil {
 			r.Status.Conditions = []condition{*c}
@@ -86,7 +88,7 @@ func (s *Signer) Step(ctx context.Context, r *request) error {
 		}
 		return err
 	case len(conditions) == 1 && conditions[0].Type == certificatesv1.CertificateApproved:
-		s.sign(r, req)
+		s.sign(r, req, wrong(r, req))
 		_, err = api.CertificateSigningRequests.UpdateStatus(ctx, s.Service, r)
 	}
 	return err
@@ -106,8 +108,29 @@ func judge(r *request, node string, alive bool) *condition {
 	return nil
 }
 
-// wrong is what keeps a request from being one of a node.
-func wrong(r *request, req *x509.CertificateRequest) string {
+// signers are those that it signs for, and what keeps a request from being one of theirs.
+var signers = map[string]func(*request, *x509.CertificateRequest) string{
+	certificatesv1.KubeAPIServerClientKubeletSignerName: notANode,
+	certificatesv1.KubeAPIServerClientSignerName:        notAClient,
+}
+
+// notAClient: people and programs may have any name and any groups but those that may do everything; a person has approved them.
+func notAClient(r *request, req *x509.CertificateRequest) string {
+	may := []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth, certificatesv1.UsageDigitalSignature, certificatesv1.UsageKeyEncipherment}
+	others := slices.ContainsFunc(r.Spec.Usages, func(u certificatesv1.KeyUsage) bool { return !slices.Contains(may, u) })
+	switch {
+	case req.Subject.CommonName == "":
+		return "the subject must have a common name: the user"
+	case slices.Contains(req.Subject.Organization, api.GroupMasters):
+		return "the group " + api.GroupMasters + " is not given"
+	case others || !slices.Contains(r.Spec.Usages, certificatesv1.UsageClientAuth):
+		return fmt.Sprintf("the usages must have %q, and may have %q", may[0], may[1:])
+	}
+	return ""
+}
+
+// notANode is what keeps a request from being one of a node.
+func notANode(r *request, req *x509.CertificateRequest) string {
 	needed, may := []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth, certificatesv1.UsageDigitalSignature}, certificatesv1.UsageKeyEncipherment
 	usages := slices.DeleteFunc(slices.Sorted(slices.Values(r.Spec.Usages)), func(u certificatesv1.KeyUsage) bool { return u == may })
 	switch {
@@ -130,8 +153,8 @@ func nodeOf(req *x509.CertificateRequest) string {
 }
 
 // sign sets the certificate, or a condition that says why there is none.
-func (s *Signer) sign(r *request, req *x509.CertificateRequest) {
-	fault, valid := wrong(r, req), life
+func (s *Signer) sign(r *request, req *x509.CertificateRequest, fault string) {
+	valid := life
 	if asked := r.Spec.ExpirationSeconds; asked != nil {
 		valid = min(valid, time.Duration(*asked)*time.Second)
 	}

@@ -58,8 +58,29 @@ func TestWhatIsNoNodesRequest(t *testing.T) {
 		r := &request{Spec: certificatesv1.CertificateSigningRequestSpec{Usages: []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth}}}
 		q := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "system:node:n1", Organization: []string{api.GroupNodes}}}
 		row.change(r, q)
-		if got := wrong(r, q); (got == "") != (row.says == "") || !strings.Contains(got, row.says) {
+		if got := notANode(r, q); (got == "") != (row.says == "") || !strings.Contains(got, row.says) {
 			t.Errorf("%s: %q, want %q", row.name, got, row.says)
+		}
+	}
+}
+
+func TestWhoGetsAClientsCertificate(t *testing.T) {
+	use := func(all ...certificatesv1.KeyUsage) []certificatesv1.KeyUsage { return all }
+	for _, row := range []struct {
+		subject pkix.Name
+		usages  []certificatesv1.KeyUsage
+		says    string
+	}{
+		{pkix.Name{CommonName: "alice", Organization: []string{"devs"}}, use(certificatesv1.UsageClientAuth), ""},
+		{pkix.Name{CommonName: "alice"}, use(certificatesv1.UsageClientAuth, certificatesv1.UsageDigitalSignature, certificatesv1.UsageKeyEncipherment), ""},
+		{pkix.Name{CommonName: "alice", Organization: []string{api.GroupMasters}}, use(certificatesv1.UsageClientAuth), "is not given"},
+		{pkix.Name{}, use(certificatesv1.UsageClientAuth), "common name"},
+		{pkix.Name{CommonName: "alice"}, use(certificatesv1.UsageClientAuth, certificatesv1.UsageServerAuth), "usages"},
+		{pkix.Name{CommonName: "alice"}, use(certificatesv1.UsageDigitalSignature), "usages"},
+	} {
+		r := &request{Spec: certificatesv1.CertificateSigningRequestSpec{Usages: row.usages}}
+		if got := notAClient(r, &x509.CertificateRequest{Subject: row.subject}); (got == "") != (row.says == "") || !strings.Contains(got, row.says) {
+			t.Errorf("%v %v: %q, want %q", row.subject, row.usages, got, row.says)
 		}
 	}
 }

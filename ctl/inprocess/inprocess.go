@@ -13,6 +13,7 @@ package inprocess
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -49,7 +50,8 @@ type Config struct {
 	Store  store.Store
 	Listen string // an address; "": nobody comes from outside
 	TLS    *tls.Config
-	CA     *pki.CA // that pods believe; nil: pods get no way to the API server
+	CA     *pki.CA             // that pods believe; nil: pods get no way to the API server
+	Tokens []*ecdsa.PrivateKey // keys of ServiceAccounts' tokens; none: there are no such tokens
 	Ranges registry.Ranges
 	Nodes  []Node
 	Copies int          // of the scheduler and of the controllers, of which one each leads; 0 = 1

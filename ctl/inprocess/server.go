@@ -39,7 +39,7 @@ type caller struct {
 // renew begins a life. It can be asked at once, also before it runs.
 func (s *servers) renew() (err error) {
 	log, ring := s.cfg.console("apiserver")
-	c := apiserver.Config{Store: s.cfg.Store, TLS: s.cfg.TLS, CA: s.cfg.CA, Ranges: s.cfg.Ranges, Log: log, Ring: ring}
+	c := apiserver.Config{Store: s.cfg.Store, TLS: s.cfg.TLS, CA: s.cfg.CA, TokenKeys: s.cfg.Tokens, Ranges: s.cfg.Ranges, Log: log, Ring: ring}
 	if s.cfg.Listen != "" {
 		l, err := port.Listen(s.cfg.Listen)
 		if err != nil {

@@ -34,6 +34,10 @@ func (s Simulation) Run() error {
 	if err != nil {
 		return err
 	}
+	keys, err := pki.TokenKeys(filepath.Join(s.Root, "pki"))
+	if err != nil {
+		return err
+	}
 	ca, err := pki.EnsureCA(filepath.Join(s.Root, "pki"))
 	if err != nil {
 		return err
@@ -42,7 +46,7 @@ func (s Simulation) Run() error {
 	if err != nil {
 		return err
 	}
-	c, err := New(Config{Name: s.Name, Store: db, Listen: s.Listen, TLS: conf, CA: ca, Nodes: s.Nodes,
+	c, err := New(Config{Name: s.Name, Store: db, Listen: s.Listen, TLS: conf, CA: ca, Tokens: keys, Nodes: s.Nodes,
 		Ranges: registry.Ranges{ClusterCIDR: s.ClusterCIDR, ServiceCIDR: s.ServiceCIDR, NodeBits: 24}})
 	if err != nil {
 		return errors.Join(err, db.Close())
