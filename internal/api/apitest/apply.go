@@ -198,5 +198,6 @@ func owners(s *suite, o api.Object) string {
 		slices.Sort(paths)
 		all = append(all, who+": "+strings.Join(paths, " "))
 	}
+	slices.Sort(all) // they stand in the order of their times, to the second
 	return strings.Join(all, "; ")
 }
