@@ -26,8 +26,8 @@ images: ## the examples' container images, into bin/images
 	@.ci/install images
 	@$(GO) run ./examples/images -o $(BIN)/images
 
-tools: ## the real kubectl and Helm, for tests, into bin/
-	@CGO_ENABLED=0 $(GO) build -C e2e/tools -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2" -o $(CURDIR)/$(BIN)/ ./kubectl helm.sh/helm/v4/cmd/helm
+tools: ## the real kubectl, Helm and two client programs, for tests, into bin/
+	@CGO_ENABLED=0 $(GO) build -C e2e/tools -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2" -o $(CURDIR)/$(BIN)/ ./... helm.sh/helm/v4/cmd/helm
 
 test: build images tools ## all tests that CI runs (root; under 25 minutes)
 	@.ci/install test

@@ -34,6 +34,10 @@ func TestTools(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	fetch := fmt.Sprintf("#!/bin/bash\nfor i in {1..100}; do nsenter --net=/run/netns/%s bash -c 'exec 3<>/dev/tcp/'$1; printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3' && exit; sleep 0.1; done\nexit 1\n", c.netns)
+	if err := os.WriteFile(filepath.Join(wrappers, "fetch"), []byte(fetch), 0o755); err != nil { // fetch HOST/PORT
+		t.Fatal(err)
+	}
 	t.Run("scripts", func(t *testing.T) { // ends when all have
 		testscript.Run(t, testscript.Params{Dir: "testdata/tools", Setup: func(e *testscript.Env) error {
 			own, namespace := filepath.Join(e.WorkDir, ".kubeconfig"), filepath.Base(e.WorkDir)[len("script-"):]
