@@ -34,7 +34,8 @@ func TestTools(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fetch := fmt.Sprintf("#!/bin/bash\nfor i in {1..100}; do nsenter --net=/run/netns/%s bash -c 'exec 3<>/dev/tcp/'$1; printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3' && exit; sleep 0.1; done\nexit 1\n", c.netns)
+	fetch := "#!/bin/bash\nfor i in {1..100}; do nsenter --net=/run/netns/" + c.netns +
+		` bash -c 'exec 3<>/dev/tcp/$0; printf "GET / HTTP/1.0\r\n\r\n" >&3; cat <&3' $1 && exit; sleep 0.1; done; exit 1`
 	if err := os.WriteFile(filepath.Join(wrappers, "fetch"), []byte(fetch), 0o755); err != nil { // fetch HOST/PORT
 		t.Fatal(err)
 	}
