@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) api.Service) {
 		{"delete a collection", deleteCollection},
 		{"delete a namespace", deleteNamespace},
 		{"server-side apply", apply},
+		{"server-side apply by many at once", applyConcurrently},
 		{"fence", fence},
 		{"lease epochs", epochs},
 	} {
