@@ -91,7 +91,7 @@ func TestRoles(t *testing.T) {
 			"get configmaps default/other; list configmaps default; create configmaps default/of-a; deletecollection configmaps default; list configmaps default metadata.name=other"},
 		{"the namespace itself", `{apiGroups: [""], resources: [namespaces], verbs: [get, list, delete]}`, "get namespaces default", "get namespaces kube-system; list namespaces; create namespaces default"},
 		{"connects only", `{apiGroups: [""], resources: [pods/exec, pods/portforward, pods/proxy], verbs: [get]}`, "", "connect pods/exec default/a; connect pods/portforward default/a; connect pods/proxy default/a"},
-		{"nothing", `{apiGroups: [""], resources: [], verbs: [get]}`, "", "get pods default/x"},
+		{"nothing that there is", `{apiGroups: [""], resources: [nothing], verbs: [get]}`, "", "get pods default/x"},
 	} {
 		g := gateway(t)
 		if err := put(t, g, boss, rbacObject("Role", "r", "rules: ["+row.rules+"]")+"\n---\n"+bindingText("RoleBinding", "b", "Role/r", toAlice)); err != nil {

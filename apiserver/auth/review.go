@@ -153,24 +153,20 @@ func targetOf(a *authorizationv1.ResourceAttributes) api.Target {
 	return t
 }
 
-// would is what the node would be told; of what is not there, that it is none of its business.
-func (n node) would(ctx context.Context, v api.Verb, t api.Target) (err error) {
+// would is what the node would be told.
+func (n node) would(ctx context.Context, v api.Verb, t api.Target) error {
 	switch v {
 	case api.VerbGet:
-		_, err = n.get(ctx, t, api.GetOptions{})
+		_, err := n.get(ctx, t, api.GetOptions{})
+		return err
 	case api.VerbList, api.VerbWatch:
 		var f fields.Selector
 		if t.Key.Name != "" {
 			f = fields.OneTermEqualSelector("metadata.name", t.Key.Name)
 		}
-		err = n.look(ctx, v, t, f)
-	default:
-		err = n.write(ctx, &api.Request{Target: t, Verb: v})
+		return n.look(ctx, v, t, f)
 	}
-	if apierrors.IsNotFound(err) {
-		return n.refuse(v, t)
-	}
-	return err
+	return n.write(ctx, &api.Request{Target: t, Verb: v})
 }
 
 // reviewRules lists what the caller may do in a namespace. For nodes, what depends on their pods is not said.

@@ -41,7 +41,7 @@ func (w *write) delete(ctx context.Context) (api.Result, error) {
 	return w.retry(ctx, w.end)
 }
 
-// evict deletes a pod as an Eviction asks. Disruption budgets have no say yet.
+// evict deletes a pod as an Eviction asks, and returns the pod. Disruption budgets have no say yet.
 func (w *write) evict(ctx context.Context) (api.Result, error) {
 	body, err := w.decodeBody(&policyv1.Eviction{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "Eviction"}})
 	if err != nil {
@@ -55,9 +55,7 @@ func (w *write) evict(ctx context.Context) (api.Result, error) {
 	if err := d.Options.TakeDelete(e.DeleteOptions); err != nil {
 		return api.Result{}, err
 	}
-	res, err := w.registry.Write(ctx, d)
-	res.Object = e
-	return res, err
+	return w.registry.Write(ctx, d)
 }
 
 // end is one attempt at a delete.

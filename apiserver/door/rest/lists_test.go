@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +16,7 @@ var lists = map[string]func() runtime.Object{
 	"Secret":    func() runtime.Object { return &corev1.SecretList{} },
 	"Namespace": func() runtime.Object { return &corev1.NamespaceList{} },
 	"Pod":       func() runtime.Object { return &corev1.PodList{} },
+	"Event":     func() runtime.Object { return &eventsv1.EventList{} },
 }
 
 func eachItem(list runtime.Object, f func(api.Object)) error {

@@ -19,7 +19,8 @@ import (
 
 // checks are the faults of everything.
 var checks = newTable(podChecks, containerChecks, volumeChecks, schedulingChecks, workloadChecks, serviceChecks, endpointSliceChecks,
-	endpointsChecks, namespaceChecks, nodeChecks, configMapChecks, secretChecks, eventChecks, csrChecks, leaseChecks, priorityClassChecks)
+	endpointsChecks, namespaceChecks, nodeChecks, configMapChecks, secretChecks, eventChecks, csrChecks, leaseChecks, priorityClassChecks,
+	appsChecks, batchChecks, hpaChecks, networkingChecks, rbacChecks, storageChecks, quotaChecks)
 
 // validate makes Rules.Validate: the checks of what a write can touch, and what of an existing object must stay. Below what is forbidden, or
 // too much, nothing is looked at. Faults come in the order of their paths: some were found by going through a map.
@@ -142,6 +143,13 @@ func oneOf[T ~string](allowed ...T) check {
 		default:
 			return field.ErrorList{field.NotSupported(at, word, allowed)}
 		}
+	}
+}
+
+// oneOfKnown is oneOf where no word at all is as wrong as another.
+func oneOfKnown[T ~string](allowed ...T) check {
+	return func(at *field.Path, v reflect.Value) field.ErrorList {
+		return when(!slices.Contains(allowed, T(v.String())), field.NotSupported(at, T(v.String()), allowed))
 	}
 }
 

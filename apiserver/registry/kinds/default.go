@@ -34,8 +34,8 @@ func filled[T any](f func(x *T)) rule {
 
 const fileModeDefault int32 = 0o644
 
-// podDefaults are filled into pods and templates. The last ones are for storage that lives in clouds and clusters of its own.
-var podDefaults = newTable([]rule{
+// podDefaultRules are filled into pods and templates. The last ones are for storage that lives in clouds and clusters of its own.
+var podDefaultRules = []rule{
 	filled(func(c *corev1.Container) {
 		fill(&c.ImagePullPolicy, pullPolicyFor(c.Image))
 		fill(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
@@ -81,7 +81,9 @@ var podDefaults = newTable([]rule{
 		fillPtr(&s.ReadOnly, false)
 	}),
 	filled(func(s *corev1.ScaleIOVolumeSource) { fill(&s.StorageMode, "ThinProvisioned"); fill(&s.FSType, "xfs") }),
-})
+}
+
+var podDefaults = newTable(podDefaultRules)
 
 func defaultPodSpec(s *corev1.PodSpec) {
 	fill(&s.DNSPolicy, corev1.DNSClusterFirst)

@@ -164,11 +164,15 @@ func hooksEnd(at *field.Path, l *corev1.Lifecycle, grace int64) (faults field.Er
 	return faults
 }
 
-// templateRuns: what is replaced when it ends must be meant to run for ever.
-func templateRuns(at *field.Path, t *corev1.PodTemplateSpec) field.ErrorList {
-	spec := at.Child("spec")
+// templateChecks are the faults of what pods are made from.
+func templateChecks(at *field.Path, t *corev1.PodTemplateSpec) field.ErrorList {
 	faults := append(labelSet(at.Child("labels"), reflect.ValueOf(t.Labels)), apivalidation.ValidateAnnotations(t.Annotations, at.Child("annotations"))...)
-	faults = append(faults, when(len(t.Spec.EphemeralContainers) > 0, field.Forbidden(spec.Child("ephemeralContainers"), "ephemeral containers not allowed in pod template"))...)
-	faults = append(faults, when(t.Spec.RestartPolicy != corev1.RestartPolicyAlways, field.NotSupported(spec.Child("restartPolicy"), t.Spec.RestartPolicy, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))...)
+	return append(faults, when(len(t.Spec.EphemeralContainers) > 0, field.Forbidden(at.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))...)
+}
+
+// runsForEver: what is replaced when it ends must be meant to run for ever.
+func runsForEver(at *field.Path, t *corev1.PodTemplateSpec) field.ErrorList {
+	spec := at.Child("spec")
+	faults := when(t.Spec.RestartPolicy != corev1.RestartPolicyAlways, field.NotSupported(spec.Child("restartPolicy"), t.Spec.RestartPolicy, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
 	return append(faults, when(t.Spec.ActiveDeadlineSeconds != nil, field.Forbidden(spec.Child("activeDeadlineSeconds"), "a pod that is replaced when it ends cannot have a deadline"))...)
 }

@@ -62,12 +62,12 @@ var workloadChecks = []rule{
 	fields[appsv1.ReplicaSetStatus]("observedGeneration replicas fullyLabeledReplicas readyReplicas availableReplicas", notNegative),
 	fields[appsv1.DeploymentStrategy]("type", oneOf(appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType)),
 	fields[appsv1.RollingUpdateDeployment]("maxSurge maxUnavailable", some(intOrPercent)),
-	each(templateRuns),
+	each(templateChecks),
 	each(func(at *field.Path, s *appsv1.DeploymentSpec) field.ErrorList {
-		return ownsPods(at, s.Selector, &s.Template)
+		return owns(at, s.Selector, &s.Template)
 	}),
 	each(func(at *field.Path, s *appsv1.ReplicaSetSpec) field.ErrorList {
-		return ownsPods(at, s.Selector, &s.Template)
+		return owns(at, s.Selector, &s.Template)
 	}),
 	each(func(at *field.Path, s *appsv1.DeploymentSpec) field.ErrorList {
 		p := s.ProgressDeadlineSeconds

@@ -43,8 +43,10 @@ func Run(t *testing.T, open func(t *testing.T) api.Service) {
 		{"delete refuses", deleteRefuses},
 		{"delete a collection", deleteCollection},
 		{"delete a namespace", deleteNamespace},
+		{"several versions", versions},
+		{"events of both groups", events},
+		{"evictions", evict},
 		{"server-side apply", apply},
-		{"server-side apply by many at once", applyConcurrently},
 		{"fence", fence},
 		{"lease epochs", epochs},
 	} {
