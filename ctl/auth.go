@@ -260,7 +260,7 @@ func createTokenCommand(s *session) *cobra.Command {
 		}
 		done, err := s.Write(c.Context(), api.ServiceAccounts.Request(api.VerbCreate, api.Key{Namespace: s.ns(), Name: args[0]}, "token", r))
 		if err != nil {
-			return fmt.Errorf("failed to create token: %w", err)
+			return errors.New("failed to create token: " + err.Error()) // kubectl, too, forgets here what kind of error it is
 		}
 		for _, text := range done.Warnings {
 			fmt.Fprintln(c.ErrOrStderr(), "Warning:", text)
