@@ -23,6 +23,7 @@ import (
 	"optimist/agent/proxy"
 	"optimist/agent/runtime"
 	"optimist/agent/server"
+	"optimist/agent/volume"
 	"optimist/internal/api"
 	"optimist/internal/console"
 	"optimist/internal/event"
@@ -117,8 +118,9 @@ func newAgent(c Config, find func(string) string) *Agent {
 	a.events = event.NewRecorder(c.Service, "kubelet", c.Node)
 	a.keeper = node.New(node.Config{Service: service, Nodes: a.nodes, Name: c.Node, Address: c.Address, Find: find, Labels: c.Labels,
 		Capacity: c.Capacity, Version: c.Runtime.Version, Events: a.events, Log: c.Log})
+	volumes := &volume.Volumes{Service: service, Root: c.Root, Changed: func(uid types.UID) { a.pods.happened(uid) }, Log: c.Log}
 	a.pods = &pods{workers: map[types.UID]*pod.Worker{}, host: &pod.Host{
-		Service: service, Pods: a.cache, Services: a.services, Runtime: c.Runtime, Network: c.Network,
+		Service: service, Pods: a.cache, Services: a.services, Runtime: c.Runtime, Network: c.Network, Volumes: volumes,
 		Images: images.NewPuller(c.Runtime), Events: a.events, Starts: make(chan struct{}, starts), Address: a.keeper.Address,
 		Node: pod.Node{Name: c.Node, IP: c.Address, Allocatable: c.Capacity}, Root: c.Root, Resolv: c.ResolvConf, Log: c.Log,
 	}}
@@ -187,11 +189,26 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 	if a.config.DNS != nil {
 		group.Go(func() error { return a.config.DNS.Run(ctx, a.names, a.config.Log) })
 	}
-	a.pods.open(a.cache.List("", nil), boxes, func(f func(context.Context)) {
-		group.Go(func() error { f(ctx); return nil })
-	})
+	spawn := func(f func(context.Context)) { group.Go(func() error { f(ctx); return nil }) }
+	a.pods.host.Volumes.Spawn = spawn
+	if err := a.sweep(boxes); err != nil {
+		a.config.Log.Warn("cannot remove the volumes of pods that are gone", "err", err)
+	}
+	a.pods.open(a.cache.List("", nil), boxes, spawn)
 	a.config.Log.Info("the node is up", "node", a.config.Node, "sandboxes", len(boxes))
 	return nil
+}
+
+// sweep removes the volumes of pods of which nothing else is left.
+func (a *Agent) sweep(boxes []runtime.Sandbox) error {
+	known := map[types.UID]bool{}
+	for p := range a.cache.List("", nil) {
+		known[p.UID] = true
+	}
+	for _, b := range boxes {
+		known[b.Pod] = true
+	}
+	return a.pods.host.Volumes.Keep(func(uid types.UID) bool { return known[uid] })
 }
 
 // prepare brings runtime and network up, and returns what runs here. It tries until both are ready, or ctx ends.

@@ -16,6 +16,7 @@ import (
 	"optimist/agent/pod"
 	"optimist/agent/proxy"
 	"optimist/agent/runtime"
+	"optimist/agent/volume"
 	"optimist/internal/api"
 	"optimist/internal/informer"
 )
@@ -116,8 +117,9 @@ func Stop(ctx context.Context, r runtime.Runtime) error {
 	return group.Wait()
 }
 
-// Remove takes away everything that agents made on a node: containers, sandboxes, network, and the table of Services if there may be one.
-func Remove(ctx context.Context, r runtime.Runtime, n network.Network, t proxy.Table, c network.Config) error {
+// Remove takes away everything that agents made on a node: containers, sandboxes, volumes below root ("" = none), network, and the table of
+// Services if there may be one.
+func Remove(ctx context.Context, r runtime.Runtime, n network.Network, t proxy.Table, root string, c network.Config) error {
 	faults := []error{Stop(ctx, r)}
 	boxes, err := r.State(ctx)
 	faults = append(faults, err, n.Setup(ctx, c))
@@ -126,6 +128,7 @@ func Remove(ctx context.Context, r runtime.Runtime, n network.Network, t proxy.T
 			faults = append(faults, fmt.Errorf("pod %s/%s: %w", b.Namespace, b.Name, err))
 		}
 	}
+	faults = append(faults, (&volume.Volumes{Root: root}).Keep(func(types.UID) bool { return false }))
 	if t != nil {
 		faults = append(faults, t.Remove())
 	}

@@ -62,7 +62,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	h := &hub.Hub{}
-	accounts := &admission.ServiceAccount{} // without Mounts, until agents have volumes
+	accounts := &admission.ServiceAccount{Mounts: c.CA != nil}
 	checks := &auth.Checks{}
 	options := registry.Options{Rules: kinds.All(), Mutators: []registry.Mutator{accounts}, Checkers: []registry.Checker{checks}, Dialer: h, Ranges: c.Ranges, Log: c.Log}
 	if c.Keys != nil {

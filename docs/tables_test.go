@@ -103,7 +103,7 @@ func TestStoredFieldsAreListed(t *testing.T) {
 	}
 	// Where in an object the types of the table lie, as docs/kinds.md writes it.
 	places := map[string]string{"PodSpec": "spec.", "ServiceSpec": "spec.", "NodeSpec": "spec.", "LeaseSpec": "spec.", "Endpoint": "endpoints[*].",
-		"PodSecurityContext": "spec.securityContext.", "SecurityContext": "securityContext.", "ContainerPort": "ports[*].", "ResourceRequirements": "resources.", "Lifecycle": "lifecycle."}
+		"PodSecurityContext": "spec.securityContext.", "SecurityContext": "securityContext.", "VolumeMount": "volumeMounts[*].", "VolumeSource": "volumes[*].", "VolumeProjection": "sources[*].", "ContainerPort": "ports[*].", "ResourceRequirements": "resources.", "Lifecycle": "lifecycle."}
 	warned := map[string]bool{}
 	ast.Inspect(f, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)

@@ -31,6 +31,8 @@ var deeds = map[Verb]deed{
 	Confirm:        {do: (*Worker).confirm, level: slog.LevelDebug, delay: shortly},
 	FindImage:      {do: (*Worker).findImage, level: slog.LevelDebug, delay: images.Delay, reason: errImagePull, event: "Error: "},
 	Pull:           {do: (*Worker).pull, delay: images.Delay, reason: errImagePull},
+	Mount:          {do: (*Worker).mount, delay: shortly}, // says itself what fails
+	Unmount:        {do: (*Worker).unmount, level: slog.LevelDebug, delay: shortly, reason: "FailedKillPod", event: "error killing pod: "},
 	StartSandbox:   {do: (*Worker).startSandbox, starts: true, delay: shortly, reason: "FailedCreatePodSandBox", event: "Failed to create pod sandbox: "},
 	AttachNetwork:  {do: (*Worker).attachNetwork, starts: true, delay: shortly, reason: "FailedCreatePodSandBox", event: "Failed to attach the pod to the network: "},
 	DetachNetwork:  {do: (*Worker).detachNetwork, delay: shortly},
@@ -125,6 +127,16 @@ func (w *Worker) keys(ctx context.Context, v View) images.Keyring {
 	}
 	return keys
 }
+
+func (w *Worker) mount(ctx context.Context, v View, _ Step) error {
+	faults := w.host.Volumes.Mount(ctx, v.Pod, v.downward)
+	for _, err := range faults {
+		w.say(ctx, corev1.EventTypeWarning, "FailedMount", "%v", err)
+	}
+	return errors.Join(faults...)
+}
+
+func (w *Worker) unmount(context.Context, View, Step) error { return w.host.Volumes.Unmount(w.uid) }
 
 func (w *Worker) startSandbox(ctx context.Context, v View, _ Step) error {
 	spec, omitted, err := w.host.sandboxSpec(v.Pod)

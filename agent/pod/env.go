@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"optimist/agent/volume"
 	"optimist/internal/api"
 )
 
@@ -166,28 +166,7 @@ func (h *Host) pick(ctx context.Context, kind *api.Kind, namespace, name, key st
 
 // data is what a ConfigMap or Secret holds; nothing, if it is optional and misses.
 func (h *Host) data(ctx context.Context, kind *api.Kind, namespace, name string, optional *bool) (map[string]string, error) {
-	found, err := h.Service.Get(ctx, api.Target{Kind: kind, Key: api.Key{Namespace: namespace, Name: name}}, api.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err) && is(optional):
-		return nil, nil
-	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%s %q not found", kind.Singular, name)
-	case err != nil:
-		return nil, err
-	}
-	data := map[string]string{}
-	var binary map[string][]byte
-	switch o := found.Object.(type) {
-	case *corev1.ConfigMap:
-		maps.Copy(data, o.Data)
-		binary = o.BinaryData
-	case *corev1.Secret:
-		binary = o.Data
-	}
-	for key, value := range binary {
-		data[key] = string(value)
-	}
-	return data, nil
+	return volume.Read(ctx, h.Service, kind, api.Key{Namespace: namespace, Name: name}, optional)
 }
 
 func is(b *bool) bool { return b != nil && *b }
@@ -213,12 +192,22 @@ var podFields = map[string]func(View) string{
 	"metadata.name":           func(v View) string { return v.Pod.Name },
 	"metadata.namespace":      func(v View) string { return v.Pod.Namespace },
 	"metadata.uid":            func(v View) string { return string(v.Pod.UID) },
+	"metadata.labels":         func(v View) string { return volume.Lines(v.Pod.Labels) }, // these two in volumes only
+	"metadata.annotations":    func(v View) string { return volume.Lines(v.Pod.Annotations) },
 	"spec.nodeName":           func(v View) string { return v.Pod.Spec.NodeName },
 	"spec.serviceAccountName": func(v View) string { return v.Pod.Spec.ServiceAccountName },
 	"status.hostIP":           func(v View) string { return v.Node.IP },
 	"status.hostIPs":          func(v View) string { return v.Node.IP },
 	"status.podIP":            View.address,
 	"status.podIPs":           View.address,
+}
+
+// downward is what a file of a volume tells of the pod.
+func (v View) downward(f corev1.DownwardAPIVolumeFile) (string, error) {
+	if f.FieldRef != nil {
+		return field(v, f.FieldRef.FieldPath)
+	}
+	return resourceField(v, nil, f.ResourceFieldRef) // in a volume it names its container: the API server has seen to that
 }
 
 // resourceField is a request or limit of a container, in units of the divisor, rounded up; a limit that is not set is what the node has.

@@ -11,6 +11,7 @@ import (
 	"optimist/agent/images"
 	"optimist/agent/probe"
 	"optimist/agent/runtime"
+	"optimist/agent/volume"
 	"optimist/internal/api"
 )
 
@@ -27,6 +28,7 @@ type View struct {
 	Sandbox *runtime.Sandbox // nil: there is none
 	Memory  Memory
 	Node    Node
+	Volumes volume.State
 }
 
 // Node is what a pod learns of its node.

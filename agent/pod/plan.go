@@ -3,6 +3,7 @@ package pod
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	Confirm        Verb = "Confirm"        // ask the API server itself whether the Pod is gone
 	FindImage      Verb = "FindImage"      // is it on the node?
 	Pull           Verb = "Pull"           // fetch the image
+	Mount          Verb = "Mount"          // make its volumes, or renew what is in them
+	Unmount        Verb = "Unmount"        // take them away
 	StartSandbox   Verb = "StartSandbox"   // make the pod's namespaces
 	AttachNetwork  Verb = "AttachNetwork"  // give it an address
 	DetachNetwork  Verb = "DetachNetwork"  // free the address of a finished pod
@@ -119,6 +122,9 @@ func sweep(v View) []Step {
 	if !v.Memory.Confirmed {
 		return []Step{{Do: Confirm, Why: "the Pod is not among this node's any more"}}
 	}
+	if v.Sandbox == nil && v.Volumes.Exist {
+		return []Step{{Do: Unmount, Why: "the Pod is gone"}}
+	}
 	if v.Sandbox == nil {
 		return []Step{{Do: Forget, Why: "nothing is left of the pod"}}
 	}
@@ -136,6 +142,9 @@ func sweep(v View) []Step {
 
 // end brings a deleted Pod to its end: stop, tell, remove, confirm. Whose finalizers then keep the Pod has to take them away.
 func end(v View, now time.Time) []Step {
+	if v.Sandbox == nil && v.Volumes.Exist {
+		return []Step{{Do: Unmount, Why: "all containers of the deleted Pod are gone"}}
+	}
 	if v.Sandbox == nil && released(v.Pod) {
 		return nil
 	}
@@ -181,19 +190,42 @@ func stop(parts []part, grace time.Duration, why string) []Step {
 	return steps
 }
 
-// rest keeps a finished pod: nothing runs, no address, the last attempts for their logs.
-func rest(v View, now time.Time) []Step {
+// rest keeps a finished pod: nothing runs, no address, no volumes, the last attempts for their logs.
+func rest(v View, now time.Time) (steps []Step) {
 	if v.Sandbox == nil {
-		return nil
+		return unmount(v)
 	}
 	if stops := stop(running(look(v, now)), grace(v.Pod), "the Pod has finished"); len(stops) > 0 {
 		return stops
 	}
-	steps := append(report(v, now, "how the containers ended"), outdated(v)...)
+	steps = slices.Concat(report(v, now, "how the containers ended"), outdated(v), unmount(v))
 	if v.Sandbox.Address.IsValid() {
 		steps = append(steps, Step{Do: DetachNetwork, Why: "a finished pod needs no address"})
 	}
 	return steps
+}
+
+func unmount(v View) []Step {
+	if !v.Volumes.Exist {
+		return nil
+	}
+	return []Step{{Do: Unmount, Why: "a finished pod needs no volumes"}}
+}
+
+// mounts is due at first, when a token grows old, or what the volumes are made of has changed.
+func mounts(v View, now time.Time) []Step {
+	_, wait := v.Memory.postponed(string(Mount), now)
+	switch s := v.Volumes; {
+	case wait || len(v.Pod.Spec.Volumes) == 0:
+		return nil
+	case !s.Mounted:
+		return []Step{{Do: Mount, Why: "its volumes are not mounted"}}
+	case s.Changed:
+		return []Step{{Do: Mount, Why: "what its volumes show has changed"}}
+	case !s.Due.IsZero() && !now.Before(s.Due):
+		return []Step{{Do: Mount, Why: "a token in its volumes has to be renewed"}}
+	}
+	return nil
 }
 
 // keep brings a living pod closer to what it should be.
@@ -215,16 +247,18 @@ func keep(v View, now time.Time) []Step {
 	if due, _ := probes(v, parts, now, probe.Kinds); len(due) > 0 {
 		return due
 	}
-	next := advance(v, parts, now)
+	next := append(mounts(v, now), advance(v, parts, now)...)
 	if len(next) == 0 || next[0].Do == Pull || v.Pod.Status.StartTime == nil { // people look at a pod while a pull lasts
 		next = append(report(v, now, "the pod's state has changed"), next...)
 	}
 	return append(append(next, outdated(v)...), waits(v, parts, now)...)
 }
 
-// advance is the next step upwards: sandbox, address, init containers one by one, containers.
+// advance is the next step upwards: volumes, sandbox, address, init containers one by one, containers.
 func advance(v View, parts []part, now time.Time) []Step {
 	switch {
+	case !v.Volumes.Mounted && len(v.Pod.Spec.Volumes) > 0:
+		return nil // mounts says what to do
 	case v.Sandbox == nil:
 		return []Step{{Do: StartSandbox, Why: "the pod has no sandbox"}}
 	case !v.Sandbox.Address.IsValid() && !v.Pod.Spec.HostNetwork:
@@ -329,11 +363,16 @@ func waits(v View, parts []part, now time.Time) []Step {
 			}
 		}
 	}
+	if again, wait := v.Memory.postponed(string(Mount), now); wait {
+		until = earlier(until, again)
+	} else if v.Volumes.Due.After(now) {
+		until = earlier(until, v.Volumes.Due)
+	}
 	_, due := probes(v, parts, now, probe.Kinds)
 	if until = earlier(earlier(until, deadline(v.Pod)), due); until.IsZero() {
 		return nil
 	}
-	return []Step{{Do: Wait, Until: until, Why: "a back-off or a deadline ends then, or a probe is due"}}
+	return []Step{{Do: Wait, Until: until, Why: "a back-off or a deadline ends then, or a probe or a token is due"}}
 }
 
 // report writes the status if it differs from what the API server has.

@@ -13,6 +13,7 @@ import (
 
 	"optimist/agent/probe"
 	"optimist/agent/runtime"
+	"optimist/agent/volume"
 )
 
 // now is the moment of all tables.
@@ -273,3 +274,39 @@ func failed(key, reason string, ago, left time.Duration) func(*Memory) {
 func deleted(rest time.Duration) string {
 	return fmt.Sprintf("metadata: {deletionTimestamp: %q, deletionGracePeriodSeconds: 30}\n", now.Add(rest).Format(time.RFC3339))
 }
+
+// Volumes come first and go last; what is in them is renewed while the pod runs, and no failure of that keeps its containers from being started.
+func TestPlanOfVolumes(t *testing.T) {
+	spec := "spec: {volumes: [{name: v}], containers: [{name: web}]}"
+	mounted := func(due time.Duration) volume.State {
+		return volume.State{Mounted: true, Exist: true, Due: now.Add(due)}
+	}
+	for _, row := range []struct {
+		name, pod, box string
+		volumes        volume.State
+		memory         func(m *Memory)
+		want           string
+	}{
+		{"before there is a sandbox", begun + spec, "", volume.State{}, nil, "Mount"},
+		{"people are told that the pod waits", spec, "", volume.State{}, nil, "Write Pending, Mount"},
+		{"nothing is started without them", begun + spec, "10.0.0.1", volume.State{}, failed("Mount", "", 0, 4*time.Second), "Write Pending, Wait 4s"},
+		{"then the sandbox", begun + spec, "", mounted(time.Hour), nil, "StartSandbox, Wait 1h0m0s"},
+		{"a token is renewed in time", begun + spec, "10.0.0.1 web#0:running", mounted(0), nil, "Mount"},
+		{"and not before", begun + spec, "10.0.0.1 web#0:running", mounted(time.Minute), nil, "Write Running, Wait 1m0s"},
+		{"what has changed is shown", begun + spec, "10.0.0.1 web#0:running", volume.State{Mounted: true, Exist: true, Changed: true}, nil, "Mount"},
+		{"a container is started again though that fails", begun + spec, "10.0.0.1 web#0:exit1", mounted(0), both(imaged("web"), failed("Mount", "", 0, 4*time.Second)), "Start web#1, Wait 4s"},
+		{"a finished pod needs none", "spec: {restartPolicy: Never, volumes: [{name: v}], containers: [{name: web}]}\nstatus: {phase: Succeeded}", "10.0.0.1 web#0:exit0", mounted(0), nil, "Write Succeeded, Unmount, DetachNetwork"},
+		{"they go after the sandbox", deleted(time.Second) + spec, "", mounted(0), nil, "Unmount"},
+		{"and before the Pod", deleted(time.Second) + spec, "", volume.State{}, nil, "DeletePod"},
+	} {
+		v := View{Pod: parsePod(t, row.pod), Sandbox: parseBox(t, row.box), Memory: newMemory(), Volumes: row.volumes}
+		if row.memory != nil {
+			row.memory(&v.Memory)
+		}
+		if got := tell(Plan(v, now)); got != row.want {
+			t.Errorf("%s: %s, want %s", row.name, got, row.want)
+		}
+	}
+}
+
+func both(a, b func(*Memory)) func(*Memory) { return func(m *Memory) { a(m); b(m) } }

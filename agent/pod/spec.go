@@ -53,6 +53,9 @@ func (h *Host) containerSpec(ctx context.Context, v View, s Step, image runtime.
 		Labels:  map[string]string{labelStreak: strconv.Itoa(s.Streak)},
 		LogPath: LogPath(h.Root, api.KeyOf(v.Pod), s.ID),
 	}
+	if spec.Mounts, err = h.Volumes.Mounts(v.Pod, c, env.expand); err != nil {
+		return spec, err
+	}
 	return spec, secure(&spec, v.Pod.Spec.SecurityContext, c.SecurityContext)
 }
 
@@ -60,6 +63,10 @@ func (h *Host) containerSpec(ctx context.Context, v View, s Step, image runtime.
 func secure(spec *runtime.ContainerSpec, pod *corev1.PodSecurityContext, own *corev1.SecurityContext) error {
 	pod, own = cmp.Or(pod, &corev1.PodSecurityContext{}), cmp.Or(own, &corev1.SecurityContext{})
 	user, group := cmp.Or(own.RunAsUser, pod.RunAsUser), cmp.Or(own.RunAsGroup, pod.RunAsGroup)
+	spec.Groups = pod.SupplementalGroups
+	if pod.FSGroup != nil {
+		spec.Groups = append([]int64{*pod.FSGroup}, spec.Groups...)
+	}
 	spec.Privileged, spec.ReadOnlyRoot = is(own.Privileged), is(own.ReadOnlyRootFilesystem)
 	if user == nil {
 		return nil

@@ -14,6 +14,7 @@ import (
 	"optimist/agent/images"
 	"optimist/agent/network"
 	"optimist/agent/runtime"
+	"optimist/agent/volume"
 	"optimist/internal/api"
 	"optimist/internal/console"
 	"optimist/internal/event"
@@ -28,6 +29,7 @@ type Host struct {
 	Services informer.Reader[*corev1.Service] // nil = containers are not told of any
 	Runtime  runtime.Runtime
 	Network  network.Network
+	Volumes  *volume.Volumes
 	Images   *images.Puller
 	Events   *event.Recorder
 	Starts   chan struct{} // its capacity is how many things may be started at the same time
@@ -104,6 +106,10 @@ func (w *Worker) Step(ctx context.Context) Next {
 	}
 	if pod, ok := w.host.Pods.Get(w.key); ok && pod.UID == w.uid {
 		view.Pod, w.pod = pod, pod
+	}
+	view.Volumes = w.host.Volumes.Look(w.uid, view.Pod)
+	if view.Volumes.Changed { // what has failed for want of something may succeed now
+		delete(w.memory.Troubles, string(Mount))
 	}
 	var err error
 	if view.Sandbox, err = w.host.Runtime.Sandbox(ctx, w.uid); err != nil {

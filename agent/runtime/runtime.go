@@ -79,7 +79,8 @@ type ContainerSpec struct {
 	TTY, Stdin   bool
 	ReadOnlyRoot bool
 	Privileged   bool
-	User         string // "uid[:gid]", "" = the image's
+	User         string  // "uid[:gid]", "" = the image's
+	Groups       []int64 // further ones of the first process
 	Labels       map[string]string
 	LogPath      string // the file that receives stdout and stderr in CRI format
 }

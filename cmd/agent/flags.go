@@ -123,7 +123,7 @@ func (f *flags) clean(ctx context.Context) error {
 	case "stop":
 		return agent.Stop(ctx, c.Runtime)
 	case "remove":
-		return agent.Remove(ctx, c.Runtime, c.Network, c.Proxy, network.Config{Cluster: c.Cluster, Node: c.Node, ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR})
+		return agent.Remove(ctx, c.Runtime, c.Network, c.Proxy, c.Root, network.Config{Cluster: c.Cluster, Node: c.Node, ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR})
 	}
 	return fmt.Errorf("--cleanup %q: must be stop or remove", f.cleanup)
 }

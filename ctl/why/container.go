@@ -170,20 +170,26 @@ func missingConfig(f *Facts, t trouble) *Cause {
 	if reason != "CreateContainerConfigError" || kind == "" {
 		return nil
 	}
+	text := fmt.Sprintf("%s takes a variable from key %s of %s %s, which has no such key", t, strings.Join(keys, ", "), kind, object)
+	if whole {
+		text = fmt.Sprintf("%s takes variables from %s %s, which does not exist", t, kind, object)
+	}
+	try, or := firstOf([]string{f.in(t.pod.Namespace, fill(kind, object, keys, whole))}, f.undo(t.pod))
+	return &Cause{Text: text, Try: try, Or: or}
+}
+
+// fill is the command that gives a ConfigMap or Secret the keys that it lacks, or makes it with them.
+func fill(kind, object string, keys []string, whole bool) string {
 	values := map[string]string{}
 	for _, key := range keys {
 		values[key] = "VALUE"
 	}
 	data := map[string]any{map[string]string{"configmap": "data", "secret": "stringData"}[kind]: values}
-	text := fmt.Sprintf("%s takes a variable from key %s of %s %s, which has no such key", t, strings.Join(keys, ", "), kind, object)
-	command := fmt.Sprintf("patch %s/%s --type=merge -p %s", kind, object, quoted(data))
-	if whole {
-		text = fmt.Sprintf("%s takes variables from %s %s, which does not exist", t, kind, object)
-		data["apiVersion"], data["kind"], data["metadata"] = "v1", api.Builtin.Find(kind).Name, map[string]string{"name": object}
-		command = fmt.Sprintf("echo %s | apply -f -", quoted(data))
+	if !whole {
+		return fmt.Sprintf("patch %s/%s --type=merge -p %s", kind, object, quoted(data))
 	}
-	try, or := firstOf([]string{f.in(t.pod.Namespace, command)}, f.undo(t.pod))
-	return &Cause{Text: text, Try: try, Or: or}
+	data["apiVersion"], data["kind"], data["metadata"] = "v1", api.Builtin.Find(kind).Name, map[string]string{"name": object}
+	return fmt.Sprintf("echo %s | apply -f -", quoted(data))
 }
 
 func cannotRun(f *Facts, t trouble) *Cause {

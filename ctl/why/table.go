@@ -43,6 +43,7 @@ func rules() []rule {
 		onContainer("image needs login", "the registry refuses the login", "names the Secret that has one, or goes back to the revision before", imageNeedsLogin),
 	}, pullRules(), []rule{
 		onContainer("configuration missing", "`CreateContainerConfigError`: no such ConfigMap, Secret or key", "makes it, with VALUE for you to fill in, or goes back", missingConfig),
+		on(api.PodKind, "volume not mounted", "no container has started, and the newest warning is `FailedMount`", "makes the ConfigMap, Secret or key that misses, or goes back", unmounted),
 		onContainer("command cannot run", "`RunContainerError`, `StartError`", "goes back, or takes the command out, so that the image's own runs", cannotRun),
 		onContainer("out of memory", "`OOMKilled`", "doubles the limit, or goes back", outOfMemory),
 		onContainer("crash", "exit code above 0", "goes back, or shows the log", crashes),

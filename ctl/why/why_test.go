@@ -74,6 +74,14 @@ func waits(reason, message string) string {
 	return `{phase: Pending, containerStatuses: [{name: c, state: {waiting: {reason: ` + reason + `, message: '` + message + `'}}}]}`
 }
 
+// unmountable is a pod with a volume v, of which its agent complains.
+func unmountable(configMap, message string) string {
+	return strings.Replace(pod(bare, waits("ContainerCreating", "")), "containers:", "volumes: [{name: v, configMap: "+configMap+"}], containers:", 1) + `
+---
+{apiVersion: v1, kind: Event, metadata: {name: e, namespace: default}, type: Warning, reason: FailedMount, involvedObject: {kind: Pod, namespace: default, name: p, uid: p},
+ lastTimestamp: "2026-01-01T11:59:50Z", message: 'MountVolume.SetUp failed for volume "v" : ` + message + `'}`
+}
+
 func died(code, more string) string {
 	return `{phase: Running, containerStatuses: [{name: c, restartCount: 4, state: {waiting: {reason: CrashLoopBackOff, message: back-off}}, lastState: {terminated: {exitCode: ` + code + more + `}}}]}`
 }
@@ -112,6 +120,10 @@ func TestDiagnose(t *testing.T) {
 		{"a ConfigMap that does not exist", "pod/p", pod(bare, waits("CreateContainerConfigError", `configmap "cfg" not found`)) + node, "configuration missing", "configmap cfg, which does not exist", `echo '{"apiVersion":"v1","data":{},"kind":"ConfigMap","metadata":{"name":"cfg"}}' | apply -f -`},
 		{"a key that a Secret lacks", "pod/p", pod(bare, waits("CreateContainerConfigError", `couldn''t find key k in Secret default/s`)) + node,
 			"configuration missing", "key k of secret s, which has no such key", `patch secret/s --type=merge -p '{"stringData":{"k":"VALUE"}}'`},
+		{"a ConfigMap that a volume wants", "pod/p", unmountable("{name: cfg, items: [{key: k, path: p}]}", `configmap "cfg" not found`) + node, "volume not mounted", `waits for its volume v: configmap "cfg" not found`,
+			`echo '{"apiVersion":"v1","data":{"k":"VALUE"},"kind":"ConfigMap","metadata":{"name":"cfg"}}' | apply -f -`},
+		{"a key that a volume wants", "pod/p", unmountable("{name: cfg, items: [{key: k, path: p}]}", `references non-existent config key: k`) + node, "volume not mounted", "key: k", `patch configmap/cfg --type=merge -p '{"data":{"k":"VALUE"}}'`},
+		{"a volume that nobody can make", "pod/p", unmountable("{name: cfg}", "no such disk") + node, "volume not mounted", "no such disk", "describe pod/p"},
 		{"a program that the image does not have", "deployment/web", pod(owned, died("127", `, reason: StartError, message: no such file`)) + family + older, "command cannot run", "cannot run what image web:2 says", "rollout undo deployment/web"},
 		{"exit codes that mean something say so", "pod/p", pod(bare, died("139", "")) + node, "crash", "exit code 139: it touched memory that is not its own (SIGSEGV) (restarted 4 times)", "logs pod/p -c c"},
 		{"an exit code of 0 is no crash", "pod/p", pod(bare, died("0", "")) + node, "ends by itself", "ends by itself with exit code 0", ""},

@@ -189,6 +189,14 @@ var situations = []situation{
 		w.apply("%s", deployment(name, w.between(1, 3), "", "", fmt.Sprintf("env: [{name: A, valueFrom: {configMapKeyRef: {name: %s, key: %s}}}]", config, key)))
 		return "deployment/" + name, []string{config, key}
 	}},
+	{name: "ConfigMap of a volume missing", says: "waits for its volume", make: func(w *world, broken bool) (string, []string) {
+		name, config, key := w.name("web"), w.name("settings"), w.name("colour")
+		if !broken {
+			w.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}, data: {%s: blue}}", config, key)
+		}
+		w.apply("%s", deployment(name, 1, "", fmt.Sprintf("volumes: [{name: v, configMap: {name: %s, items: [{key: %s, path: p}]}}],", config, key), "volumeMounts: [{name: v, mountPath: /v}]"))
+		return "deployment/" + name, []string{config, key}
+	}},
 	{name: "key of a Secret missing", says: "which has no such key", make: func(w *world, broken bool) (string, []string) {
 		name, secret, key := w.name("web"), w.name("db"), w.name("password")
 		w.apply("{apiVersion: v1, kind: Secret, metadata: {name: %s}, stringData: {%s: x}}", secret, pick(broken, "other", key))

@@ -38,6 +38,7 @@ func (r *Runtime) specOptions(box record, image client.Image, spec runtime.Conta
 	}{
 		{spec.WorkingDir != "", oci.WithProcessCwd(spec.WorkingDir)},
 		{spec.User != "", oci.WithUser(spec.User)},
+		{len(spec.Groups) > 0, withGroups(spec.Groups)},
 		{spec.ReadOnlyRoot, oci.WithRootFSReadonly()},
 		{spec.TTY, oci.WithTTY},
 		{spec.Limits.CPUShares > 0, oci.WithCPUShares(spec.Limits.CPUShares)},
@@ -60,6 +61,16 @@ func withCommand(spec runtime.ContainerSpec) oci.SpecOpts {
 		}
 		if len(s.Process.Args) == 0 {
 			return errors.New("no command: neither the pod nor the image names one; set the container's command")
+		}
+		return nil
+	}
+}
+
+// withGroups adds to the groups that the image gives the user.
+func withGroups(groups []int64) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		for _, g := range groups {
+			s.Process.User.AdditionalGids = append(s.Process.User.AdditionalGids, uint32(g))
 		}
 		return nil
 	}

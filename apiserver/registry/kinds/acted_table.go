@@ -19,17 +19,26 @@ import (
 // Acted on, and so not here: what makes a process (image, command, args, env, envFrom, workingDir, stdin, tty), its amounts of cpu and memory,
 // restartPolicy, activeDeadlineSeconds, terminationGracePeriodSeconds, nodeName, nodeSelector, tolerations, readinessGates, probes, postStart,
 // preStop, hostNetwork, imagePullSecrets; hostname, setHostnameAsFQDN, subdomain, dnsPolicy, dnsConfig, hostAliases; runAsUser, runAsGroup,
-// runAsNonRoot, privileged and readOnlyRootFilesystem of the security contexts; ports.
+// runAsNonRoot, privileged and readOnlyRootFilesystem, fsGroup and supplementalGroups of the security contexts; ports;
+// volumes that need nothing but this machine and the API server, volumeMounts, serviceAccountName, automountServiceAccountToken.
 var warned = newTable([]rule{
 	set[corev1.PodSpec](`affinity ephemeralContainers hostIPC hostPID hostnameOverride overhead resourceClaims
-		resources runtimeClassName topologySpreadConstraints volumes`, inert),
-	set[corev1.PodSpec]("automountServiceAccountToken shareProcessNamespace", inertUnless(false)),
+		resources runtimeClassName topologySpreadConstraints`, inert),
+	set[corev1.PodSpec]("shareProcessNamespace", inertUnless(false)),
 	set[corev1.PodSpec]("hostUsers", inertUnless(true)),
 	set[corev1.PodSpec]("os", inertUnless(corev1.PodOS{Name: corev1.Linux})),
 	set[corev1.PodSpec]("priorityClassName", worth("orders the waiting pods, but nothing in this version preempts running ones for it")),
-	set[corev1.PodSecurityContext](`appArmorProfile fsGroup fsGroupChangePolicy seLinuxChangePolicy seLinuxOptions seccompProfile supplementalGroups
+	set[corev1.PodSecurityContext](`appArmorProfile fsGroupChangePolicy seLinuxChangePolicy seLinuxOptions seccompProfile
 		supplementalGroupsPolicy sysctls windowsOptions`, inert),
-	set[corev1.Container]("resizePolicy restartPolicyRules stdinOnce volumeDevices volumeMounts", inert),
+	set[corev1.Container]("resizePolicy restartPolicyRules stdinOnce volumeDevices", inert),
+	set[corev1.VolumeMount]("mountPropagation", inertUnless(corev1.MountPropagationNone)),
+	set[corev1.VolumeMount]("recursiveReadOnly", inertUnless(corev1.RecursiveReadOnlyDisabled)),
+	set[corev1.VolumeSource](`awsElasticBlockStore azureDisk azureFile cephfs cinder csi ephemeral fc flexVolume flocker gcePersistentDisk gitRepo glusterfs image iscsi
+		nfs persistentVolumeClaim photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos vsphereVolume`, unmountable),
+	set[corev1.VolumeProjection]("clusterTrustBundle podCertificate", unmountable),
+	each(func(at *field.Path, s *corev1.EmptyDirVolumeSource) field.ErrorList {
+		return when(s.SizeLimit != nil && s.Medium != corev1.StorageMediumMemory, warning(at.Child("sizeLimit"), "limits only emptyDirs of medium Memory in this version"))
+	}),
 	set[corev1.Container]("terminationMessagePath", inertUnless(corev1.TerminationMessagePathDefault)),
 	set[corev1.Container]("terminationMessagePolicy", inertUnless(corev1.TerminationMessageReadFile)),
 	set[corev1.Lifecycle]("stopSignal", inert),
@@ -75,6 +84,8 @@ func set[T any](names string, c check) rule {
 		return v
 	}, c)
 }
+
+var unmountable = worth("is not known to the agents of this version: a pod that wants one does not start")
 
 var inert = worth("is stored, but nothing in this version acts on it")
 

@@ -47,15 +47,15 @@ spec:
   hostPID: true
   hostUsers: true
   priorityClassName: high
-  volumes: [{name: v}]
+  volumes: [{name: v}, {name: w, nfs: {server: s, path: /}}, {name: x, emptyDir: {sizeLimit: 1Mi}}, {name: y, emptyDir: {sizeLimit: 1Mi, medium: Memory}}]
   containers:
   - {name: a, image: i, livenessProbe: {tcpSocket: {port: 1}}, securityContext: {runAsNonRoot: true, capabilities: {drop: [ALL]}}}
-  - {name: b, image: i, lifecycle: {preStop: {sleep: {seconds: 1}}, stopSignal: SIGINT}, ports: [{containerPort: 1}, {containerPort: 2, hostPort: 2}], terminationMessagePath: /x, volumeMounts: [{name: v, mountPath: /v}]}
+  - {name: b, image: i, lifecycle: {preStop: {sleep: {seconds: 1}}, stopSignal: SIGINT}, ports: [{containerPort: 1}, {containerPort: 2, hostPort: 2}], terminationMessagePath: /x, volumeMounts: [{name: v, mountPath: /v, mountPropagation: Bidirectional}]}
 `, `spec.affinity spec.containers[0].securityContext.capabilities
-spec.containers[1].lifecycle.stopSignal spec.containers[1].terminationMessagePath spec.containers[1].volumeMounts
-spec.hostPID spec.priorityClassName spec.volumes`},
-		{"a template too", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /v}]}]}}}}`,
-			"spec.template.spec.containers[0].volumeMounts"},
+spec.containers[1].lifecycle.stopSignal spec.containers[1].terminationMessagePath spec.containers[1].volumeMounts[0].mountPropagation
+spec.hostPID spec.priorityClassName spec.volumes[1].nfs spec.volumes[2].emptyDir.sizeLimit`},
+		{"a template too", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: [{name: c, image: i, stdinOnce: true}]}}}}`,
+			"spec.template.spec.containers[0].stdinOnce"},
 		{"what is likely a mistake", `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: d}, spec: {template: {spec: {terminationGracePeriodSeconds: -1, imagePullSecrets: [{}],
   containers: [{name: c, image: i, env: [{name: a, value: b}, {name: a, value: "$(a)c"}, {name: a, value: c}]}]}}}}`,
 			"spec.template.spec.containers[0].env[2] spec.template.spec.imagePullSecrets[0].name spec.template.spec.terminationGracePeriodSeconds"},
