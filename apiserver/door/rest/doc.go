@@ -7,7 +7,8 @@
 // Nothing here knows a kind: what there is, and what can be asked of it, stands in the catalogue.
 //
 // Start reading at Server and its ServeHTTP (server.go), then path.go; read.go, watch.go and write.go have a verb each; negotiate.go chooses
-// an encoding and encode.go has all of them.
+// an encoding and encode.go has all of them. discovery.go tells what there is, openapi.go (with document.go) in which form, health.go and
+// metrics.go how the server is.
 //
 // Invariants: every answer is an object or a metav1.Status; a panic is that request's 500; who cannot be served is told so (429) instead of
 // queued; a watch has its headers as soon as it is accepted, and no client can hold a goroutine by not reading, unless it holds a process or
