@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -169,6 +170,18 @@ func (c *cache) advance(to store.Revision) {
 		close(c.changed)
 		c.changed = nil
 	}
+}
+
+// count is how many keys of a prefix there are from one on, as far as the cache has seen.
+func (c *cache) count(prefix, from string) (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range c.states {
+		if key >= from && strings.HasPrefix(key, prefix) {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *cache) drop(why error) {

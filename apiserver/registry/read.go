@@ -115,6 +115,9 @@ func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, lim
 			}
 			if limit > 0 && int64(len(l.Items)) == limit {
 				l.Continue = position{Revision: l.Revision, Key: e.Key}.token()
+				if pick.labels == nil && pick.fields == nil {
+					l.Remaining = k.cache.count(rng.Prefix, e.Key)
+				}
 				return l, nil
 			}
 			l.Items = append(l.Items, o)

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -75,6 +76,8 @@ func TestOnTheWire(t *testing.T) {
 		{"a create without namespace", "POST /api/v1/configmaps\n\n" + web, 405, `"reason":"MethodNotAllowed"`},
 		{"an unknown method", "BREW " + maps, 405, `"reason":"MethodNotAllowed"`},
 		{"a namespace by its own path", "GET /api/v1/namespaces/default", 200, `"kind":"Namespace"`},
+		{"a time limit", "GET " + maps + "?timeout=5s", 200, "items"},
+		{"which is none", "GET " + maps + "?timeout=5", 400, "invalid timeout specified in the request URL"},
 		{"a wrong token", "GET " + maps + "\nAuthorization: Bearer wrong", 401, `"reason":"Unauthorized"`},
 		{"nothing acceptable", "GET " + maps + "\nAccept: text/html", 406, "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"},
 		{"the better of two", "GET " + maps + "/web\nAccept: application/yaml;q=0.5, application/json;q=0.9, text/html", 200, `{"kind":"ConfigMap"`},
@@ -103,6 +106,15 @@ func TestOnTheWire(t *testing.T) {
 		{"not older", "GET " + maps + "/web?resourceVersion=1", 200, `"web"`},
 		{"a watch of initial events with no match", "GET " + maps + "?watch=1&sendInitialEvents=true", 422, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"},
 		{"a watch in YAML", "GET " + maps + "?watch=1\nAccept: application/yaml", 406, "accepted: application/json;stream=watch,"},
+		{"a pod", "POST /api/v1/namespaces/default/pods\n\n" + `{"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}}`, 201, `"phase":"Pending"`},
+		{"its binding", "POST /api/v1/namespaces/default/pods/p/binding\n\n" + `{"target":{"kind":"Node","name":"n"}}`, 201, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","code":201}`},
+		{"its eviction", "POST /api/v1/namespaces/default/pods/p/eviction\n\n" + `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}}`, 201, `"status":"Success","code":201`},
+		{"a scale that is a table", "GET /api/v1/namespaces/default/pods/p/status\nAccept: " + tableV1, 200, `"cells":["p"`},
+		{"a page", "GET /api/v1/namespaces?limit=1", 200, `"continue":" … "remainingItemCount":3`},
+		{"a selected page", "GET /api/v1/namespaces?limit=1&labelSelector=kubernetes.io/metadata.name", 200, `"continue":"`},
+		{"an event of the new group", "POST /apis/events.k8s.io/v1/namespaces/default/events\n\n" + `{"metadata":{"name":"e"},"eventTime":"2026-11-29T18:00:00.000000Z","reportingController":"a.b/c","reportingInstance":"i","action":"Go","reason":"Went","type":"Normal","regarding":{"namespace":"default"}}`, 201, `"kind":"Event","apiVersion":"events.k8s.io/v1"`},
+		{"the same as of old", "GET /api/v1/namespaces/default/events/e", 200, `"kind":"Event","apiVersion":"v1" … "source"`},
+		{"printed", "GET /apis/events.k8s.io/v1/namespaces/default/events\nAccept: " + tableV1, 200, `"cells":[`},
 		{"a stale precondition", "DELETE " + maps + "/web\n\n" + `{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"other"}}`, 409, `"reason":"Conflict"`},
 		{"no options of a delete", "DELETE " + maps + "/web\n\n" + web, 400, "decoded object cannot be converted to DeleteOptions"},
 		{"two policies", "DELETE " + maps + "/web?orphanDependents=true&propagationPolicy=Orphan", 422, "cannot be both set"},
@@ -158,6 +170,21 @@ func TestSizes(t *testing.T) {
 
 // nothing is a service that panics.
 type nothing struct{ api.Service }
+
+// endless is a service that never answers.
+type endless struct{ api.Service }
+
+func (endless) List(ctx context.Context, _ api.Target, _ api.ListOptions) (api.List, error) {
+	<-ctx.Done()
+	return api.List{}, ctx.Err()
+}
+
+func TestTheTimeLimit(t *testing.T) {
+	code, _, body := ask(t, serve(t, config(endless{})).URL, "GET "+maps+"?timeout=1ms")
+	if code != 504 || !strings.Contains(body, `"message":"Timeout: request did not complete within the allotted timeout","reason":"Timeout"`) {
+		t.Errorf("%d %s", code, body)
+	}
+}
 
 func TestAPanicIsAnAnswer(t *testing.T) {
 	url := serve(t, config(nothing{})).URL

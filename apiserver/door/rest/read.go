@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	optionfaults "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -54,6 +55,19 @@ func revision(text string) (api.Revision, error) {
 		return 0, apierrors.NewBadRequest("invalid resource version: " + err.Error())
 	}
 	return r, nil
+}
+
+// accept finds out how the client wants its answer.
+func (c *call) accept(stream bool) (err error) {
+	if c.format, err = negotiate(c.r.Header.Get("Accept"), stream); err != nil || c.as != asTable {
+		return err
+	}
+	o, err := parameters(c.query, metav1.Convert_url_Values_To_v1_TableOptions)
+	if faults := optionfaults.ValidateTableOptions(&o); err == nil && len(faults) > 0 {
+		err = apierrors.NewBadRequest("Unable to convert to Table as requested: " + faults.ToAggregate().Error())
+	}
+	c.include = o.IncludeObject
+	return err
 }
 
 // get reads an object. That resourceVersionMatch=Exact shows it as it was then is ours alone.

@@ -16,7 +16,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"optimist/internal/api"
@@ -182,40 +181,16 @@ func (s *Server) object(w http.ResponseWriter, r *http.Request, t api.Target, ta
 	if t.Sub == "" && t.Kind.Verbs != nil && !slices.Contains(t.Kind.Verbs, v) {
 		return errMethod
 	}
-	long, slots := v == api.VerbWatch || v == api.VerbConnect, s.short
-	if long {
-		slots = s.long
+	done, err := s.admit(c, v == api.VerbWatch || v == api.VerbConnect)
+	if err != nil {
+		return err
 	}
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	default:
-		return apierrors.NewTooManyRequests("Too many requests, please try again later.", 1)
-	}
-	var cancel context.CancelFunc
-	if c.ctx, cancel = context.WithTimeout(r.Context(), shortTime); long {
-		cancel()
-		c.ctx, cancel = context.WithCancel(r.Context())
-		if run, ok := c.ctx.Value(stopping{}).(context.Context); ok {
-			defer context.AfterFunc(run, cancel)()
-		}
-	}
-	defer cancel()
+	defer done()
 	if v == api.VerbConnect {
 		return s.connect(c, tail)
 	}
-	if c.format, err = negotiate(r.Header.Get("Accept"), v == api.VerbWatch); err != nil {
+	if err := c.accept(v == api.VerbWatch); err != nil {
 		return err
-	}
-	if c.as == asTable {
-		o, err := parameters(c.query, metav1.Convert_url_Values_To_v1_TableOptions)
-		if err != nil {
-			return err
-		}
-		if faults := validation.ValidateTableOptions(&o); len(faults) > 0 {
-			return apierrors.NewBadRequest("Unable to convert to Table as requested: " + faults.ToAggregate().Error())
-		}
-		c.include = o.IncludeObject
 	}
 	switch v {
 	case api.VerbGet:
@@ -228,6 +203,40 @@ func (s *Server) object(w http.ResponseWriter, r *http.Request, t api.Target, ta
 		return s.delete(c, v)
 	}
 	return s.write(c, v)
+}
+
+// admit gives a request its place among those under way, and its context: a short one has until its time limit, a long one until the server stops.
+func (s *Server) admit(c *call, long bool) (done func(), err error) {
+	limit, slots := shortTime, s.short
+	if long {
+		slots = s.long
+	} else if asked := c.query.Get("timeout"); asked != "" {
+		own, err := time.ParseDuration(asked)
+		if err != nil {
+			return nil, apierrors.NewBadRequest("invalid timeout specified in the request URL - " + err.Error())
+		}
+		if own > 0 {
+			limit = min(limit, own)
+		}
+	}
+	select {
+	case slots <- struct{}{}:
+	default:
+		return nil, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1)
+	}
+	if !long {
+		ctx, cancel := context.WithTimeout(c.r.Context(), limit)
+		c.ctx = ctx
+		return func() { cancel(); <-slots }, nil
+	}
+	ctx, cancel := context.WithCancel(c.r.Context())
+	c.ctx = ctx
+	run, ok := ctx.Value(stopping{}).(context.Context)
+	if !ok {
+		run = ctx
+	}
+	unhook := context.AfterFunc(run, cancel)
+	return func() { unhook(); cancel(); <-slots }, nil
 }
 
 // route is the handler with the longest path above this one; nil = none.

@@ -30,7 +30,7 @@ var (
 // status is any error as what its client is told.
 func status(err error) metav1.Status {
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = apierrors.NewTimeoutError("the request has taken too long", 0)
+		err = apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
 	}
 	st := wire.Status(err)
 	st.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}

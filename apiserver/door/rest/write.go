@@ -70,7 +70,7 @@ func (s *Server) write(c *call, v api.Verb) (err error) {
 	if v == api.VerbCreate || res.Created {
 		code = http.StatusCreated
 	}
-	if v == api.VerbCreate && c.Sub != "" && s.Catalogue.Of(res.Object) == c.Kind { // a binding, an eviction: it has no state of its own
+	if v == api.VerbCreate && (c.Sub == "binding" || c.Sub == "eviction") { // they have no state of their own to show
 		return c.done(code, res.Warnings, &metav1.Status{Status: metav1.StatusSuccess, Code: int32(code)})
 	}
 	return s.reply(c, code, res)
