@@ -26,7 +26,10 @@ images: ## the examples' container images, into bin/images
 	@.ci/install images
 	@$(GO) run ./examples/images -o $(BIN)/images
 
-test: build images ## all tests that CI runs (root; under 25 minutes)
+tools: ## the real kubectl, Helm and two client programs, for tests, into bin/
+	@CGO_ENABLED=0 $(GO) build -C e2e/tools -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2" -o $(CURDIR)/$(BIN)/ ./... helm.sh/helm/v4/cmd/helm
+
+test: build images tools ## all tests that CI runs (root; under 25 minutes)
 	@.ci/install test
 	$(GO) test -timeout 25m ./...
 	cd e2e/clients && $(GO) test -timeout 10m ./...
@@ -35,7 +38,7 @@ test: build images ## all tests that CI runs (root; under 25 minutes)
 test-unit: ## the tests that need no root
 	OPTIMIST_NO_ROOT=1 $(GO) test -short ./...
 
-test-long: build images ## every test at its full length
+test-long: build images tools ## every test at its full length
 	@.ci/install test
 	OPTIMIST_LONG=1 $(GO) test -timeout 3h -count=1 ./...
 
@@ -72,4 +75,4 @@ vmtest: build images ## a cluster of three virtual machines (systemd, cgroup v2)
 	@.ci/install vm || echo "vmtest needs QEMU"
 	@$(GO) run ./e2e/vm
 
-.PHONY: help demo down build images test test-unit test-long check generate bench size vmtest
+.PHONY: help demo down build images tools test test-unit test-long check generate bench size vmtest

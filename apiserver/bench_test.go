@@ -51,7 +51,18 @@ func kilobyte(n int64) *corev1.ConfigMap {
 
 func overBolt(b *testing.B) api.Service {
 	b.Helper()
-	dir := b.TempDir()
+	_, dir := bolted(b)
+	c := connect(b, filepath.Join(dir, "admin.kubeconfig"))
+	if _, err := c.Now(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// bolted is where an API server listens, and the folder with its credentials.
+func bolted(b *testing.B) (addr, dir string) {
+	b.Helper()
+	dir = b.TempDir()
 	db, err := bolt.Open(filepath.Join(dir, "store.db"), bolt.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -75,9 +86,8 @@ func overBolt(b *testing.B) api.Service {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	b.Cleanup(func() { cancel(); <-done; db.Close() })
-	c := connect(b, filepath.Join(dir, "admin.kubeconfig"))
-	if _, err := c.Now(b.Context()); err != nil {
+	if _, err := connect(b, filepath.Join(dir, "admin.kubeconfig")).Now(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	return c
+	return l.Addr().String(), dir
 }

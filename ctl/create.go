@@ -36,9 +36,8 @@ func createCommand(s *session) *cobra.Command {
 		use, short string
 		rows       []generator
 	}{{"secret", "Create a Secret", secretKinds}, {"service|svc", "Create a Service", serviceKinds}} {
-		names := strings.Split(row.use, "|")
-		group := parent(names[0], row.short)
-		group.Aliases = names[1:]
+		group := parent(row.use, row.short)
+		group.Use, group.Aliases = called(row.use, "").Use, called(row.use, "").Aliases
 		for _, r := range row.rows {
 			group.AddCommand(generate(s, r))
 		}
@@ -288,9 +287,8 @@ func buildQuota(g *given) (api.Object, error) {
 
 // rules are what --verb, --resource and --resource-name allow.
 func (g *given) rules() (all []rbacv1.PolicyRule, err error) {
-	var groups grouped
 	for _, text := range g.list("resource") {
-		name, sub, _ := strings.Cut(text, "/")
+		name, sub, part := strings.Cut(text, "/")
 		group := ""
 		if name != "*" {
 			k := api.Builtin.Find(name)
@@ -299,13 +297,17 @@ func (g *given) rules() (all []rbacv1.PolicyRule, err error) {
 			}
 			name, group = k.Plural, k.Group
 		}
-		if sub != "" {
+		if part {
 			name += "/" + sub
 		}
-		groups.add(group, name)
-	}
-	for _, group := range groups.order {
-		all = append(all, rbacv1.PolicyRule{Verbs: g.verbs(), APIGroups: []string{group}, Resources: groups.of[group], ResourceNames: g.list("resource-name")})
+		i := slices.IndexFunc(all, func(r rbacv1.PolicyRule) bool { return r.APIGroups[0] == group })
+		if i < 0 {
+			i = len(all)
+			all = append(all, rbacv1.PolicyRule{Verbs: g.verbs(), APIGroups: []string{group}, ResourceNames: g.list("resource-name")})
+		}
+		if r := &all[i]; !slices.Contains(r.Resources, name) {
+			r.Resources = append(r.Resources, name)
+		}
 	}
 	return all, nil
 }

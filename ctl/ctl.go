@@ -64,7 +64,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		commands  []*cobra.Command
 	}{
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s),
-			parent("set", "Change a single thing about containers", setImageCommand(s), setResourcesCommand(s), setEnvCommand(s), setSelectorCommand(s), setServiceAccountCommand(s), setSubjectCommand(s)),
+			setCommand(s),
 			patchCommand(s), replaceCommand(s), notes[0].command(s), notes[1].command(s), runCommand(s), exposeCommand(s), autoscaleCommand(s), editCommand(s),
 			diffCommand(s), waitCommand(s), eventsCommand(s))},
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},

@@ -23,7 +23,7 @@ func companion(s *session, c *cobra.Command, did string, flags []flag, build fun
 	w, sel := &writing{session: s}, &selection{session: s}
 	w.fileFlags(c)
 	w.makingFlags(c, manager+"-"+c.Name())
-	addFlags(c, flags)
+	s.addFlags(c, flags)
 	c.PreRunE = nil // the object is asked for in any case
 	c.ValidArgsFunction = s.completeObjects
 	c.RunE = func(c *cobra.Command, args []string) error {

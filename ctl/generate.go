@@ -3,7 +3,6 @@ package ctl
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,7 +63,7 @@ func (g *given) list(flag string) []string {
 	return v
 }
 
-func addFlags(c *cobra.Command, flags []flag) {
+func (s *session) addFlags(c *cobra.Command, flags []flag) {
 	f := c.Flags()
 	for _, own := range flags {
 		name, short, _ := strings.Cut(strings.TrimSuffix(own.name, "!"), " ")
@@ -80,20 +79,28 @@ func addFlags(c *cobra.Command, flags []flag) {
 		case repeated:
 			f.StringArrayP(name, short, v, own.help)
 		}
+		if k := map[string]*api.Kind{"role": api.RoleKind, "clusterrole": api.ClusterRoleKind}[name]; k != nil {
+			complete(c, name, s.completeNames(k))
+		}
 		if strings.HasSuffix(own.name, "!") {
 			_ = c.MarkFlagRequired(name) // it is there
 		}
 	}
 }
 
+// called is a command by its name and its other names: "deployment|deploy NAME …".
+func called(use, short string) *cobra.Command {
+	names, rest, _ := strings.Cut(use, " ")
+	all := strings.Split(names, "|")
+	return &cobra.Command{Use: strings.TrimSpace(all[0] + " " + rest), Aliases: all[1:], Short: short}
+}
+
 // generate makes the command of a row.
 func generate(s *session, row generator) *cobra.Command {
 	w := &writing{session: s}
-	names, rest, _ := strings.Cut(row.use, " ")
-	all := strings.Split(names, "|")
-	c := &cobra.Command{Use: all[0] + " " + rest, Aliases: all[1:], Short: row.short}
+	c := called(row.use, row.short)
 	w.makingFlags(c, manager+"-create")
-	addFlags(c, row.flags)
+	s.addFlags(c, row.flags)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n := c.ArgsLenAtDash()
 		if n < 0 {
@@ -194,21 +201,3 @@ func assignments(what string, texts ...string) (map[string]string, error) {
 
 // portOf is a port's name or number.
 func portOf(text string) intstr.IntOrString { return intstr.Parse(text) }
-
-// names of API groups and what they hold, in the order in which they were first named.
-type grouped struct {
-	order []string
-	of    map[string][]string
-}
-
-func (g *grouped) add(group, member string) {
-	if g.of == nil {
-		g.of = map[string][]string{}
-	}
-	if _, known := g.of[group]; !known {
-		g.order = append(g.order, group)
-	}
-	if !slices.Contains(g.of[group], member) {
-		g.of[group] = append(g.of[group], member)
-	}
-}

@@ -20,7 +20,7 @@ func runCommand(s *session) *cobra.Command {
 	c := &cobra.Command{Use: "run NAME --image=IMAGE [--env=KEY=VALUE] [--port=PORT] [--command] -- [COMMAND] [ARG…]", Short: "Run an image in a pod of its own",
 		Example: "  ctl run web --image=web:1 --port=80\n  ctl run -it --rm shell --image=busybox:1 --restart=Never -- sh\n  ctl run web --image=web:1 --dry-run=client -o yaml"}
 	w.makingFlags(c, manager+"-run")
-	addFlags(c, []flag{{"image", "", "The image to run"}, {"env", repeated(nil), "KEY=VALUE"}, {"port", "", "The port that the container listens at"}, {"labels l", "", "The pod's labels: app=web,tier=front"},
+	s.addFlags(c, []flag{{"image", "", "The image to run"}, {"env", repeated(nil), "KEY=VALUE"}, {"port", "", "The port that the container listens at"}, {"labels l", "", "The pod's labels: app=web,tier=front"},
 		{"annotations", repeated(nil), "KEY=VALUE"}, {"restart", "Always", "What to do when it ends: Always, OnFailure or Never"}, {"image-pull-policy", "", "Always, IfNotPresent or Never"},
 		{"command", false, "What follows -- is the command, not its arguments"}, {"privileged", false, "Run the container privileged"}, {"expose", false, "Make a Service too (needs --port)"},
 		{"overrides", "", "A patch of the object, as JSON"}, {"override-type", "merge", "What kind of patch that is: json, merge or strategic"}, {"attach", false, "Join the process once it runs"},

@@ -1,72 +1,96 @@
 package ctl
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
 )
 
-func setImageCommand(s *session) *cobra.Command {
-	m := newModify(s)
-	c := m.command(&cobra.Command{Use: "image TYPE/NAME CONTAINER=IMAGE…", Short: "Change the images of containers", Example: "  ctl set image deployment/web web=web:2"})
-	c.RunE = func(c *cobra.Command, args []string) error {
-		args, images, _ := pairs(args, "=")
-		if len(images) == 0 {
-			return usage(c, "at least one image update is required")
-		}
-		m.change = func(o api.Object) (string, error) {
-			for _, image := range images {
-				if err := containers(o, image[0], func(c *corev1.Container) { c.Image = image[1] }); err != nil {
-					return "", err
-				}
-			}
-			return "image updated", nil
-		}
-		return m.run(c, args)
-	}
-	return c
+// setter is one thing that set changes: a row of a table. prepare reads the arguments: what is left of them names objects, to which change is done.
+type setter struct {
+	use, short, example string
+	flags               []flag
+	prepare             func(g *given, args []string) (objects []string, change func(api.Object) (did string, err error), err error)
 }
 
-func setResourcesCommand(s *session) *cobra.Command {
-	m := newModify(s)
-	var limits, requests, which string
-	c := m.command(&cobra.Command{Use: "resources TYPE/NAME [--limits=cpu=1,memory=64Mi] [--requests=…]", Short: "Change what containers request of cpu and memory, and their limits",
-		Example: "  ctl set resources deployment/web -c web --limits=memory=128Mi"})
-	c.Flags().StringVar(&limits, "limits", "", "Limits to set: cpu=200m,memory=64Mi")
-	c.Flags().StringVar(&requests, "requests", "", "Requests to set")
-	c.Flags().StringVarP(&which, "containers", "c", "*", "Names of the containers; * stands for any")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if limits+requests == "" {
-			return usage(c, "you must specify an update to requests or limits (in the form of --requests/--limits)")
-		}
-		m.change = func(o api.Object) (did string, err error) {
-			found := containers(o, which, func(c *corev1.Container) {
-				if err = amounts(&c.Resources.Limits, limits); err == nil {
-					err = amounts(&c.Resources.Requests, requests)
-				}
-			})
-			if err == nil {
-				err = found
+var which = flag{"containers c", "*", "Names of the containers; * stands for any"}
+
+var setters = []setter{
+	{"image TYPE/NAME CONTAINER=IMAGE…", "Change the images of containers", "  ctl set image deployment/web web=web:2", nil, setImage},
+	{"resources TYPE/NAME [--limits=cpu=1,memory=64Mi] [--requests=…]", "Change what containers request of cpu and memory, and their limits", "  ctl set resources deployment/web -c web --limits=memory=128Mi",
+		[]flag{which, {"limits", "", "Limits to set: cpu=200m,memory=64Mi"}, {"requests", "", "Requests to set"}}, setResources},
+	{"env TYPE/NAME KEY=VALUE… KEY-… [--from=TYPE/NAME]", "Change the variables of containers",
+		"  ctl set env deployment/web COLOR=blue SHAPE-\n  ctl set env deployment/web --from=configmap/web --prefix=WEB_\n  ctl set env deployment/web --list", []flag{which, {"env e", repeated(nil), "KEY=VALUE"},
+			{"from", "", "Take all keys of a ConfigMap or a Secret: configmap/NAME"}, {"keys", []string(nil), "Take only these keys"}, {"prefix", "", "Put this before the names of the variables"},
+			{"list", false, "Print the variables that there are"}, {"overwrite", true, "Replace values that there are"}}, setEnv},
+	{"selector service NAME KEY=VALUE,…", "Change which pods a Service finds", "  ctl set selector service web app=web,tier=front", nil, setSelector},
+	{"serviceaccount|sa TYPE/NAME… SERVICE_ACCOUNT", "Change in whose name pods run", "  ctl set serviceaccount deployment/web web", nil, setServiceAccount},
+	{"subject TYPE/NAME… [--user=NAME] [--group=NAME] [--serviceaccount=NAMESPACE:NAME]", "Give a role to more users, groups or service accounts", "  ctl set subject rolebinding/readers --user=ann",
+		subjectFlags, setSubject},
+}
+
+func setCommand(s *session) *cobra.Command {
+	all := parent("set", "Change a single thing about objects")
+	for _, row := range setters {
+		m := newModify(s)
+		c := called(row.use, row.short)
+		c.Example = row.example
+		m.command(c)
+		s.addFlags(c, row.flags)
+		c.RunE = func(c *cobra.Command, args []string) (err error) {
+			if args, m.change, err = row.prepare(&given{writing: &m.writing, Command: c}, args); err != nil {
+				return err
 			}
-			return "resource requirements updated", err
+			return m.run(c, args)
 		}
-		return m.run(c, args)
+		all.AddCommand(c)
 	}
-	return c
+	return all
+}
+
+func setImage(g *given, args []string) ([]string, func(api.Object) (string, error), error) {
+	args, images, _ := pairs(args, "=")
+	if len(images) == 0 {
+		return nil, nil, usage(g.Command, "at least one image update is required")
+	}
+	return args, func(o api.Object) (string, error) {
+		for _, image := range images {
+			if err := containers(o, image[0], func(c *corev1.Container) { c.Image = image[1] }); err != nil {
+				return "", err
+			}
+		}
+		return "image updated", nil
+	}, nil
+}
+
+func setResources(g *given, args []string) ([]string, func(api.Object) (string, error), error) {
+	limits, requests := g.text("limits"), g.text("requests")
+	if limits+requests == "" {
+		return nil, nil, usage(g.Command, "you must specify an update to requests or limits (in the form of --requests/--limits)")
+	}
+	return args, func(o api.Object) (did string, wrong error) {
+		err := containers(o, g.text("containers"), func(c *corev1.Container) {
+			wrong = cmp.Or(wrong, amounts(&c.Resources.Limits, limits), amounts(&c.Resources.Requests, requests))
+		})
+		return "resource requirements updated", cmp.Or(wrong, err)
+	}, nil
 }
 
 // amounts sets what cpu=200m,memory=64Mi says.
 func amounts(list *corev1.ResourceList, text string) error {
-	now := corev1.ResourceList{}
-	maps.Copy(now, *list)
+	now := list.DeepCopy()
 	for part := range strings.SplitSeq(text, ",") {
 		if part == "" {
 			continue
@@ -76,10 +100,71 @@ func amounts(list *corev1.ResourceList, text string) error {
 		if err != nil {
 			return fmt.Errorf("invalid argument syntax %v, expected <resource>=<value>", part)
 		}
-		now[corev1.ResourceName(name)] = q
+		put((*map[corev1.ResourceName]resource.Quantity)(&now), corev1.ResourceName(name), q)
 	}
 	*list = now
 	return nil
+}
+
+func setSelector(g *given, args []string) ([]string, func(api.Object) (string, error), error) {
+	n := len(args) - 1
+	if n < 0 || !strings.Contains(args[n], "=") {
+		return nil, nil, usage(g.Command, "one selector is required")
+	}
+	selector, err := metav1.ParseToLabelSelector(args[n])
+	return args[:n], func(o api.Object) (string, error) {
+		service, ok := o.(*corev1.Service)
+		switch {
+		case !ok:
+			return "", errors.New("setting a selector is only supported for Services")
+		case len(selector.MatchExpressions) > 0:
+			return "", fmt.Errorf("match expression %v not supported on this object", selector.MatchExpressions)
+		}
+		service.Spec.Selector = selector.MatchLabels
+		return "selector updated", nil
+	}, err
+}
+
+func setServiceAccount(_ *given, args []string) ([]string, func(api.Object) (string, error), error) {
+	n := len(args) - 1
+	if n < 0 {
+		return nil, nil, errors.New("serviceaccount is required")
+	}
+	return args[:n], func(o api.Object) (string, error) {
+		spec := podSpec(o)
+		if spec == nil {
+			return "", fmt.Errorf("a %s has no pods", api.Builtin.Of(o).Singular)
+		}
+		spec.ServiceAccountName, spec.DeprecatedServiceAccount = args[n], args[n]
+		return "serviceaccount updated", nil
+	}, nil
+}
+
+func setSubject(g *given, args []string) ([]string, func(api.Object) (string, error), error) {
+	var more []rbacv1.Subject
+	if err := g.subjects(&more); err != nil {
+		return nil, nil, err
+	}
+	if len(more) == 0 {
+		return nil, nil, errors.New("you must specify at least one value of user, group or serviceaccount")
+	}
+	return args, func(o api.Object) (string, error) {
+		var all *[]rbacv1.Subject
+		switch o := o.(type) {
+		case *rbacv1.RoleBinding:
+			all = &o.Subjects
+		case *rbacv1.ClusterRoleBinding:
+			all = &o.Subjects
+		default:
+			return "", errors.New("setting subjects is only supported for RoleBinding/ClusterRoleBinding")
+		}
+		for _, s := range more {
+			if !slices.Contains(*all, s) {
+				*all = append(*all, s)
+			}
+		}
+		return "subjects updated", nil
+	}, nil
 }
 
 // containers does something with each container of an object's pods that a name (with *) means.
@@ -108,12 +193,9 @@ func podSpec(o api.Object) *corev1.PodSpec {
 	v := reflect.ValueOf(o).Elem()
 	for _, name := range []string{"Spec", "JobTemplate", "Spec", "Template", "Spec"} {
 		if field := v.FieldByName(name); field.IsValid() {
-			if v = field; v.Kind() == reflect.Pointer && v.IsNil() {
-				return nil
-			}
-			v = reflect.Indirect(v)
+			v = reflect.Indirect(field)
 		}
-		if v.Kind() != reflect.Struct {
+		if v.Kind() != reflect.Struct { // also what a nil pointer leads to
 			return nil
 		}
 	}

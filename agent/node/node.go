@@ -217,7 +217,7 @@ func (k *Keeper) describe(ctx context.Context, n *corev1.Node, now time.Time) {
 }
 
 // kubernetesVersion is the one whose behaviour this agent follows.
-const kubernetesVersion = "v1.37.0-optimist"
+const kubernetesVersion = "v1.37.2+optimist" // as the API server says of itself
 
 // own are the conditions that this agent answers for.
 var own = []corev1.NodeConditionType{corev1.NodeReady, corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable}

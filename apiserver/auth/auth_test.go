@@ -86,8 +86,21 @@ var testRoles = Roles{
 	"system:controller:one-in-namespace": {{Kind: "ConfigMap", Verbs: []api.Verb{api.VerbGet}, Namespace: "default", Name: "other"}},
 }
 
-// gateway is a registry with the world in it, behind the authoriser.
+// gateway is a registry with the world in it, behind the gate, with a few roles.
 func gateway(t *testing.T) *Gate {
+	t.Helper()
+	builtin, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles := Roles{"system:scheduler": builtin["system:scheduler"], api.GroupNodes: builtin[api.GroupNodes], api.GroupBootstrappers: builtin[api.GroupBootstrappers]}
+	for user, rules := range testRoles {
+		roles[user] = rules
+	}
+	return gatewayWith(t, roles)
+}
+
+func gatewayWith(t *testing.T, roles Roles) *Gate {
 	t.Helper()
 	checks := &Checks{}
 	r, err := registry.New(memory.New(), registry.Options{Rules: kinds.All(), Checkers: []registry.Checker{checks}, Ranges: registry.Ranges{NodeBits: 24,
@@ -116,14 +129,6 @@ func gateway(t *testing.T) *Gate {
 		if _, err := api.CertificateSigningRequests.Create(api.WithUser(t.Context(), api.User{Name: user}), r, csr); err != nil {
 			t.Fatal(err)
 		}
-	}
-	builtin, err := Builtin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	roles := Roles{"system:scheduler": builtin["system:scheduler"], api.GroupNodes: builtin[api.GroupNodes], api.GroupBootstrappers: builtin[api.GroupBootstrappers]}
-	for user, rules := range testRoles {
-		roles[user] = rules
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

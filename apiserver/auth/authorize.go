@@ -44,7 +44,7 @@ func (g *Gate) judge(ctx context.Context, v api.Verb, t api.Target, closer func(
 	switch rules, builtin := g.roles[u.Name]; {
 	case !known:
 		return "", errUnknown
-	case almighty(u), aboutOneself[t.Kind.Name] && t.Kind.Virtual && u.In(authenticated):
+	case almighty(u), v == api.VerbCreate && aboutOneself[t.Kind.Name] && t.Kind.Virtual && u.In(authenticated):
 		return "", nil
 	case isNode && u.In(api.GroupNodes):
 		return "", closer(node{g, u, name, g.roles[api.GroupNodes]})

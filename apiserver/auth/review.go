@@ -153,20 +153,24 @@ func targetOf(a *authorizationv1.ResourceAttributes) api.Target {
 	return t
 }
 
-// would is what the node would be told.
-func (n node) would(ctx context.Context, v api.Verb, t api.Target) error {
+// would is what the node would be told; of what is not there, that it is none of its business.
+func (n node) would(ctx context.Context, v api.Verb, t api.Target) (err error) {
 	switch v {
 	case api.VerbGet:
-		_, err := n.get(ctx, t, api.GetOptions{})
-		return err
+		_, err = n.get(ctx, t, api.GetOptions{})
 	case api.VerbList, api.VerbWatch:
 		var f fields.Selector
 		if t.Key.Name != "" {
 			f = fields.OneTermEqualSelector("metadata.name", t.Key.Name)
 		}
-		return n.look(ctx, v, t, f)
+		err = n.look(ctx, v, t, f)
+	default:
+		err = n.write(ctx, &api.Request{Target: t, Verb: v})
 	}
-	return n.write(ctx, &api.Request{Target: t, Verb: v})
+	if apierrors.IsNotFound(err) {
+		return n.refuse(v, t)
+	}
+	return err
 }
 
 // reviewRules lists what the caller may do in a namespace. For nodes, what depends on their pods is not said.

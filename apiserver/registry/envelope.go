@@ -112,3 +112,15 @@ func (k *resource) open(e store.Entry) (api.Object, error) {
 	}
 	return o, nil
 }
+
+// raw is an entry's object in protobuf. Fields of a message that come again later are merged, so its resourceVersion (metadata is field 1 of every
+// kind, and that is field 6 of it) stands behind what is stored.
+func (k *resource) raw(e store.Entry) ([]byte, error) {
+	stored, err := k.unseal(e.Key, e.Value)
+	if err != nil {
+		return nil, internalError(fmt.Errorf("%s: %w", e.Key, err))
+	}
+	revision := api.Revision(e.Mod).String()
+	b := make([]byte, 0, len(stored.payload)+len(revision)+4)
+	return append(append(append(b, stored.payload...), 1<<3|2, byte(len(revision)+2), 6<<3|2, byte(len(revision))), revision...), nil
+}

@@ -75,6 +75,16 @@ func keepTimes(o, old api.Object) {
 	}
 }
 
+// encodeManaged is encode, but lets go of managedFields rather than refuse an object as too large.
+func (w *write) encodeManaged(o api.Object) ([]byte, error) {
+	payload, err := w.encode(o)
+	if len(payload) > maxObject && len(o.GetManagedFields()) > 0 && !w.applies() {
+		o.SetManagedFields(nil)
+		return w.encode(o)
+	}
+	return payload, err
+}
+
 // fieldManager is apimachinery's, for what the request writes and in the version that it speaks.
 func (w *write) fieldManager() (*managedfields.FieldManager, error) {
 	types, err := converter()

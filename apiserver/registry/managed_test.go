@@ -190,7 +190,32 @@ func TestSameAgainLater(t *testing.T) {
 		if last := res.Object.GetManagedFields()[1]; last.Manager != "system:node:"+strings.Repeat("n", 116) || last.Subresource != "status" {
 			t.Errorf("after a node has written the status: %+v", last)
 		}
+		for n := range 12 {
+			time.Sleep(time.Second)
+			res, err = r.Write(t.Context(), api.Request{Target: web, Verb: api.VerbPatch, Options: api.Options{Manager: fmt.Sprint("u", n)},
+				Patch: &api.Patch{Type: types.MergePatchType, Data: fmt.Appendf(nil, `{"metadata":{"labels":{"l%d":"x"}}}`, n)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all := res.Object.GetManagedFields(); len(all) != 11 || all[1].Manager != "ancient-changes" {
+			t.Errorf("after many updates: %v", all)
+		}
 	})
+}
+
+// An object that is too large only with its managedFields goes without.
+func TestTooLargeForManagers(t *testing.T) {
+	r := open(t, registry.Options{})
+	large := configMap("large")
+	large.Data = map[string]string{}
+	for n := range 3600 {
+		large.Data[fmt.Sprintf("%0253d", n)] = ""
+	}
+	res, err := r.Write(t.Context(), api.Request{Target: api.Target{Kind: api.ConfigMapKind, Key: api.KeyOf(large)}, Verb: api.VerbCreate, Body: large, Options: api.Options{Manager: "a"}})
+	if err != nil || res.Object.GetManagedFields() != nil {
+		t.Errorf("%v, %d managers", err, len(res.Object.GetManagedFields()))
+	}
 }
 
 // A kind in two versions: each manager's fields are kept in the version that it spoke.

@@ -73,7 +73,8 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 	if pick.index.on && o.Limit == 0 && o.At == 0 && from.Key == "" {
 		l, err = r.listIndexed(ctx, k, pick)
 	} else {
-		l, err = r.listStored(ctx, k, pick, o.Limit, from)
+		plain := o.View == api.Stored && pick.labels == nil && pick.fields == nil && k.form(t.Version).FromStored == nil
+		l, err = r.listStored(ctx, k, pick, o.Limit, from, plain)
 	}
 	if err != nil {
 		return api.List{}, err
@@ -89,8 +90,8 @@ func (r *Registry) List(ctx context.Context, t api.Target, o api.ListOptions) (a
 	return l, nil
 }
 
-// listStored reads the store, page by page if only some are wanted.
-func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, limit int64, from position) (api.List, error) {
+// listStored reads the store, page by page if only some are wanted. What is listed plain is not even decoded.
+func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, limit int64, from position, plain bool) (api.List, error) {
 	rng := store.Range{Prefix: k.listPrefix(pick.namespace), From: from.Key}
 	if limit > 0 {
 		rng.Limit = int(limit) + 1
@@ -106,21 +107,31 @@ func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, lim
 		}
 		from.Revision, l.Revision = api.Revision(at), api.Revision(at)
 		for _, e := range entries {
-			o, err := k.open(e)
+			var o api.Object
+			var raw []byte
+			if plain {
+				raw, err = k.raw(e)
+			} else {
+				o, err = k.open(e)
+			}
 			if err != nil {
 				return l, err
 			}
-			if !pick.matches(k.stateOf(e, o)) {
+			if !plain && !pick.matches(k.stateOf(e, o)) {
 				continue
 			}
-			if limit > 0 && int64(len(l.Items)) == limit {
+			if limit > 0 && int64(len(l.Items)+len(l.Raw)) == limit {
 				l.Continue = position{Revision: l.Revision, Key: e.Key}.token()
 				if pick.labels == nil && pick.fields == nil {
 					l.Remaining = k.cache.count(rng.Prefix, e.Key)
 				}
 				return l, nil
 			}
-			l.Items = append(l.Items, o)
+			if plain {
+				l.Raw = append(l.Raw, raw)
+			} else {
+				l.Items = append(l.Items, o)
+			}
 		}
 		if rng.Limit == 0 || len(entries) < rng.Limit {
 			return l, nil
@@ -143,7 +154,7 @@ func (r *Registry) listIndexed(ctx context.Context, k *resource, pick picked) (a
 		return api.List{}, err
 	}
 	if now == 0 { // nobody runs the cache
-		return r.listStored(ctx, k, pick, 0, position{})
+		return r.listStored(ctx, k, pick, 0, position{}, false)
 	}
 	states, revision := k.cache.find(pick)
 	l := api.List{Revision: api.Revision(revision)}

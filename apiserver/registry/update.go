@@ -90,7 +90,7 @@ func (w *write) current(ctx context.Context) (api.Object, store.Entry, error) {
 
 // replace commits a new state; one that equals the old costs no revision.
 func (w *write) replace(ctx context.Context, e store.Entry, o api.Object, txn store.Txn) (api.Result, error) {
-	payload, err := w.encode(o)
+	payload, err := w.encodeManaged(o)
 	if err != nil {
 		return api.Result{}, internalError(err)
 	}

@@ -266,7 +266,7 @@ func (w *write) insert(ctx context.Context, p Sub, o api.Object) (api.Result, er
 		return api.Result{}, err
 	}
 	key := StoreKey(w.Kind, api.KeyOf(o))
-	payload, err := w.encode(o)
+	payload, err := w.encodeManaged(o)
 	if err != nil {
 		return api.Result{}, internalError(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -145,24 +144,18 @@ func Order(objects []api.Object, by string) ([]int, error) {
 	return order, nil
 }
 
-// compare orders numbers, quantities and texts.
+// compare orders quantities (which numbers are, too) and texts; nothing comes first.
 func compare(a, b any) int {
-	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
-	switch {
-	case !x.IsValid() || !y.IsValid():
-		return cmp.Compare(valid(x), valid(y))
-	case x.CanInt() && y.CanInt():
-		return cmp.Compare(x.Int(), y.Int())
-	case x.CanFloat() && y.CanFloat():
-		return cmp.Compare(x.Float(), y.Float())
-	}
 	s, t := fmt.Sprint(a), fmt.Sprint(b)
 	p, err := resource.ParseQuantity(s)
 	q, err2 := resource.ParseQuantity(t)
-	if err == nil && err2 == nil {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil || b == nil:
+		return map[bool]int{true: -1, false: 1}[a == nil]
+	case err == nil && err2 == nil:
 		return p.Cmp(q)
 	}
 	return strings.Compare(s, t)
 }
-
-func valid(v reflect.Value) int { return map[bool]int{true: 1}[v.IsValid()] }

@@ -130,6 +130,8 @@ type View string
 const (
 	Full  View = ""      // whole objects
 	Table View = "Table" // whole objects and, beside each, its row of a printed table
+	// Stored is Full for a list whose reader only passes it on: objects come as Raw where that is less work.
+	Stored View = "Stored"
 )
 
 // GetOptions refine Get.
@@ -153,6 +155,7 @@ type ListOptions struct {
 // List is one page.
 type List struct {
 	Items     []Object
+	Raw       [][]byte                       // instead of Items, in View Stored, perhaps: each object in its own protobuf form
 	Revision  Revision                       // what the answer is true for; a watch may begin after it
 	Continue  string                         // "" = the last page
 	Remaining int64                          // how many more there are, if known

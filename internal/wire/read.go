@@ -11,12 +11,14 @@ import (
 
 // EncodeList translates a page.
 func EncodeList(l api.List) (*proto.ListReply, error) {
-	p := &proto.ListReply{Items: make([][]byte, len(l.Items)), Revision: int64(l.Revision), Continue: l.Continue, Remaining: l.Remaining}
+	p := &proto.ListReply{Items: l.Raw, Revision: int64(l.Revision), Continue: l.Continue, Remaining: l.Remaining}
 	var err error
-	for i, o := range l.Items {
-		if p.Items[i], err = api.Marshal(o); err != nil {
+	for _, o := range l.Items {
+		data, err := api.Marshal(o)
+		if err != nil {
 			return nil, err
 		}
+		p.Items = append(p.Items, data)
 	}
 	if l.Columns == nil {
 		return p, nil

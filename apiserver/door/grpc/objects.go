@@ -40,6 +40,9 @@ func (o *objects) List(ctx context.Context, p *proto.ListRequest) (*proto.ListRe
 	if err != nil {
 		return nil, err
 	}
+	if lo.View == api.Full {
+		lo.View = api.Stored
+	}
 	l, err := o.svc.List(ctx, t, lo)
 	if err != nil {
 		return nil, err

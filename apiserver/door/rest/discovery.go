@@ -197,6 +197,10 @@ func serveJSON(w http.ResponseWriter, r *http.Request, media string, document an
 
 // serveDocument answers with bytes, or with 304 to a client that has them.
 func serveDocument(w http.ResponseWriter, r *http.Request, media string, data []byte, tag string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		serveStatus(w, errMethod)
+		return
+	}
 	w.Header().Set("Content-Type", media)
 	w.Header().Add("Vary", "Accept")
 	w.Header().Set("ETag", strconv.Quote(tag))

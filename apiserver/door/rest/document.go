@@ -15,22 +15,13 @@ import (
 
 // A document of OpenAPI, as far as Kubernetes' clients read it. What v2 calls otherwise than v3 has a field for each.
 type document struct {
-	OpenAPI     string                          `json:"openapi,omitempty"`
-	Swagger     string                          `json:"swagger,omitempty"`
-	Info        info                            `json:"info"`
-	Paths       map[string]map[string]operation `json:"paths"` // by path and method
-	Components  *components                     `json:"components,omitempty"`
-	Definitions map[string]json.RawMessage      `json:"definitions,omitempty"`
-	used        []string                        // definitions that operations name
-}
-
-type info struct {
-	Title   string `json:"title"`
-	Version string `json:"version"`
-}
-
-type components struct {
-	Schemas map[string]json.RawMessage `json:"schemas"`
+	OpenAPI     string                                `json:"openapi,omitempty"`
+	Swagger     string                                `json:"swagger,omitempty"`
+	Info        map[string]string                     `json:"info"`
+	Paths       map[string]map[string]operation       `json:"paths"`                // by path and method
+	Components  map[string]map[string]json.RawMessage `json:"components,omitempty"` // "schemas", by name
+	Definitions map[string]json.RawMessage            `json:"definitions,omitempty"`
+	used        []string                              // definitions that operations name
 }
 
 type operation struct {
@@ -105,25 +96,26 @@ func rootOf(gv schema.GroupVersion) string {
 	return "apis/" + gv.String()
 }
 
+var info = map[string]string{"title": "Kubernetes", "version": KubernetesVersion}
+
 // documentV3 describes one group and version.
 func documentV3(c *api.Catalogue, gv schema.GroupVersion) ([]byte, error) {
-	d := document{OpenAPI: "3.0.0", Info: info{"Kubernetes", KubernetesVersion}, Paths: map[string]map[string]operation{}}
+	d := document{OpenAPI: "3.0.0", Info: info, Paths: map[string]map[string]operation{}}
 	d.addAll(c, gv)
 	texts, err := types.Texts(d.used...)
 	if err != nil {
 		return nil, err
 	}
-	d.Components = &components{texts}
+	d.Components = map[string]map[string]json.RawMessage{"schemas": texts}
 	return json.Marshal(d)
 }
 
 // documentV2 describes everything: all types, and of the operations what clients look up there, their parameters.
-func documentV2(c *api.Catalogue) ([]byte, error) {
-	d := document{Swagger: "2.0", Info: info{"Kubernetes", KubernetesVersion}, Paths: map[string]map[string]operation{}}
+func documentV2(c *api.Catalogue) (data []byte, err error) {
+	d := document{Swagger: "2.0", Info: info, Paths: map[string]map[string]operation{}}
 	for _, gv := range groupVersions(c) {
 		d.addAll(c, gv)
 	}
-	var err error
 	if d.Definitions, err = types.Swagger(); err != nil {
 		return nil, err
 	}
@@ -142,23 +134,20 @@ func (d *document) addAll(c *api.Catalogue, gv schema.GroupVersion) {
 func (d *document) addKind(k *api.Kind, version string) {
 	gvk := k.GVK(version)
 	group, _, _ := strings.Cut(gvk.Group, ".")
-	root, called := "/"+rootOf(gvk.GroupVersion())+"/", title(cmp.Or(group, "core"))+title(version)
+	root, called, scope, name := "/"+rootOf(gvk.GroupVersion())+"/", title(cmp.Or(group, "core"))+title(version), "", k.Name
+	if k.Namespaced {
+		scope, name = "namespaces/{namespace}/", "Namespaced"+k.Name
+	}
 	for _, o := range operations {
-		if can := slices.Contains(k.Can(), o.verb); can && k.Namespaced {
-			d.add(o, root+"namespaces/{namespace}/"+k.Plural+o.at, called+"Namespaced"+k.Name, gvk)
-			if o.verb == api.VerbList {
-				d.add(o, root+k.Plural, called+k.Name+"ForAllNamespaces", gvk)
-			}
-		} else if can {
-			d.add(o, root+k.Plural+o.at, called+k.Name, gvk)
+		if slices.Contains(k.Can(), o.verb) {
+			d.add(o, root+scope+k.Plural+o.at, called+name, gvk)
+		}
+		if o.verb == api.VerbList && k.Namespaced && slices.Contains(k.Can(), o.verb) {
+			d.add(o, root+k.Plural, called+k.Name+"ForAllNamespaces", gvk)
 		}
 		for _, sub := range k.Subs {
 			if slices.Contains(api.SubVerbs[sub], o.verb) {
-				scope := ""
-				if k.Namespaced {
-					scope = "namespaces/{namespace}/"
-				}
-				d.add(o, root+scope+k.Plural+"/{name}/"+sub, called+k.Name+title(sub), subBody(k, version, sub))
+				d.add(o, root+scope+k.Plural+"/{name}/"+sub, called+name+title(sub), subBody(k, version, sub))
 			}
 		}
 	}
@@ -186,11 +175,13 @@ func (d *document) add(o way, path, called string, k schema.GroupVersionKind) {
 	case api.VerbDelete, api.VerbDeleteCollection:
 		in, out = metaTypes+"DeleteOptions", metaTypes+"Status"
 	}
-	op.Responses["200"] = d.content("OK", out, mediaJSON, "application/yaml", "application/vnd.kubernetes.protobuf")
-	if in == metaTypes+"Patch" && d.Swagger == "" {
-		op.Body = new(d.content("", in, patchTypes...))
-	} else if in != "" && d.Swagger == "" {
-		op.Body = new(d.content("", in, "*/*"))
+	op.Responses["200"] = d.content("OK", out, mediaJSON, mediaYAML, mediaProto)
+	if in != "" && d.Swagger == "" {
+		takes := []string{"*/*"}
+		if o.verb == api.VerbPatch {
+			takes = patchTypes
+		}
+		op.Body = new(d.content("", in, takes...))
 	}
 	if d.Paths[path] == nil {
 		d.Paths[path] = map[string]operation{}

@@ -115,7 +115,7 @@ func (s *Server) many(f format, t api.Target, l api.List) ([]byte, error) {
 		return s.table(f, t, m, l.Items)
 	}
 	if f.media == mediaProto {
-		return protoList(t, m, l.Items)
+		return protoList(t, m, l)
 	}
 	data, err := jsonList(t, m, l.Items)
 	if err != nil {
@@ -124,15 +124,25 @@ func (s *Server) many(f format, t api.Target, l api.List) ([]byte, error) {
 	return f.text(data)
 }
 
-// protoList: in every list of k8s.io/api the metadata is field 1 and the items are field 2.
-func protoList(t api.Target, m metav1.ListMeta, items []api.Object) ([]byte, error) {
-	raw, err := appendMessage(nil, 1, &m)
-	for n := 0; err == nil && n < len(items); n++ {
-		item, ok := items[n].(message)
+// protoList: in every list of k8s.io/api the metadata is field 1 and the items are field 2. What is stored goes out as it is.
+func protoList(t api.Target, m metav1.ListMeta, l api.List) (raw []byte, err error) {
+	size := 256
+	for _, item := range l.Raw {
+		size += len(item) + 8
+	}
+	for _, o := range l.Items {
+		item, ok := o.(message)
 		if !ok {
-			return nil, fmt.Errorf("%T has no protobuf form", items[n])
+			return nil, fmt.Errorf("%T has no protobuf form", o)
 		}
-		raw, err = appendMessage(raw, 2, item)
+		size += item.Size() + 8
+	}
+	raw, err = appendMessage(make([]byte, 0, size), 1, &m)
+	for _, item := range l.Raw {
+		raw = protowire.AppendBytes(protowire.AppendTag(raw, 2, protowire.BytesType), item)
+	}
+	for n := 0; err == nil && n < len(l.Items); n++ {
+		raw, err = appendMessage(raw, 2, l.Items[n].(message))
 	}
 	if err != nil {
 		return nil, err
@@ -165,6 +175,9 @@ func jsonList(t api.Target, m metav1.ListMeta, items []api.Object) ([]byte, erro
 			b.Truncate(at + n)
 		}
 		b.Truncate(b.Len() - 1) // the encoder ends with a line
+		if n == 0 {
+			b.Grow(len(items) * (b.Len() - at) * 9 / 8)
+		}
 	}
 	b.WriteString("]}")
 	return b.Bytes(), err

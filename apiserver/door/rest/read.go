@@ -142,6 +142,9 @@ func (s *Server) list(c *call, o selected) error {
 	if err != nil {
 		return err
 	}
+	if c.media == mediaProto && c.as == "" {
+		lo.View = api.Stored
+	}
 	l, err := s.Service.List(c.ctx, c.Target, lo)
 	if err != nil {
 		return err

@@ -51,6 +51,17 @@ func Busybox() Image {
 	}
 }
 
+// Program is an image of nothing but a static program.
+func Program(name, path string) Image {
+	return Image{Name: name, Config: v1.Config{Entrypoint: []string{"/program"}}, Layer: func() ([]byte, error) {
+		program, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return layer(func(l *tarLayer) { l.file("program", 0o755, program) })
+	}}
+}
+
 func webLayer(version string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "optimist-web-")
 	if err != nil {

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) api.Service) {
 		{"events of both groups", events},
 		{"evictions", evict},
 		{"server-side apply", apply},
+		{"server-side apply by many at once", applyConcurrently},
 		{"fence", fence},
 		{"lease epochs", epochs},
 	} {

@@ -8,7 +8,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -53,6 +56,10 @@ var applyTurns = []struct {
 		{"application/merge-patch+json", "g", `{"data":{"l":"4"}}`, ""},
 		{"apply", "a", mapOf("m: 1"), "a: m; before-first-apply=Update: l"},
 		{"application/merge-patch+json", "g", `{"metadata":{"managedFields":[]}}`, ""},
+		{"application/merge-patch+json", "g", entry("Update", "v0"), ""}, // a version that is gone
+		{"application/merge-patch+json", "g", entry("Apply", "v1"), "old: k"},
+		{"application/merge-patch+json", "g", entry("Bogus", "v1"), "old: k"},
+		{"apply", "old", mapOf("m: 1"), "old: m"},
 	}},
 	{"who has no name is untracked until the first apply", []turn{
 		{"create", "", mapOf("k: 1, l: 1"), ""},
@@ -103,6 +110,10 @@ func mapOf(data string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {" + strings.NewReplacer(": 1", ": '1'", ": 2", ": '2'", ": 3", ": '3'").Replace(data) + "}"
 }
 
+func entry(operation, version string) string {
+	return `{"metadata":{"managedFields":[{"manager":"old","operation":"` + operation + `","apiVersion":"` + version + `","fieldsType":"FieldsV1","fieldsV1":{"f:data":{"f:k":{}}}}]}}`
+}
+
 const podSpec = "selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: i}]}}"
 
 func deploymentOf(spec string) string {
@@ -137,6 +148,27 @@ func apply(s *suite) {
 			s.Fatal(err)
 		}
 	}
+}
+
+// Many who apply what is not there yet: one of them creates it, and nobody's fields are lost.
+func applyConcurrently(s *suite) {
+	at := api.Target{Kind: api.ConfigMapKind, Key: api.Key{Namespace: "default", Name: "a"}}
+	var all sync.WaitGroup
+	var created atomic.Int32
+	for n := range 8 {
+		all.Go(func() {
+			res, err := s.Write(s.ctx, api.Request{Target: at, Verb: api.VerbPatch, Options: api.Options{Manager: fmt.Sprint("m", n)},
+				Patch: &api.Patch{Type: types.ApplyYAMLPatchType, Data: []byte(mapOf(fmt.Sprintf("k%d: 1", n)))}})
+			if err != nil {
+				s.Error(err)
+			} else if res.Created {
+				created.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	s.equal("how many have created it", created.Load(), int32(1))
+	s.equal("number of keys", len(s.get(Object(s, mapOf(""))).(*corev1.ConfigMap).Data), 8)
 }
 
 func (s *suite) play(at api.Target, t turn, again bool) string {
@@ -198,5 +230,6 @@ func owners(s *suite, o api.Object) string {
 		slices.Sort(paths)
 		all = append(all, who+": "+strings.Join(paths, " "))
 	}
+	slices.Sort(all) // they stand in the order of their times, to the second
 	return strings.Join(all, "; ")
 }

@@ -1,113 +1,83 @@
-// Generate writes the schema of the kinds that Optimist serves (../definitions.json.gz). Step one is kube-openapi's own generator, which reads comments and tags of k8s.io/api
-// into Go code (./openapi, not kept); step two, this program, turns that code into JSON. `make generate` runs both. It is a module of its own, because it needs what the product doesn't.
+// Generate writes the schema of the kinds that Optimist serves (../definitions.json.gz). Step one is kube-openapi's own generator, which reads comments and tags of
+// k8s.io/api into Go code (./openapi, not kept); step two, this program, turns what the catalogue needs of it into JSON. `make generate` runs both.
+// It is a module of its own, because it needs what the product doesn't.
 package main
 
-//go:generate go run k8s.io/kube-openapi/cmd/openapi-gen --output-dir openapi --output-pkg generate/openapi --output-file openapi.go --go-header-file /dev/null --report-filename /dev/null k8s.io/api/apps/v1 k8s.io/api/authentication/v1 k8s.io/api/authorization/v1 k8s.io/api/autoscaling/v1 k8s.io/api/autoscaling/v2 k8s.io/api/batch/v1 k8s.io/api/certificates/v1 k8s.io/api/coordination/v1 k8s.io/api/core/v1 k8s.io/api/discovery/v1 k8s.io/api/events/v1 k8s.io/api/networking/v1 k8s.io/api/node/v1 k8s.io/api/policy/v1 k8s.io/api/rbac/v1 k8s.io/api/scheduling/v1 k8s.io/api/scheduling/v1alpha3 k8s.io/api/storage/v1 k8s.io/apimachinery/pkg/apis/meta/v1 k8s.io/apimachinery/pkg/runtime k8s.io/apimachinery/pkg/util/intstr k8s.io/apimachinery/pkg/api/resource k8s.io/apimachinery/pkg/version
+//go:generate go run k8s.io/kube-openapi/cmd/openapi-gen --output-dir openapi --output-pkg optimist/internal/schema/generate/openapi --output-file openapi.go --go-header-file /dev/null --report-filename /dev/null k8s.io/api/apps/v1 k8s.io/api/authentication/v1 k8s.io/api/authorization/v1 k8s.io/api/autoscaling/v1 k8s.io/api/autoscaling/v2 k8s.io/api/batch/v1 k8s.io/api/certificates/v1 k8s.io/api/coordination/v1 k8s.io/api/core/v1 k8s.io/api/discovery/v1 k8s.io/api/events/v1 k8s.io/api/networking/v1 k8s.io/api/node/v1 k8s.io/api/policy/v1 k8s.io/api/rbac/v1 k8s.io/api/scheduling/v1 k8s.io/api/scheduling/v1alpha3 k8s.io/api/storage/v1 k8s.io/apimachinery/pkg/apis/meta/v1 k8s.io/apimachinery/pkg/runtime k8s.io/apimachinery/pkg/util/intstr k8s.io/apimachinery/pkg/api/resource k8s.io/apimachinery/pkg/version
 //go:generate go run . ../definitions.json.gz
 
 import (
-	"cmp"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"log"
-	"maps"
 	"os"
-	"reflect"
-	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	batchv1 "k8s.io/api/batch/v1"
-	certificatesv1 "k8s.io/api/certificates/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	eventsv1 "k8s.io/api/events/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	nodev1 "k8s.io/api/node/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	schedulingv1 "k8s.io/api/scheduling/v1"
-	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/kube-openapi/pkg/builder3/util"
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
-	"generate/openapi"
+	"optimist/internal/api"
+	types "optimist/internal/schema"
+	"optimist/internal/schema/generate/openapi"
 )
 
-var groups = runtime.NewSchemeBuilder(appsv1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme, autoscalingv1.AddToScheme, autoscalingv2.AddToScheme,
-	batchv1.AddToScheme, certificatesv1.AddToScheme, coordinationv1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme, eventsv1.AddToScheme, networkingv1.AddToScheme,
-	nodev1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme, schedulingv1.AddToScheme, storagev1.AddToScheme)
+type definitions struct {
+	generated map[string]common.OpenAPIDefinition
+	used      map[string]*spec.Schema
+}
 
 func main() {
-	if err := write(os.Args[1]); err != nil {
+	d := definitions{openapi.GetOpenAPIDefinitions(func(name string) spec.Ref { return spec.MustCreateRef(types.RefV3 + name) }), map[string]*spec.Schema{}}
+	for _, k := range api.Builtin.All() {
+		for _, v := range k.Versions {
+			for _, kind := range []string{k.Name, k.Name + "List", k.Name + "ProxyOptions"} {
+				d.kind(k.GVK(v.Name).GroupVersion().WithKind(kind))
+			}
+		}
+	}
+	for _, body := range api.SubBody {
+		d.kind(body)
+	}
+	for _, name := range []string{"DeleteOptions", "Patch", "Status"} {
+		d.add("io.k8s.apimachinery.pkg.apis.meta.v1." + name)
+	}
+	if err := d.write(os.Args[1]); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func write(file string) error {
-	kinds, err := kinds()
-	if err != nil {
-		return err
+// kind adds a kind's definition, if there is such a kind, and says there whose it is.
+func (d definitions) kind(k schema.GroupVersionKind) {
+	name := types.Name(k)
+	if d.add(name); d.used[name] != nil {
+		d.used[name].AddExtension("x-kubernetes-group-version-kind", []metav1.GroupVersionKind{metav1.GroupVersionKind(k)})
 	}
-	all := openapi.GetOpenAPIDefinitions(func(name string) spec.Ref { return spec.MustCreateRef("#/components/schemas/" + name) })
-	out := map[string]*spec.Schema{}
-	add := func(string) {}
-	add = func(name string) { // and what it consists of
-		if out[name] != nil {
-			return
-		}
-		s := all[name].Schema
-		delete(s.Extensions, common.ExtensionV2Schema)
-		if of := kinds[name]; of != nil {
-			s.AddExtension("x-kubernetes-group-version-kind", of)
-		}
-		out[name] = util.WrapRefs(&s)
-		for _, part := range all[name].Dependencies {
-			add(part)
-		}
+}
+
+// add adds a definition and those of which it consists.
+func (d definitions) add(name string) {
+	was, ok := d.generated[name]
+	if !ok || d.used[name] != nil {
+		return
 	}
-	add("io.k8s.apimachinery.pkg.apis.meta.v1.Patch") // stands in paths alone
-	for name := range kinds {
-		add(name)
+	delete(was.Schema.Extensions, common.ExtensionV2Schema)
+	d.used[name] = util.WrapRefs(&was.Schema)
+	for _, part := range was.Dependencies {
+		d.add(part)
 	}
+}
+
+func (d definitions) write(file string) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	z, _ := gzip.NewWriterLevel(f, gzip.BestCompression)
-	if err := json.NewEncoder(z).Encode(out); err != nil {
+	z, err := gzip.NewWriterLevel(f, gzip.BestCompression)
+	if err != nil {
 		return err
 	}
-	return cmp.Or(z.Close(), f.Close())
-}
-
-type gvk struct {
-	Group   string `json:"group"`
-	Kind    string `json:"kind"`
-	Version string `json:"version"`
-}
-
-// kinds lists which kinds have a type as their body, by the type's name in the schema.
-func kinds() (map[string][]gvk, error) {
-	s, of := runtime.NewScheme(), map[string][]gvk{}
-	if err := groups.AddToScheme(s); err != nil {
-		return nil, err
-	}
-	for k, t := range s.AllKnownTypes() {
-		if named, ok := reflect.New(t).Interface().(interface{ OpenAPIModelName() string }); ok && k.Version != runtime.APIVersionInternal {
-			of[named.OpenAPIModelName()] = append(of[named.OpenAPIModelName()], gvk{k.Group, k.Kind, k.Version})
-		}
-	}
-	for _, name := range slices.Collect(maps.Keys(of)) {
-		slices.SortFunc(of[name], func(a, b gvk) int {
-			return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Kind, b.Kind))
-		})
-	}
-	return of, nil
+	return errors.Join(json.NewEncoder(z).Encode(d.used), z.Close(), f.Close())
 }
