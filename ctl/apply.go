@@ -27,6 +27,7 @@ type writing struct {
 	documents
 	output  printer.Format
 	manager string
+	plain   bool       // apply without the last-applied annotation: diff
 	mute    bool       // say nothing of what is made
 	save    bool       // what was written goes into the last-applied annotation
 	server  serverSide // apply only
@@ -156,7 +157,7 @@ func (w *writing) apply(c *cobra.Command, t api.Target, d manifest.Document) (ap
 	if w.server.on {
 		return w.applyThere(c.Context(), t, d)
 	}
-	modified, err := stamp(d.Object)
+	modified, err := stamp(d.Object, w.plain)
 	if err != nil {
 		return api.Result{}, "applying", err
 	}

@@ -42,7 +42,7 @@ func diffCommand(s *session) *cobra.Command {
 	d.server.flags(c)
 	c.Flags().BoolVar(&d.managed, "show-managed-fields", false, "Compare metadata.managedFields too")
 	c.Flags().BoolVar(&d.secrets, "show-secrets", false, "Do not hide what Secrets hold")
-	d.dry = "server"
+	d.dry, d.plain = "server", true
 	return c
 }
 

@@ -153,7 +153,7 @@ func reachable(k *api.Kind, o api.Object) (selector map[string]string, ports []c
 func autoscaleCommand(s *session) *cobra.Command {
 	c := companion(s, &cobra.Command{Use: "autoscale TYPE/NAME [--min=N] --max=N [--cpu=PERCENT%]", Short: "Make an autoscaler for an object",
 		Example: "  ctl autoscale deployment web --min=2 --max=10 --cpu=80%"}, "autoscaled", []flag{{"name", "", "The autoscaler's name (default: that of the object)"}, {"min", int32(-1), "How many replicas at least"},
-		{"max", int32(-1), "How many replicas at most"}, {"cpu-percent", int32(-1), "Mean use of cpu to aim at, in percent of requests"}, {"cpu", "", "The same, as 80%, or as an amount: 500m"},
+		{"max!", int32(-1), "How many replicas at most"}, {"cpu-percent", int32(-1), "Mean use of cpu to aim at, in percent of requests"}, {"cpu", "", "The same, as 80%, or as an amount: 500m"},
 		{"memory", "", "Mean use of memory to aim at: 60% or 200Mi"}}, autoscaled)
 	_ = c.Flags().MarkDeprecated("cpu-percent", "Use --cpu with percentage or resource quantity format (e.g., '70%' for utilization or '500m' for milliCPU).") // it is there
 	return c

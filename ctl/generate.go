@@ -165,7 +165,7 @@ func (w *writing) make(c *cobra.Command, o api.Object, did string) (api.Object, 
 	}
 	body, err := d.Object.MarshalJSON()
 	if w.save {
-		body, err = stamp(d.Object)
+		body, err = stamp(d.Object, false)
 	}
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (n note) command(s *session) *cobra.Command {
 		case revision != "" && err != nil:
 			return usage(c, "--resource-version must be a number, not %q", revision)
 		case len(set)+len(gone) == 0 && !list:
-			return usage(c, "at least one %s update is required", n.noun)
+			return fmt.Errorf("at least one %s update is required", n.noun)
 		}
 		m.only.Revision = api.Revision(at)
 		m.change = func(o api.Object) (string, error) {
@@ -80,7 +80,7 @@ func (n note) edit(c *cobra.Command, now map[string]string, set [][2]string, gon
 		}
 	}
 	for _, key := range gone {
-		if _, has := now[key]; !has {
+		if _, has := now[key]; !has && n.noun == "label" {
 			fmt.Fprintf(c.OutOrStdout(), "%s %q not found.\n", n.noun, key)
 		} else if delete(now, key); did == n.kept {
 			did = n.freed

@@ -13,8 +13,8 @@ import (
 )
 
 // stamp returns the object as JSON with itself, as its author wrote it, in the last-applied annotation: what the next apply compares with, to
-// know which fields the author has taken out. The form is byte for byte kubectl's, so that the two can take turns.
-func stamp(o *unstructured.Unstructured) ([]byte, error) {
+// know which fields the author has taken out. The form is byte for byte kubectl's, so that the two can take turns. plain leaves the annotation out.
+func stamp(o *unstructured.Unstructured, plain bool) ([]byte, error) {
 	bare := o.DeepCopy()
 	annotations := bare.GetAnnotations()
 	if annotations == nil {
@@ -23,8 +23,8 @@ func stamp(o *unstructured.Unstructured) ([]byte, error) {
 	delete(annotations, corev1.LastAppliedConfigAnnotation)
 	bare.SetAnnotations(annotations)
 	written, err := bare.MarshalJSON()
-	if err != nil {
-		return nil, err
+	if err != nil || plain {
+		return written, err
 	}
 	annotations[corev1.LastAppliedConfigAnnotation] = string(written)
 	bare.SetAnnotations(annotations)

@@ -61,7 +61,7 @@ func TestStampIsKubectls(t *testing.T) {
 	if err := o.UnmarshalJSON(asJSON(t, "{kind: ConfigMap, apiVersion: v1, data: {b: '<', a: x}, metadata: {name: a, namespace: default}}")); err != nil {
 		t.Fatal(err)
 	}
-	data, err := stamp(o)
+	data, err := stamp(o, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
@@ -20,7 +22,7 @@ func runCommand(s *session) *cobra.Command {
 	c := &cobra.Command{Use: "run NAME --image=IMAGE [--env=KEY=VALUE] [--port=PORT] [--command] -- [COMMAND] [ARG…]", Short: "Run an image in a pod of its own",
 		Example: "  ctl run web --image=web:1 --port=80\n  ctl run -it --rm shell --image=busybox:1 --restart=Never -- sh\n  ctl run web --image=web:1 --dry-run=client -o yaml"}
 	w.makingFlags(c, manager+"-run")
-	s.addFlags(c, []flag{{"image", "", "The image to run"}, {"env", repeated(nil), "KEY=VALUE"}, {"port", "", "The port that the container listens at"}, {"labels l", "", "The pod's labels: app=web,tier=front"},
+	s.addFlags(c, []flag{{"image!", "", "The image to run"}, {"env", repeated(nil), "KEY=VALUE"}, {"port", "", "The port that the container listens at"}, {"labels l", "", "The pod's labels: app=web,tier=front"},
 		{"annotations", repeated(nil), "KEY=VALUE"}, {"restart", "Always", "What to do when it ends: Always, OnFailure or Never"}, {"image-pull-policy", "", "Always, IfNotPresent or Never"},
 		{"command", false, "What follows -- is the command, not its arguments"}, {"privileged", false, "Run the container privileged"}, {"expose", false, "Make a Service too (needs --port)"},
 		{"overrides", "", "A patch of the object, as JSON"}, {"override-type", "merge", "What kind of patch that is: json, merge or strategic"}, {"attach", false, "Join the process once it runs"},
@@ -38,18 +40,20 @@ func runCommand(s *session) *cobra.Command {
 }
 
 func (w *writing) runPod(g *given) error {
-	attach := g.is("attach") || g.is("stdin")
+	attach := g.is("attach") || g.is("stdin") && !g.Flags().Changed("attach")
 	switch {
-	case g.text("image") == "":
-		return usage(g.Command, "--image is required")
 	case g.is("tty") && !g.is("stdin"):
-		return usage(g.Command, "-i/--stdin is required for containers with -t/--tty=true")
+		return errors.New("-i/--stdin is required for containers with -t/--tty=true")
 	case g.is("expose") && g.text("port") == "":
-		return usage(g.Command, "--port must be set when exposing a service")
+		return errors.New("--port must be set when exposing a service")
 	case g.is("rm") && !attach:
-		return usage(g.Command, "--rm should only be used for attached containers")
+		return errors.New("--rm should only be used for attached containers")
+	case !slices.Contains([]string{"Always", "OnFailure", "Never"}, g.text("restart")):
+		return fmt.Errorf("invalid restart policy: %s, valid values are: Always, OnFailure, Never", g.text("restart"))
+	case !slices.Contains([]string{"", "Always", "IfNotPresent", "Never"}, g.text("image-pull-policy")):
+		return fmt.Errorf("invalid image pull policy: %s, valid values are: Always, IfNotPresent, Never", g.text("image-pull-policy"))
 	case attach && w.dry != "none":
-		return usage(g.Command, "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)")
+		return errors.New("--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)")
 	}
 	pod, err := buildPod(g)
 	if err != nil {
@@ -127,23 +131,19 @@ func (w *writing) attend(g *given, t api.Target, pod *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	if ended(now) { // too late to join: its log is all that is left
-		t.Sub = "log"
-		err = w.listen(g.Context(), t, url.Values{"container": {g.name}}, g.OutOrStdout())
-	} else {
-		if g.is("tty") && !g.is("quiet") {
-			fmt.Fprintln(g.ErrOrStderr(), "If you don't see a command prompt, try pressing enter.")
-		}
-		e := &exec{session: w.session, stdin: g.is("stdin"), tty: g.is("tty"), quiet: g.is("quiet")}
-		terminal := terminalOf(g.InOrStdin())
-		e.tty = e.tty && terminal != nil
-		t.Sub = "attach"
-		stream, failed := w.Connect(g.Context(), t, e.params(g.name, nil))
-		if err = failed; err == nil {
-			err = e.converse(g.Command, &sender{Stream: stream}, terminal)
-		}
+	err = apierrors.NewBadRequest("it has ended already")
+	if !ended(now) {
+		err = w.join(g, t)
 	}
-	if t.Sub = ""; err != nil || pod.Spec.RestartPolicy == corev1.RestartPolicyAlways {
+	if _, refused := err.(apierrors.APIStatus); refused { //nolint:errorlint // nobody has wrapped it
+		if !ended(now) {
+			fmt.Fprintf(g.ErrOrStderr(), "warning: couldn't attach to pod/%s, falling back to streaming logs: %v\n", t.Key.Name, err)
+		}
+		log := t
+		log.Sub = "log"
+		err = w.listen(g.Context(), log, url.Values{"container": {g.name}, "follow": {"true"}}, g.OutOrStdout())
+	}
+	if err != nil || pod.Spec.RestartPolicy == corev1.RestartPolicyAlways {
 		return err
 	}
 	if now, err = w.podUntil(g.Context(), t, ended); err != nil || now.Status.Phase == corev1.PodSucceeded {
@@ -155,6 +155,21 @@ func (w *writing) attend(g *given, t api.Target, pod *corev1.Pod) error {
 		}
 	}
 	return fmt.Errorf("pod %s/%s failed with unknown exit code", t.Key.Namespace, t.Key.Name)
+}
+
+// join attaches to the process.
+func (w *writing) join(g *given, t api.Target) error {
+	if g.is("tty") && !g.is("quiet") {
+		fmt.Fprintln(g.ErrOrStderr(), "If you don't see a command prompt, try pressing enter.")
+	}
+	terminal := terminalOf(g.InOrStdin())
+	e := &exec{session: w.session, stdin: g.is("stdin"), tty: g.is("tty") && terminal != nil, quiet: g.is("quiet")}
+	t.Sub = "attach"
+	stream, err := w.Connect(g.Context(), t, e.params(g.name, nil))
+	if err != nil {
+		return err
+	}
+	return e.converse(g.Command, &sender{Stream: stream}, terminal)
 }
 
 func (w *writing) podUntil(ctx context.Context, t api.Target, good func(*corev1.Pod) bool) (now *corev1.Pod, err error) {

@@ -31,6 +31,7 @@ func scaleCommand(s *session) *cobra.Command {
 	c.Flags().BoolVar(&sc.every, "all", false, "Scale all objects of the kind")
 	dryFlag(c, &sc.dry)
 	c.Flags().Int32Var(&sc.replicas, "replicas", -1, "How many replicas there shall be")
+	_ = c.MarkFlagRequired("replicas") // it is there
 	c.Flags().Int32Var(&sc.current, "current-replicas", -1, "Only if there shall be this many now")
 	return c
 }

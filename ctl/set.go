@@ -60,10 +60,10 @@ func setCommand(s *session) *cobra.Command {
 	return all
 }
 
-func setImage(g *given, args []string) ([]string, func(api.Object) (string, error), error) {
+func setImage(_ *given, args []string) ([]string, func(api.Object) (string, error), error) {
 	args, images, _ := pairs(args, "=")
 	if len(images) == 0 {
-		return nil, nil, usage(g.Command, "at least one image update is required")
+		return nil, nil, errors.New("at least one image update is required")
 	}
 	return args, func(o api.Object) (string, error) {
 		for _, image := range images {

@@ -88,7 +88,10 @@ func (g *given) referred() (all []corev1.EnvVar, err error) {
 	}
 	for _, key := range keys {
 		if only := g.list("keys"); len(only) == 0 || slices.Contains(only, key) {
-			all = append(all, corev1.EnvVar{Name: strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(key)), ValueFrom: ref(key)})
+			name := strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(key))
+			if all = append(all, corev1.EnvVar{Name: name, ValueFrom: ref(key)}); name != key {
+				g.tell(g.Command, fmt.Sprintf("key %s transferred to %s", key, name))
+			}
 		}
 	}
 	return all, nil

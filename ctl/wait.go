@@ -188,7 +188,7 @@ func (w *waiting) one(c *cobra.Command, t api.Target, check met, removal bool) (
 		case err != nil:
 			return nil, err
 		}
-		return nil, fmt.Errorf("condition not met for %s", printer.Named(t.Kind, t.Key.Name))
+		return nil, fmt.Errorf("condition not met for %s/%s", t.Kind.Plural, t.Key.Name)
 	}
 	of, there := t, false
 	of.Key.Name = ""
