@@ -275,7 +275,9 @@ func makeFixture(t *testing.T, path string) {
 		must(t, err)
 	}
 	made := map[string]bool{}
-	for text := range strings.SplitSeq(samples, "\n---\n") {
+	stored, err := os.ReadFile("../../registry/kinds/testdata/stored.yaml")
+	must(t, err)
+	for text := range strings.SplitSeq(samples+"\n---\n"+string(stored), "\n---\n") {
 		o := apitest.Object(t, text)
 		made[api.Builtin.Of(o).Name] = true
 		write(api.VerbCreate, o)
