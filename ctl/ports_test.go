@@ -76,7 +76,7 @@ func newHost(t *testing.T) onHost {
 	if err := errors.Join(err, err2, r.StartContainer(t.Context(), runtime.ContainerSpec{ID: runtime.ContainerID{Pod: "u", Name: "c"}, Image: "x"})); err != nil {
 		t.Fatal(err)
 	}
-	return onHost{agent: server.New(server.Config{Node: "n1", Pods: thePods{}, Runtime: host{r}})}
+	return onHost{agent: server.New(server.Config{Node: "n1", Address: func() string { return "127.0.0.1" }, Pods: thePods{}, Runtime: host{r}})}
 }
 
 func TestPortPairs(t *testing.T) {

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,100 +18,60 @@ import (
 	"optimist/internal/api"
 )
 
-// portforward connects to a port as the pod itself sees it. Without one there is nothing to do, but a pod that does not run is refused.
-func (s *Server) portforward(ctx context.Context, t api.Target, params url.Values) (job, error) {
-	p, box, err := s.sandbox(ctx, t)
-	if err != nil || params.Get("port") == "" {
-		return func(context.Context, api.Stream) error { return nil }, err
+// port connects to a port: for portforward as the pod itself sees it, for proxy as the node sees its pod, or itself. Without a number portforward has
+// nothing to do, but a pod that does not run is refused.
+func (s *Server) port(ctx context.Context, t api.Target, params url.Values) (job, error) {
+	forward, text := t.Sub == "portforward", params.Get("port")
+	netns, hosts, failed := "", []string{s.config.Address()}, "error trying to reach service"
+	var pod *corev1.Pod
+	if t.Kind.Is(api.PodKind) {
+		found := false
+		if pod, found = s.config.Pods.Get(t.Key); !found {
+			return nil, t.Kind.NotFound(t.Key.Name)
+		}
+		box, err := s.config.Runtime.Sandbox(ctx, pod.UID)
+		if err == nil && box == nil {
+			err = apierrors.NewBadRequest(fmt.Sprintf("unable to forward port because pod is not running. Current status=%s", pod.Status.Phase))
+		}
+		if err != nil {
+			return nil, err
+		}
+		if hosts[0] = pod.Status.PodIP; box.Address.IsValid() {
+			hosts[0] = box.Address.String()
+		}
+		if forward {
+			netns, hosts, failed = box.NetNS, []string{"127.0.0.1", "::1"}, fmt.Sprintf("failed to connect to localhost:%s inside the network of pod %s", text, pod.Name)
+		}
 	}
-	port, err := portOf(params)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := s.dial(ctx, p, port, box.NetNS, "127.0.0.1", "::1")
-	if err != nil {
-		err = apierrors.NewServiceUnavailable(fmt.Sprintf("failed to connect to localhost:%d inside the network of pod %s: %v", port, p.Name, err))
-	}
-	return relay(conn), err
-}
-
-// proxy connects to a port of the pod from the node.
-func (s *Server) proxy(ctx context.Context, t api.Target, params url.Values) (job, error) {
-	p, box, err := s.sandbox(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	port, err := portOf(params)
-	if err != nil {
-		return nil, err
-	}
-	address := p.Status.PodIP
-	if box.Address.IsValid() {
-		address = box.Address.String()
-	}
-	conn, err := s.dial(ctx, p, port, "", address)
-	return relay(conn), unreached(err)
-}
-
-// nodeProxy connects to a port of the node.
-func (s *Server) nodeProxy(ctx context.Context, t api.Target, params url.Values) (job, error) {
-	if params.Get("port") == "" {
+	number, err := strconv.ParseUint(text, 10, 16)
+	switch {
+	case text == "" && forward:
+		return func(context.Context, api.Stream) error { return nil }, nil
+	case text == "":
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the agent of node %s serves no HTTP; name the port of a program on the node, as in nodes/%s:9100/proxy", t.Key.Name, t.Key.Name))
+	case err != nil || number == 0:
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("port=%q: must be a number from 1 to 65535", text))
 	}
-	port, err := portOf(params)
+	conn, err := s.dial(ctx, pod, int(number), netns, hosts)
 	if err != nil {
-		return nil, err
+		return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("%s: %v", failed, err))
 	}
-	if _, simulated := s.config.Runtime.(runtime.Dialer); simulated {
-		return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("node %s is simulated: nothing listens on it", t.Key.Name))
-	}
-	conn, err := network.Dial(ctx, "", net.JoinHostPort(s.config.Address(), strconv.Itoa(port)))
-	return relay(conn), unreached(err)
-}
-
-// unreached words a dial's failure as Kubernetes' proxy does.
-func unreached(err error) error {
-	if err == nil {
-		return nil
-	}
-	return apierrors.NewServiceUnavailable(fmt.Sprintf("error trying to reach service: %v", err))
-}
-
-func portOf(params url.Values) (int, error) {
-	port, err := strconv.ParseUint(params.Get("port"), 10, 16)
-	if err != nil || port == 0 {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("port=%q: must be a number from 1 to 65535", params.Get("port")))
-	}
-	return int(port), nil
-}
-
-// sandbox finds a pod that runs, and its namespaces.
-func (s *Server) sandbox(ctx context.Context, t api.Target) (*corev1.Pod, *runtime.Sandbox, error) {
-	p, ok := s.config.Pods.Get(t.Key)
-	if !ok {
-		return nil, nil, api.PodKind.NotFound(t.Key.Name)
-	}
-	box, err := s.config.Runtime.Sandbox(ctx, p.UID)
-	if err == nil && box == nil {
-		err = apierrors.NewBadRequest(fmt.Sprintf("unable to forward port because pod is not running. Current status=%s", p.Status.Phase))
-	}
-	return p, box, err
+	return relay(conn), nil
 }
 
 // dial tries hosts in turn, from a network namespace; the first failure counts.
-func (s *Server) dial(ctx context.Context, p *corev1.Pod, port int, netns string, hosts ...string) (io.ReadWriteCloser, error) {
-	if d, ok := s.config.Runtime.(runtime.Dialer); ok {
-		return d.Dial(ctx, p.UID, port)
+func (s *Server) dial(ctx context.Context, pod *corev1.Pod, port int, netns string, hosts []string) (_ io.ReadWriteCloser, first error) {
+	if d, simulated := s.config.Runtime.(runtime.Dialer); simulated && pod != nil {
+		return d.Dial(ctx, pod.UID, port)
+	} else if simulated {
+		return nil, errors.New("the node is simulated: nothing listens on it")
 	}
-	var first error
 	for _, host := range hosts {
 		conn, err := network.Dial(ctx, netns, net.JoinHostPort(host, strconv.Itoa(port)))
 		if err == nil {
 			return conn, nil
 		}
-		if first == nil {
-			first = err
-		}
+		first = cmp.Or(first, err)
 	}
 	return nil, first
 }

@@ -49,9 +49,9 @@ var routes = map[string]func(s *Server, ctx context.Context, t api.Target, param
 	"Pod/attach":  (*Server).attach,
 	"Node/images": (*Server).images,
 
-	"Pod/portforward": (*Server).portforward,
-	"Pod/proxy":       (*Server).proxy,
-	"Node/proxy":      (*Server).nodeProxy,
+	"Pod/portforward": (*Server).port,
+	"Pod/proxy":       (*Server).port,
+	"Node/proxy":      (*Server).port,
 }
 
 // Connect finds out who answers, and streams the answer.

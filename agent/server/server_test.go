@@ -48,7 +48,7 @@ func aNode(t *testing.T) *Server {
 	if _, err := ring.Write([]byte("hello from the agent\n")); err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{Node: "n1", Pods: o, Runtime: o.Runtime, Console: ring})
+	return New(Config{Node: "n1", Address: func() string { return "192.0.2.1" }, Pods: o, Runtime: o.Runtime, Console: ring})
 }
 
 // ask connects and returns all output followed by the outcome; or the refusal.
@@ -105,7 +105,7 @@ func receive(t *testing.T, stream api.Stream) string {
 	}
 }
 
-const answered = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n\r\nweb of pod p: GET /x\n"
+const answered = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 21\r\nConnection: close\r\n\r\nweb of pod p: GET /x\n"
 
 func TestAnswers(t *testing.T) {
 	for _, row := range []struct {
@@ -144,7 +144,7 @@ func TestAnswers(t *testing.T) {
 		{"nobody to browse", api.PodKind, "proxy", "port=81", "refused: error trying to reach service: dial tcp 127.0.0.1:81: connection refused", ""},
 		{"no port", api.PodKind, "portforward", "port=0", `refused: port="0": must be a number from 1 to 65535`, ""},
 		{"a node itself", api.NodeKind, "proxy", "port=", "refused: the agent of node n1 serves no HTTP; name the port of a program on the node, as in nodes/n1:9100/proxy", ""},
-		{"a simulated node", api.NodeKind, "proxy", "port=80", "refused: node n1 is simulated: nothing listens on it", ""},
+		{"a simulated node", api.NodeKind, "proxy", "port=80", "refused: error trying to reach service: the node is simulated: nothing listens on it", ""},
 		{"what nobody answers", api.PodKind, "nonsense", "", "refused: the agent of node n1 does not answer Pod/nonsense", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -69,10 +69,10 @@ func aCluster(t *testing.T) (api.Service, *restclient.Config) {
 	return cluster.Service(), &restclient.Config{Host: "https://" + a.Server, TLSClientConfig: restclient.TLSClientConfig{CAData: a.CA, CertData: a.Cert, KeyData: a.Key}}
 }
 
-// await is the first pod of the default namespace that is ready.
-func await(t *testing.T, svc api.Service) *corev1.Pod {
+// await returns the first object of a kind with which all is well.
+func await[T api.Object](t *testing.T, svc api.Service, target api.Target, well func(T) bool) T {
 	t.Helper()
-	events, err := svc.Watch(t.Context(), api.Target{Kind: api.PodKind, Key: api.Key{Namespace: "default"}}, api.WatchOptions{Initial: true})
+	events, err := svc.Watch(t.Context(), target, api.WatchOptions{Initial: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,18 +81,18 @@ func await(t *testing.T, svc api.Service) *corev1.Pod {
 			t.Fatal(err)
 		}
 		for _, e := range batch {
-			if pod, ok := e.Object.(*corev1.Pod); ok && api.PodReady(pod) {
-				return pod
+			if o, ok := e.Object.(T); ok && well(o) {
+				return o
 			}
 		}
 	}
-	t.Fatal("no pod became ready")
-	return nil
+	panic("the watch has ended")
 }
 
 // Everything is the product's here, from the client's connection to the (simulated) container.
 func TestCluster(t *testing.T) {
 	svc, c := aCluster(t)
+	await(t, svc, api.Target{Kind: api.NamespaceKind}, func(ns *corev1.Namespace) bool { return ns.Name == "default" })
 	for _, text := range []string{
 		`{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: default}, spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}},
 			spec: {containers: [{name: c, image: web, args: ["sim:http=8080", "sim:print=hello"], ports: [{name: http, containerPort: 8080}]}]}}}}`,
@@ -103,7 +103,7 @@ func TestCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pod := await(t, svc)
+	pod := await(t, svc, api.Target{Kind: api.PodKind, Key: api.Key{Namespace: "default"}}, api.PodReady)
 	client, err := restclient.HTTPClientFor(c)
 	if err != nil {
 		t.Fatal(err)

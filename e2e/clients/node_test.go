@@ -126,7 +126,7 @@ func aDoor(t *testing.T) (*node, *restclient.Config) {
 	if err := errors.Join(err, err2, err3); err != nil {
 		t.Fatal(err)
 	}
-	n.agent = server.New(server.Config{Node: "n1", Pods: n, Runtime: n})
+	n.agent = server.New(server.Config{Node: "n1", Address: func() string { return "127.0.0.1" }, Pods: n, Runtime: n})
 	s := httptest.NewTLSServer(rest.New(rest.Config{Service: behind{node: n}, Catalogue: api.Builtin,
 		Identify: func(context.Context, tls.ConnectionState, string, net.Addr) (api.User, error) {
 			return api.User{Name: "somebody"}, nil

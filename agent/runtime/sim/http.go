@@ -42,26 +42,11 @@ func (r *Runtime) Dial(_ context.Context, pod types.UID, port int) (io.ReadWrite
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}, Err: syscall.ECONNREFUSED}
 }
 
-// answer says who is asked for what, until the other end has gone or the container.
+// answer says once who is asked for what.
 func (c *container) answer(conn wire, pod string) {
-	over := make(chan struct{})
-	defer close(over)
-	go func() {
-		select {
-		case <-c.gone:
-		case <-over:
-		}
-		conn.Close()
-	}()
-	for in := bufio.NewReader(conn); ; {
-		q, err := http.ReadRequest(in)
-		if err != nil {
-			return
-		}
+	defer conn.Close()
+	if q, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 		text := fmt.Sprintf("%s of pod %s: %s %s\n", c.ID.Name, pod, q.Method, q.RequestURI)
-		if _, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(text), text); err != nil {
-			return
-		}
-		_, _ = io.Copy(io.Discard, q.Body)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
 	}
 }

@@ -120,7 +120,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, t api.Target) error
 	defer near.end()
 	defer cancel() // what the client still sends, nobody waits for
 	to := &sender{Stream: far}
-	if !stdin {
+	if !stdin && !on(q, "tty") { // a terminal has sizes, too
 		_ = to.CloseSend() // if it fails, outward hears of it
 	}
 	go func() { near.inward(to, stdin); cancel() }()
