@@ -15,7 +15,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -48,8 +47,8 @@ func whoAmICommand(s *session) *cobra.Command {
 		}
 		w, u := columns(c), r.Status.UserInfo
 		fmt.Fprintln(w, "ATTRIBUTE\tVALUE")
-		for _, row := range [][2]string{{"Username", u.Username}, {"UID", u.UID}, {"Groups", orNothing(u.Groups)}} {
-			if row[1] != "" {
+		for _, row := range [][2]string{{"Username", u.Username}, {"UID", u.UID}, {"Groups", fmt.Sprint(u.Groups)}} {
+			if row[1] != "" && row[1] != "[]" {
 				fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 			}
 		}
@@ -59,13 +58,6 @@ func whoAmICommand(s *session) *cobra.Command {
 		return w.Flush()
 	}
 	return c
-}
-
-func orNothing(all []string) string {
-	if len(all) == 0 {
-		return ""
-	}
-	return fmt.Sprint(all)
 }
 
 // canI is one question, or, with list, all of them.
@@ -197,27 +189,21 @@ func (q *canI) rules(c *cobra.Command) error {
 
 // pieces are rules for one thing each, with all verbs that are allowed on it; for paths, one verb each.
 func pieces(s authorizationv1.SubjectRulesReviewStatus) (rows []*rbacv1.PolicyRule) {
-	seen := map[[3]string]*rbacv1.PolicyRule{}
-	add := func(group, resource, verb string, names []string) {
-		key := [3]string{group, resource, strings.Join(names, "/")}
-		if seen[key] == nil {
-			seen[key] = &rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: names}
-			rows = append(rows, seen[key])
-		}
-		if !slices.Contains(seen[key].Verbs, verb) {
-			seen[key].Verbs = append(seen[key].Verbs, verb)
-		}
-	}
+	seen := map[string]*rbacv1.PolicyRule{}
 	for _, r := range s.ResourceRules {
-		names := [][]string{nil}
-		if len(r.ResourceNames) > 0 {
-			names = slices.Collect(slices.Chunk(r.ResourceNames, 1))
-		}
+		names := append(slices.Collect(slices.Chunk(r.ResourceNames, 1)), nil)[:max(1, len(r.ResourceNames))]
 		for _, group := range r.APIGroups {
 			for _, resource := range r.Resources {
-				for _, verb := range r.Verbs {
-					for _, name := range names {
-						add(group, resource, verb, name)
+				for _, name := range names {
+					key := fmt.Sprintf("%q", []any{group, resource, name})
+					if seen[key] == nil {
+						seen[key] = &rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: name}
+						rows = append(rows, seen[key])
+					}
+					for _, verb := range r.Verbs {
+						if !slices.Contains(seen[key].Verbs, verb) {
+							seen[key].Verbs = append(seen[key].Verbs, verb)
+						}
 					}
 				}
 			}
@@ -278,21 +264,21 @@ func createTokenCommand(s *session) *cobra.Command {
 }
 
 func checkTokenFlags(life time.Duration, audiences []string, to *authenticationv1.BoundObjectReference) error {
-	switch {
-	case life < 0:
-		return errors.New("--duration must be greater than or equal to 0")
-	case life%time.Second != 0:
-		return errors.New("--duration cannot be expressed in units less than seconds")
-	case slices.Contains(audiences, ""):
-		return errors.New("--audience must not be an empty string")
-	case to.Kind == "" && to.Name != "":
-		return errors.New("--bound-object-name can only be set if --bound-object-kind is provided")
-	case to.Kind == "" && to.UID != types.UID(""):
-		return errors.New("--bound-object-uid can only be set if --bound-object-kind is provided")
-	case to.Kind != "" && !slices.Contains([]string{"Node", "Pod", "Secret"}, to.Kind):
-		return errors.New("supported --bound-object-kind values are Node, Pod, Secret")
-	case to.Kind != "" && to.Name == "":
-		return errors.New("--bound-object-name is required if --bound-object-kind is provided")
+	for _, fault := range []struct {
+		is   bool
+		text string
+	}{
+		{life < 0, "--duration must be greater than or equal to 0"},
+		{life%time.Second != 0, "--duration cannot be expressed in units less than seconds"},
+		{slices.Contains(audiences, ""), "--audience must not be an empty string"},
+		{to.Kind == "" && to.Name != "", "--bound-object-name can only be set if --bound-object-kind is provided"},
+		{to.Kind == "" && to.UID != "", "--bound-object-uid can only be set if --bound-object-kind is provided"},
+		{to.Kind != "" && !slices.Contains([]string{"Node", "Pod", "Secret"}, to.Kind), "supported --bound-object-kind values are Node, Pod, Secret"},
+		{to.Kind != "" && to.Name == "", "--bound-object-name is required if --bound-object-kind is provided"},
+	} {
+		if fault.is {
+			return errors.New(fault.text)
+		}
 	}
 	return nil
 }

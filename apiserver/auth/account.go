@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,7 +124,7 @@ func (g *Gate) issue(ctx context.Context, r api.Request) (api.Result, error) {
 		return api.Result{}, err
 	}
 	b := bound{Namespace: of.Namespace, Account: reference{of.Name, of.UID}}
-	if err := g.bind(ctx, &b, q.Spec.BoundObjectRef); err != nil {
+	if err := g.bind(ctx, &b, q.Spec.BoundObjectRef, q.Spec.Audiences); err != nil {
 		return api.Result{}, err
 	}
 	now, life := time.Now(), *q.Spec.ExpirationSeconds
@@ -176,8 +177,9 @@ func completeRequest(q *authenticationv1.TokenRequest, of *corev1.ServiceAccount
 	return warnings, nil
 }
 
-// bind binds a token to a pod, secret or node; a node may have only tokens for pods that are bound to it, and names them by their uid.
-func (g *Gate) bind(ctx context.Context, b *bound, to *authenticationv1.BoundObjectReference) error {
+// bind binds a token to a pod, secret or node; a node may have only tokens for pods that are bound to it, names them by their uid, and gets them for nobody but
+// whom the pod's volumes name.
+func (g *Gate) bind(ctx context.Context, b *bound, to *authenticationv1.BoundObjectReference, audiences []string) error {
 	account := api.Key{Namespace: b.Namespace, Name: b.Account.Name}
 	u, _ := api.UserFrom(ctx)
 	node, isNode := strings.CutPrefix(u.Name, api.NodePrefix)
@@ -214,12 +216,26 @@ func (g *Gate) bind(ctx context.Context, b *bound, to *authenticationv1.BoundObj
 	switch {
 	case isPod && isNode && pod.Spec.NodeName != node:
 		return refuse("node requested token bound to a pod scheduled on a different node")
+	case isPod && isNode && (len(audiences) > 1 || !projects(pod, audiences[0])):
+		return refuse(fmt.Sprintf("%s is not authorized to request tokens for audience %q", u.Name, strings.Join(audiences, ", ")))
 	case isPod && pod.Spec.ServiceAccountName != account.Name:
 		return apierrors.NewBadRequest(fmt.Sprintf("cannot bind token for serviceaccount %q to pod running with different serviceaccount name.", account.Name))
 	case isPod && pod.Spec.NodeName != "":
 		b.Node = &reference{pod.Spec.NodeName, g.uidOf(ctx, pod.Spec.NodeName)}
 	}
 	return nil
+}
+
+// projects reports whether a volume of a pod wants a token for an audience.
+func projects(pod *corev1.Pod, audience string) bool {
+	for _, v := range pod.Spec.Volumes {
+		if v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
+			return s.ServiceAccountToken != nil && cmp.Or(s.ServiceAccountToken.Audience, issuer) == audience
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // uidOf is that of a node, "" if it is not there.

@@ -31,7 +31,8 @@ func tokens(t *testing.T) *Gate {
 ---
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: other, namespace: default}}
 ---
-{apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: default}, spec: {serviceAccountName: web, nodeName: n1, containers: [{name: c, image: x}]}}
+{apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: default}, spec: {serviceAccountName: web, nodeName: n1, containers: [{name: c, image: x}],
+  volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: token}}, {serviceAccountToken: {path: vault, audience: vault}}]}}]}}
 ---
 {apiVersion: v1, kind: Pod, metadata: {name: p2, namespace: default}, spec: {serviceAccountName: web, nodeName: n2, containers: [{name: c, image: x}]}}
 ---
@@ -115,6 +116,9 @@ func TestTokensForNodes(t *testing.T) {
 	}
 	for _, row := range []struct{ account, spec, says string }{
 		{"web", to("p1"), ""},
+		{"web", strings.Replace(to("p1"), "{", `{"audiences": ["vault"], `, 1), ""},
+		{"web", strings.Replace(to("p1"), "{", `{"audiences": ["bank"], `, 1), `serviceaccounts "web" is forbidden: system:node:n1 is not authorized to request tokens for audience "bank"`},
+		{"web", strings.Replace(to("p1"), "{", `{"audiences": ["vault", "https://kubernetes.default.svc"], `, 1), "is not authorized to request tokens for audience"},
 		{"web", to("p2"), `serviceaccounts "web" is forbidden: node requested token bound to a pod scheduled on a different node`},
 		{"web", to("waits"), `node requested token bound to a pod scheduled on a different node`},
 		{"web", `"spec": {}`, "node requested token not bound to a pod"},

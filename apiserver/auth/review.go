@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -173,7 +172,7 @@ func (n node) would(ctx context.Context, v api.Verb, t api.Target) (err error) {
 	return err
 }
 
-// reviewRules lists what the caller may do in a namespace. For nodes, what depends on their pods is not said.
+// reviewRules lists what the caller may do in a namespace; of the system's own parts it does not know.
 func (g *Gate) reviewRules(ctx context.Context, q *authorizationv1.SelfSubjectRulesReview) error {
 	if q.Spec.Namespace == "" {
 		return apierrors.NewBadRequest("no namespace on request")
@@ -194,44 +193,8 @@ func (g *Gate) reviewRules(ctx context.Context, q *authorizationv1.SelfSubjectRu
 			}
 		}
 	}
-	for _, r := range slices.Concat(g.roles[u.Name], g.ofGroups(u)) {
-		q.Status.Incomplete = q.Status.Incomplete || r.Scope != ""
-		if r.Namespace == "" || r.Namespace == q.Spec.Namespace {
-			q.Status.ResourceRules = append(q.Status.ResourceRules, r.told())
-		}
-	}
-	if q.Status.Incomplete {
-		q.Status.EvaluationError = "what a node may do depends on the pods that are bound to it"
+	if _, builtin := g.roles[u.Name]; builtin || u.In(api.GroupNodes) || u.In(api.GroupBootstrappers) {
+		q.Status.Incomplete, q.Status.EvaluationError = true, "what the system's own parts may do is built in"
 	}
 	return nil
-}
-
-// ofGroups are the built-in rules of those groups that have some.
-func (g *Gate) ofGroups(u api.User) (rules []Rule) {
-	for _, group := range []string{api.GroupNodes, api.GroupBootstrappers} {
-		if u.In(group) {
-			rules = append(rules, g.roles[group]...)
-		}
-	}
-	return rules
-}
-
-// told is a built-in rule in the words of a review.
-func (r Rule) told() authorizationv1.ResourceRule {
-	told := authorizationv1.ResourceRule{APIGroups: []string{r.Group}, Resources: []string{"*"}}
-	for _, v := range r.Verbs {
-		told.Verbs = append(told.Verbs, string(v))
-	}
-	if r.Name != "" {
-		told.ResourceNames = []string{r.Name}
-	}
-	if k := api.Builtin.All(); r.Kind == "*" {
-		told.APIGroups = []string{"*"}
-	} else if i := slices.IndexFunc(k, func(k *api.Kind) bool { return k.Group == r.Group && k.Name == r.Kind }); i >= 0 {
-		told.Resources[0] = k[i].Plural
-	}
-	if r.Sub != "" {
-		told.Resources[0] += "/" + r.Sub
-	}
-	return told
 }
