@@ -86,8 +86,8 @@ var testRoles = Roles{
 	"system:controller:one-in-namespace": {{Kind: "ConfigMap", Verbs: []api.Verb{api.VerbGet}, Namespace: "default", Name: "other"}},
 }
 
-// gateway is a registry with the world in it, behind the gate, with a few roles.
-func gateway(t *testing.T) *Gate {
+// gateway is a registry with the world in it, behind the authoriser.
+func gateway(t testing.TB) *Gate {
 	t.Helper()
 	builtin, err := Builtin()
 	if err != nil {
@@ -100,7 +100,7 @@ func gateway(t *testing.T) *Gate {
 	return gatewayWith(t, roles)
 }
 
-func gatewayWith(t *testing.T, roles Roles) *Gate {
+func gatewayWith(t testing.TB, roles Roles) *Gate {
 	t.Helper()
 	checks := &Checks{}
 	r, err := registry.New(memory.New(), registry.Options{Rules: kinds.All(), Checkers: []registry.Checker{checks}, Ranges: registry.Ranges{NodeBits: 24,
@@ -140,7 +140,7 @@ func gatewayWith(t *testing.T, roles Roles) *Gate {
 }
 
 // csrText is a sound request.
-func csrText(t *testing.T, name string) string {
+func csrText(t testing.TB, name string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -161,7 +161,7 @@ type question struct {
 	fields fields.Selector
 }
 
-func parse(t *testing.T, text string) question {
+func parse(t testing.TB, text string) question {
 	t.Helper()
 	w := strings.Fields(text)
 	q := question{verb: api.Verb(w[0])}

@@ -26,7 +26,7 @@ func person(name string, groups ...string) api.User {
 }
 
 // put creates objects, or replaces them.
-func put(t *testing.T, s api.Service, u api.User, yamls string) error {
+func put(t testing.TB, s api.Service, u api.User, yamls string) error {
 	t.Helper()
 	for text := range strings.SplitSeq(yamls, "\n---\n") {
 		o := apitest.Object(t, text)
@@ -58,7 +58,7 @@ func bindingText(kind, name, role, subject string) string {
 const toAlice = "{kind: User, apiGroup: rbac.authorization.k8s.io, name: alice}"
 
 // settled waits until the gate has made the roles that every cluster has, and filled those that collect others.
-func settled(t *testing.T, g *Gate) {
+func settled(t testing.TB, g *Gate) {
 	t.Helper()
 	eventually(t, func() bool {
 		role, ok := g.rbac.clusterRoles.Get(api.Key{Name: "admin"})
@@ -67,7 +67,7 @@ func settled(t *testing.T, g *Gate) {
 	})
 }
 
-func eventually(t *testing.T, done func() bool) {
+func eventually(t testing.TB, done func() bool) {
 	t.Helper()
 	for range 10_000 {
 		if done() {
@@ -523,5 +523,30 @@ func TestObjectsNeitherGiveNorTakeFromTheSystem(t *testing.T) {
 	}
 	if _, err := api.Pods.List(api.WithUser(t.Context(), boss), g, "", api.ListOptions{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// BenchmarkAccess is what the gate costs a request, in a cluster with a thousand bindings of others.
+func BenchmarkAccess(b *testing.B) {
+	for _, row := range []struct {
+		name string
+		u    api.User
+	}{{"administrator", boss}, {"bound", person("alice")}, {"refused", person("bob")}} {
+		b.Run(row.name, func(b *testing.B) {
+			g := gateway(b)
+			settled(b, g)
+			for i := range 1000 {
+				if err := put(b, g, boss, bindingText("RoleBinding", fmt.Sprint("b", i), "ClusterRole/view", fmt.Sprintf("{kind: User, name: u%d}", i))); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := put(b, g, boss, bindingText("RoleBinding", "alice", "ClusterRole/edit", toAlice)); err != nil {
+				b.Fatal(err)
+			}
+			ctx, target := api.WithUser(b.Context(), row.u), parse(b, "get configmaps default/of-a").target
+			for b.Loop() {
+				_, _ = g.judge(ctx, api.VerbGet, target, nil)
+			}
+		})
 	}
 }
