@@ -78,6 +78,7 @@ func New(c Config) (*Server, error) {
 	accounts.Service = r
 	j := journal.New(c.Store, api.Builtin, c.Keep, c.Log)
 	checks.Gate = auth.New(r, roles, c.TokenKeys...)
+	checks.Gate.Log = c.Log
 	s := &Server{Config: c, registry: r, journal: j, service: checks.Gate, hub: h}
 	h.Register(api.UserAPIServer, self{s})
 	return s, nil

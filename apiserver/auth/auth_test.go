@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -135,6 +136,7 @@ func gatewayWith(t testing.TB, roles Roles) *Gate {
 		t.Fatal(err)
 	}
 	checks.Gate = New(r, roles, key)
+	checks.Gate.Log = slog.New(slog.DiscardHandler)
 	run(checks.Gate.Run)
 	return checks.Gate
 }

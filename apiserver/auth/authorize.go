@@ -26,14 +26,14 @@ type Gate struct {
 	roles  Roles
 	rbac   *rbac
 	tokens *Tokens
-	log    *slog.Logger
+	Log    *slog.Logger // New sets slog.Default()
 }
 
 // New puts a gate before next, which it also reads by itself. keys are those of the ServiceAccounts' tokens (pki.TokenKeys): the first signs, all verify;
 // without one there are no such tokens.
 func New(next api.Service, roles Roles, keys ...*ecdsa.PrivateKey) *Gate {
 	r := newRBAC(next)
-	return &Gate{next: next, write: r.set.Over(next), roles: roles, rbac: r, tokens: &Tokens{Service: next, keys: keysOf(keys)}, log: slog.Default()}
+	return &Gate{next: next, write: r.set.Over(next), roles: roles, rbac: r, tokens: &Tokens{Service: next, keys: keysOf(keys)}, Log: slog.Default()}
 }
 
 // judge decides: on what a node, or a machine that joins, does by the objects, too; on what the system's own parts do by the roles that are built in; on

@@ -55,9 +55,10 @@ var defaults = sync.OnceValues(func() ([]api.Object, error) {
 // Run keeps up with roles and bindings, makes those that every cluster has, and fills the roles that collect others' rules, until ctx ends.
 func (g *Gate) Run(ctx context.Context) error {
 	own := g.own()
+	g.rbac.set.Log = g.Log
 	loop := reconcile.NewLoop(reconcile.Controller{Name: "clusterrole-aggregation", Watches: []reconcile.Watch{{Kind: api.ClusterRoleKind, Map: g.rbac.collectors}},
 		Reconcile: func(ctx context.Context, key api.Key) (time.Duration, error) { return 0, g.rbac.collect(ctx, own, key) },
-	}, reconcile.Deps{Set: g.rbac.set, Service: own, Log: g.log})
+	}, reconcile.Deps{Set: g.rbac.set, Service: own, Log: g.Log})
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error { return g.rbac.set.Run(ctx) })
 	running.Go(func() error { return loop.Run(ctx) })
@@ -86,7 +87,7 @@ func (g *Gate) makeDefaults(ctx context.Context, own api.Service) error {
 		if err = at.Wait(); err == nil || ctx.Err() != nil {
 			return nil
 		}
-		g.log.Warn("the roles that every cluster has could not be written, will retry", "err", err, "pause", pause)
+		g.Log.Warn("the roles that every cluster has could not be written, will retry", "err", err, "pause", pause)
 		_ = wake.After(ctx, pause, nil)
 	}
 	return nil

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +63,14 @@ func settled(t testing.TB, g *Gate) {
 	t.Helper()
 	eventually(t, func() bool {
 		role, ok := g.rbac.clusterRoles.Get(api.Key{Name: "admin"})
-		_, bound := g.rbac.clusterBindings.Get(api.Key{Name: "system:service-account-issuer-discovery"})
-		return ok && bound && len(role.Rules) > 20
+		all, err := defaults()
+		missing := slices.ContainsFunc(all, func(o api.Object) bool {
+			_, role := g.rbac.clusterRoles.Get(api.KeyOf(o))
+			_, bound := g.rbac.clusterBindings.Get(api.KeyOf(o))
+			_, isRole := o.(*rbacv1.ClusterRole)
+			return isRole && !role || !isRole && !bound
+		})
+		return err == nil && ok && !missing && len(role.Rules) > 20
 	})
 }
 
