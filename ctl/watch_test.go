@@ -133,3 +133,61 @@ func TestUnreachableServerIsOneLine(t *testing.T) {
 		t.Errorf("got %q, want %q", err.String(), want)
 	}
 }
+
+func TestWatchSaysWhatHappened(t *testing.T) {
+	for format, want := range map[string]string{
+		"": "EVENT      NAME   DATA   AGE\nADDED      one    1      0s\nMODIFIED   one    1      0s\nDELETED    one    1      0s\n",
+		"jsonpath={.type} {.object.data.a}{'\\n'}": "ADDED x\nMODIFIED y\nDELETED y\n",
+	} {
+		bubble(t, func(t *testing.T, svc api.Service) {
+			now, err := api.ConfigMaps.Create(t.Context(), svc, settings("one", "x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := start(t, svc, "get", "cm", "one", "-w", "--output-watch-events", "-o", format)
+			now = now.DeepCopy()
+			now.Data["a"] = "y"
+			if _, err := api.ConfigMaps.Update(t.Context(), svc, now); err != nil {
+				t.Fatal(err)
+			}
+			if err := api.ConfigMaps.Delete(t.Context(), svc, api.KeyOf(now), api.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			r.stop()
+			<-r.code
+			if got := r.out.String(); got != want {
+				t.Errorf("%q: got\n%s%s\nwant\n%s", format, got, r.err.String(), want)
+			}
+		})
+	}
+}
+
+func TestWaitSeesWhatComes(t *testing.T) {
+	bubble(t, func(t *testing.T, svc api.Service) {
+		late := start(t, svc, "wait", "cm/one", "--for=create", "--for=jsonpath={.data.a}=y")
+		slow := start(t, svc, "wait", "cm/one", "--for=create", "--for=condition=Ready", "--timeout=1m")
+		time.Sleep(10 * time.Second)
+		now, err := api.ConfigMaps.Create(t.Context(), svc, settings("one", "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := start(t, svc, "wait", "cm/one", "--for=delete")
+		time.Sleep(10 * time.Second)
+		now = now.DeepCopy()
+		now.Data["a"] = "y"
+		if _, err := api.ConfigMaps.Update(t.Context(), svc, now); err != nil {
+			t.Fatal(err)
+		}
+		if code := <-late.code; code != 0 || late.out.String() != "configmap/one condition met\nconfigmap/one condition met\n" {
+			t.Errorf("late: %d, %s%s", code, late.out.String(), late.err.String())
+		}
+		begun := time.Now()
+		if code := <-slow.code; code != 1 || slow.err.String() != "error: timed out waiting for the condition on configmaps/one\n" || time.Since(begun) != 40*time.Second {
+			t.Errorf("slow: %d after %v, %s%s", code, time.Since(begun), slow.out.String(), slow.err.String())
+		}
+		if code := <-gone.code; code != 1 || gone.err.String() != "error: timed out waiting for the condition on configmaps/one\n" {
+			t.Errorf("gone: %d, %s%s", code, gone.out.String(), gone.err.String())
+		}
+	})
+}

@@ -95,7 +95,7 @@ func (t *Table) Print(defs []metav1.TableColumnDefinition, objects []api.Object,
 // choose returns the server's columns that are asked for, and around them those that it does not know.
 func (t *Table) choose(defs []metav1.TableColumnDefinition) (all []column) {
 	if t.Events {
-		all = append(all, column{"event", func(api.Object, []any) string { return string(t.Event) }})
+		all = append(all, column{"event", func(api.Object, []any) string { return fmt.Sprintf("%-8s", t.Event) }}) // as wide as the longest
 	}
 	if t.Namespace {
 		all = append(all, column{"namespace", func(o api.Object, _ []any) string { return o.GetNamespace() }})
