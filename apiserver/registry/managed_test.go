@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"optimist/apiserver/registry"
 	"optimist/apiserver/store/memory"
 	"optimist/internal/api"
+	"optimist/internal/api/apitest"
 )
 
 // world is what should be: the values, and who has each key.
@@ -200,6 +202,45 @@ func TestSameAgainLater(t *testing.T) {
 		}
 		if all := res.Object.GetManagedFields(); len(all) != 11 || all[1].Manager != "ancient-changes" {
 			t.Errorf("after many updates: %v", all)
+		}
+	})
+}
+
+// Whatever the kind: the same again is no write, though it has been defaulted and converted meanwhile; and another manager may agree.
+func TestEveryKindIsApplied(t *testing.T) {
+	samples, err := os.ReadFile("kinds/testdata/stored.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, registry.Options{})
+		for text := range strings.SplitSeq(string(samples), "\n---\n") {
+			o := apitest.Object(t, text)
+			at := api.Target{Kind: api.Builtin.Of(o), Version: o.GetObjectKind().GroupVersionKind().Version, Key: api.KeyOf(o)}
+			if at.Kind.Namespaced {
+				at.Key.Namespace = "default"
+			}
+			o.SetUID("")
+			text, err := json.Marshal(o) // YAML's y is a boolean
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply := func(who string) api.Object {
+				time.Sleep(time.Second)
+				res, err := r.Write(t.Context(), api.Request{Target: at, Verb: api.VerbPatch, Patch: &api.Patch{Type: types.ApplyYAMLPatchType, Data: text},
+					Options: api.Options{Manager: who, Force: true}}) // 10 is another value than "10", as in Kubernetes
+				if err != nil {
+					t.Fatalf("%s by %s: %v", at.Kind, who, err)
+				}
+				return res.Object
+			}
+			first := apply("a")
+			if again := apply("a"); again.GetResourceVersion() != first.GetResourceVersion() || len(again.GetManagedFields()) != 1 {
+				t.Errorf("%s: the same again is a write:\n%v\n%v", at.Kind, first, again)
+			}
+			if both := apply("b"); len(both.GetManagedFields()) == 0 || both.GetGeneration() != first.GetGeneration() {
+				t.Errorf("%s: after another one has agreed: %v", at.Kind, both.GetManagedFields())
+			}
 		}
 	})
 }

@@ -85,6 +85,9 @@ func (w *write) current(ctx context.Context) (api.Object, store.Entry, error) {
 		return nil, e, w.NotFound(w.Key.Name)
 	}
 	o, err := w.open(e)
+	if err == nil {
+		w.defaults(o) // protobuf does not keep the kind of what stands within: a StatefulSet's claims
+	}
 	return o, e, err
 }
 
