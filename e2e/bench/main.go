@@ -35,6 +35,7 @@ var sections = []struct {
 }{
 	{"writes", writes},
 	{"journal", journalCost},
+	{"rest", rest},
 	{"watch", watch},
 	{"dns", names},
 	{"start", start},
@@ -46,7 +47,7 @@ var sections = []struct {
 }
 
 func main() {
-	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, watch, dns, start, pods, services, through, nodes, idle")
+	only := flag.String("only", "", "measure only these `sections`, comma-separated: writes, journal, rest, watch, dns, start, pods, services, through, nodes, idle")
 	quick := flag.Bool("short", false, "fewer rounds: to see that it works, not to quote")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
