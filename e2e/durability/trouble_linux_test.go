@@ -126,6 +126,10 @@ func newCluster(t *testing.T, data string) *cluster {
 	t.Cleanup(func() { a.Process.Kill(); a.Wait() })
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web"},
 		Spec: corev1.PodSpec{NodeName: "n1", Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "default"}} // no controllers run that would make it
+	if _, err := api.ServiceAccounts.Create(t.Context(), c, account); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := api.Pods.Create(t.Context(), c, pod); err != nil {
 		t.Fatal(err)
 	}
