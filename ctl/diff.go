@@ -31,8 +31,7 @@ func diffCommand(s *session) *cobra.Command {
 		Example: "  ctl diff -f web.yaml\n  KUBECTL_EXTERNAL_DIFF='diff -y' ctl diff -k overlays/production",
 		RunE: func(c *cobra.Command, _ []string) error {
 			err := d.run(c)
-			var own *exitError
-			if err == nil || errors.As(err, &own) {
+			if _, own := errors.AsType[*exitError](err); err == nil || own {
 				return err
 			}
 			return &exitError{2, explain(err)}
@@ -75,8 +74,7 @@ func (d *differ) run(c *cobra.Command) (err error) {
 	program := osexec.CommandContext(c.Context(), words[0], append(words[1:], d.live, d.merged)...) //nolint:gosec // the user chose the program
 	program.Stdout, program.Stderr = c.OutOrStdout(), c.ErrOrStderr()
 	err = program.Run()
-	var exit *osexec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+	if exit, ok := errors.AsType[*osexec.ExitError](err); ok && exit.ExitCode() == 1 {
 		return &exitError{code: 1}
 	}
 	if err != nil {

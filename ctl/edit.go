@@ -8,6 +8,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -105,21 +106,17 @@ func (e *edit) converse(c *cobra.Command) error {
 		}
 		before = text
 		err = e.save(c, text)
+		_, faulty := errors.AsType[*manifest.Fault](err)
 		switch {
 		case err == nil:
 			return os.Remove(name)
-		case apierrors.IsInvalid(err) || isFault(err):
+		case apierrors.IsInvalid(err) || faulty:
 			reasons = "# " + strings.ReplaceAll(strings.TrimPrefix(explain(err), "error: "), "\n", "\n# ") + "\n#\n"
 			fmt.Fprintln(c.ErrOrStderr(), explain(err))
 		default:
 			return e.keep(c, name, err)
 		}
 	}
-}
-
-func isFault(err error) bool {
-	var f *manifest.Fault
-	return errors.As(err, &f)
 }
 
 // keep ends without success, but keeps what was typed.
@@ -142,7 +139,7 @@ func (e *edit) save(c *cobra.Command, text []byte) error {
 		if err != nil {
 			return err
 		}
-		i := e.find(t)
+		i := slices.IndexFunc(e.targets, func(own api.Target) bool { return own.Kind.Is(t.Kind) && own.Key == t.Key })
 		if i < 0 {
 			return &manifest.Fault{Source: d.Source, Err: fmt.Errorf("%s is none of the objects to edit: apiVersion, kind, name and namespace cannot be changed here", printer.Named(t.Kind, t.Key.Name))}
 		}
@@ -156,15 +153,6 @@ func (e *edit) save(c *cobra.Command, text []byte) error {
 		}
 	}
 	return nil
-}
-
-func (e *edit) find(t api.Target) int {
-	for i, own := range e.targets {
-		if own.Kind.Is(t.Kind) && own.Key == t.Key {
-			return i
-		}
-	}
-	return -1
 }
 
 func withoutComments(text []byte) []byte {

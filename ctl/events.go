@@ -64,35 +64,50 @@ func (e *events) run(c *cobra.Command, _ []string) error {
 		return wrong.err()
 	}
 	items := slices.DeleteFunc(list.Items, func(o api.Object) bool { return !e.wants(o) })
-	slices.SortStableFunc(items, func(a, b api.Object) int { return lastSeen(a).Compare(lastSeen(b)) })
+	slices.SortStableFunc(items, func(a, b api.Object) int {
+		return describe.Last(a.(*corev1.Event)).Compare(describe.Last(b.(*corev1.Event)))
+	})
 	e.columns.Namespace = e.all
 	table := printer.NewTable(c.OutOrStdout(), e.columns)
+	show := func(objects []api.Object, single bool) error { return e.show(c, table, objects, single) }
 	switch {
-	case len(items) == 0 && !e.follow:
-		text := "No events found."
-		if !e.all {
-			text = fmt.Sprintf("No events found in %s namespace.", e.ns())
+	case len(items) > 0:
+		if err := show(items, false); err != nil {
+			return err
 		}
-		fmt.Fprintln(c.ErrOrStderr(), text)
-		return nil
-	case e.output.Name == "" && len(items) > 0:
-		wrong.add(table.Print(eventColumns, items, eventRows(items)))
-	case e.output.Name != "" && !e.follow:
-		wrong.add(e.output.Objects(c.OutOrStdout(), eventItems(items)))
+	case !e.follow && e.all:
+		fmt.Fprintln(c.ErrOrStderr(), "No events found.")
+	case !e.follow:
+		fmt.Fprintf(c.ErrOrStderr(), "No events found in %s namespace.\n", e.ns())
 	}
-	if !e.follow || len(wrong) > 0 {
-		return wrong.err()
+	if !e.follow {
+		return nil
 	}
 	return e.watch(c.Context(), 0, e.where(of), api.WatchOptions{After: list.Revision}, func(x api.Event) (bool, error) {
 		if x.Object == nil || x.Type == api.Deleted || !e.wants(x.Object) {
 			return false, nil
 		}
-		one := []api.Object{x.Object}
-		if e.output.Name != "" {
-			return false, e.output.Object(c.OutOrStdout(), eventItems(one)[0])
-		}
-		return false, table.Print(eventColumns, one, eventRows(one))
+		return false, show([]api.Object{x.Object}, true)
 	})
+}
+
+// show prints events as rows, or in another form: as a list, or singly.
+func (e *events) show(c *cobra.Command, table *printer.Table, objects []api.Object, single bool) error {
+	at := describe.Cluster{At: time.Now()}
+	var rows [][]any
+	var items []printer.Item
+	for _, o := range objects {
+		x := o.(*corev1.Event)
+		rows = append(rows, []any{at.Seen(x), x.Type, x.Reason, x.InvolvedObject.Kind + "/" + x.InvolvedObject.Name, strings.TrimSpace(x.Message)})
+		items = append(items, printer.Item{Kind: api.EventKind, Object: o})
+	}
+	switch {
+	case e.output.Name == "":
+		return table.Print(eventColumns, objects, rows)
+	case single:
+		return e.output.Object(c.OutOrStdout(), items[0])
+	}
+	return e.output.Objects(c.OutOrStdout(), items)
 }
 
 func (e *events) wants(o api.Object) bool {
@@ -106,21 +121,3 @@ func (e *events) wants(o api.Object) bool {
 }
 
 var eventColumns = []metav1.TableColumnDefinition{{Name: "Last Seen"}, {Name: "Type"}, {Name: "Reason"}, {Name: "Object"}, {Name: "Message"}}
-
-func eventRows(items []api.Object) (rows [][]any) {
-	at := describe.Cluster{At: time.Now()}
-	for _, o := range items {
-		e := o.(*corev1.Event)
-		rows = append(rows, []any{at.Seen(e), e.Type, e.Reason, e.InvolvedObject.Kind + "/" + e.InvolvedObject.Name, strings.TrimSpace(e.Message)})
-	}
-	return rows
-}
-
-func eventItems(objects []api.Object) (items []printer.Item) {
-	for _, o := range objects {
-		items = append(items, printer.Item{Kind: api.EventKind, Object: o})
-	}
-	return items
-}
-
-func lastSeen(o api.Object) time.Time { return describe.Last(o.(*corev1.Event)) }

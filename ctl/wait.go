@@ -54,18 +54,19 @@ func (w *waiting) run(c *cobra.Command, args []string) error {
 		w.timeout = 7 * 24 * time.Hour
 	}
 	w.end = time.Now().Add(w.timeout)
-	if creation {
-		if err := w.created(c, args); err != nil {
+	targets, wrong := w.choose(c, args, &w.documents)
+	for creation && len(targets)+len(wrong) == 0 && w.timeout > 0 { // of what is selected, at least one
+		if err := w.any(c, args); err != nil {
 			return err
 		}
+		targets, wrong = w.choose(c, args, &w.documents)
 	}
-	targets, wrong := w.choose(c, args, &w.documents)
 	if len(targets)+len(wrong) == 0 && !removal {
 		return errors.New("no matching resources found")
 	}
 	return each(targets, wrong, func(t api.Target) error {
 		for _, check := range checks {
-			o, err := w.one(c, t, check, removal)
+			o, err := w.one(c, t, check, removal || creation)
 			if err != nil || o == nil { // gone before anybody saw it
 				return err
 			}
@@ -174,8 +175,8 @@ func pathMet(text string) (met, error) {
 // left is how much time remains; never 0, which would be for ever.
 func (w *waiting) left() time.Duration { return max(1, min(time.Until(w.end), math.MaxInt64)) }
 
-// one waits for one object.
-func (w *waiting) one(c *cobra.Command, t api.Target, check met, removal bool) (last api.Object, err error) {
+// one waits for one object, which may be absent at first (or at last).
+func (w *waiting) one(c *cobra.Command, t api.Target, check met, absent bool) (last api.Object, err error) {
 	if w.timeout == 0 {
 		r, err := w.Get(c.Context(), t, api.GetOptions{})
 		ok := check == nil && apierrors.IsNotFound(err)
@@ -201,10 +202,10 @@ func (w *waiting) one(c *cobra.Command, t api.Target, check met, removal bool) (
 		case e.Object != nil && e.Type != api.Deleted:
 			last, there = e.Object, true
 			return check(e.Object)
-		case e.InitialEnd && !there && check != nil && !removal:
+		case e.InitialEnd && !there && check != nil && !absent:
 			return false, t.Kind.NotFound(t.Key.Name)
 		}
-		return e.InitialEnd && !there, nil
+		return e.InitialEnd && !there && check == nil, nil
 	})
 	if errors.Is(err, errTimeout) {
 		err = fmt.Errorf("%w on %s/%s", err, t.Kind.Plural, t.Key.Name)
@@ -212,21 +213,11 @@ func (w *waiting) one(c *cobra.Command, t api.Target, check met, removal bool) (
 	return last, err
 }
 
-// created waits until everything that is named is there, and of what is selected at least one.
-func (w *waiting) created(c *cobra.Command, args []string) error {
+// any waits until there is something that is selected.
+func (w *waiting) any(c *cobra.Command, args []string) error {
 	wants, wrong := w.from(c, args, &w.documents)
 	return each(wants, wrong, func(of wanted) error {
-		missing := map[string]bool{}
-		for _, name := range of.names {
-			missing[name] = true
-		}
 		o := api.WatchOptions{Initial: true, Selector: w.options.Selector, Fields: w.options.Fields}
-		return w.watch(c.Context(), w.left(), w.where(of), o, func(e api.Event) (bool, error) {
-			if e.Object != nil && e.Type != api.Deleted {
-				delete(missing, e.Object.GetName())
-				return len(missing) == 0, nil
-			}
-			return false, nil
-		})
+		return w.watch(c.Context(), w.left(), w.where(of), o, func(e api.Event) (bool, error) { return e.Object != nil && e.Type != api.Deleted, nil })
 	})
 }

@@ -167,10 +167,14 @@ func TestWaitSeesWhatComes(t *testing.T) {
 	bubble(t, func(t *testing.T, svc api.Service) {
 		late := start(t, svc, "wait", "cm/one", "--for=create", "--for=jsonpath={.data.a}=y")
 		slow := start(t, svc, "wait", "cm/one", "--for=create", "--for=condition=Ready", "--timeout=1m")
+		some := start(t, svc, "wait", "cm", "--field-selector=metadata.name=one", "--for=create")
 		time.Sleep(10 * time.Second)
 		now, err := api.ConfigMaps.Create(t.Context(), svc, settings("one", "x"))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if code := <-some.code; code != 0 || some.out.String() != "configmap/one condition met\n" {
+			t.Errorf("some: %d, %s%s", code, some.out.String(), some.err.String())
 		}
 		gone := start(t, svc, "wait", "cm/one", "--for=delete")
 		time.Sleep(10 * time.Second)
