@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/apiserver/door"
 	"optimist/apiserver/door/rest"
@@ -173,3 +177,43 @@ func TestImpersonation(t *testing.T) {
 		}
 	}
 }
+
+// flood is a service whose watches never end, and note when they are left.
+type flood struct {
+	api.Service
+	left chan struct{}
+}
+
+func (f flood) Watch(context.Context, api.Target, api.WatchOptions) (iter.Seq2[[]api.Event, error], error) {
+	o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Data: map[string]string{"k": strings.Repeat("x", 100_000)}}
+	return func(yield func([]api.Event, error) bool) {
+		defer close(f.left)
+		for yield([]api.Event{{Type: api.Added, Object: o}}, nil) {
+		}
+	}, nil
+}
+
+// A client that does not read is left after half a minute, whatever protocol it speaks.
+func TestAClientThatDoesNotRead(t *testing.T) {
+	if os.Getenv("OPTIMIST_LONG") == "" {
+		t.Skip("takes half a minute: set OPTIMIST_LONG=1")
+	}
+	for _, protocol := range []string{"h2", "http/1.1"} {
+		t.Run(strings.ReplaceAll(protocol, "/", ""), func(t *testing.T) {
+			t.Parallel()
+			f := flood{left: make(chan struct{})}
+			addr, client, _ := wall(t, config(f))
+			res, err := client(protocol).Get("https://" + addr + "/api/v1/secrets?watch=1&resourceVersion=1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if res.StatusCode != 200 {
+				t.Fatal(res.Status)
+			}
+			<-f.left
+		})
+	}
+}
+
+func (flood) Now(context.Context) (api.Revision, error) { return 0, nil }
