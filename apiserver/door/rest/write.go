@@ -1,13 +1,15 @@
 package rest
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"optimist/internal/api"
@@ -29,36 +30,16 @@ const maxBody = 3 << 20
 func (c *call) body() ([]byte, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
+		err = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
+	} else if err != nil {
+		err = apierrors.NewBadRequest("the body of the request cannot be read: " + err.Error())
 	}
-	if err != nil {
-		return nil, apierrors.NewBadRequest("the body of the request cannot be read: " + err.Error())
-	}
-	return data, nil
+	return data, err
 }
 
 // write creates, updates or patches.
-func (s *Server) write(c *call, v api.Verb) (err error) {
-	req := api.Request{Target: c.Target, Verb: v}
-	switch v {
-	case api.VerbCreate:
-		var o metav1.CreateOptions
-		if o, err = parameters(c.query, metav1.Convert_url_Values_To_v1_CreateOptions); err == nil {
-			err = invalid("CreateOptions", validation.ValidateCreateOptions(&o))
-		}
-		req.Options = c.options(o.DryRun, o.FieldManager, o.FieldValidation)
-	case api.VerbUpdate:
-		var o metav1.UpdateOptions
-		if o, err = parameters(c.query, metav1.Convert_url_Values_To_v1_UpdateOptions); err == nil {
-			err = invalid("UpdateOptions", validation.ValidateUpdateOptions(&o))
-		}
-		req.Options = c.options(o.DryRun, o.FieldManager, o.FieldValidation)
-	case api.VerbPatch:
-		req.Options, err = c.patch(&req)
-	}
-	if err == nil && v != api.VerbPatch {
-		err = c.object(&req)
-	}
+func (s *Server) write(c *call, v api.Verb) error {
+	req, err := c.request(v)
 	if err != nil {
 		return err
 	}
@@ -76,51 +57,70 @@ func (s *Server) write(c *call, v api.Verb) (err error) {
 	return s.reply(c, code, res)
 }
 
+// request reads options and body; those of a patch have all that others have. Protobuf is decoded here, all else in the registry, which sees
+// unknown fields.
+func (c *call) request(v api.Verb) (api.Request, error) {
+	req := api.Request{Target: c.Target, Verb: v}
+	header, taken := c.r.Header.Get("Content-Type"), medias
+	if v == api.VerbPatch {
+		header, taken = cmp.Or(header, "none"), patchTypes // which it is must be said
+	}
+	media, err := bodyMedia(header, taken...)
+	if err != nil {
+		return req, err
+	}
+	data, err := c.body()
+	if err != nil {
+		return req, err
+	}
+	o, err := parameters(c.query, metav1.Convert_url_Values_To_v1_PatchOptions)
+	if err != nil {
+		return req, err
+	}
+	switch v {
+	case api.VerbCreate:
+		err = invalid("CreateOptions", validation.ValidateCreateOptions(&metav1.CreateOptions{DryRun: o.DryRun, FieldManager: o.FieldManager, FieldValidation: o.FieldValidation}))
+	case api.VerbUpdate:
+		err = invalid("UpdateOptions", validation.ValidateUpdateOptions(&metav1.UpdateOptions{DryRun: o.DryRun, FieldManager: o.FieldManager, FieldValidation: o.FieldValidation}))
+	default:
+		err = invalid("PatchOptions", validation.ValidatePatchOptions(&o, types.PatchType(media)))
+	}
+	req.Options = c.options(o.DryRun, o.FieldManager, o.FieldValidation)
+	switch {
+	case err != nil:
+	case v == api.VerbPatch:
+		req.Force = o.Force != nil && *o.Force
+		req.Patch = &api.Patch{Type: types.PatchType(media), Data: data}
+	case media == mediaProto:
+		req.Body, err = c.decode(data)
+	default:
+		req.Raw = &api.Raw{MediaType: media, Data: data}
+	}
+	return req, err
+}
+
 // options are those of every write.
 func (c *call) options(dryRun []string, manager, validation string) api.Options {
-	o := api.Options{DryRun: len(dryRun) > 0, Manager: manager, Validation: api.FieldValidation(validation)}
-	if validation == "" {
-		o.Validation = api.Warn
-	}
-	if manager == "" {
-		o.Manager = agent(c.r.UserAgent())
-	}
-	return o
+	return api.Options{DryRun: len(dryRun) > 0, Manager: cmp.Or(manager, agent(c.r.UserAgent())), Validation: cmp.Or(api.FieldValidation(validation), api.Warn)}
 }
 
 // agent is the field manager who names himself only as a browser would.
 func agent(header string) string {
 	name, _, _ := strings.Cut(header, "/")
-	name = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
+	var b strings.Builder
+	for _, r := range name {
+		if unicode.IsPrint(r) && b.Len()+utf8.RuneLen(r) <= validation.FieldManagerMaxLength {
+			b.WriteRune(r)
 		}
-		return r
-	}, name)
-	for len(name) > validation.FieldManagerMaxLength {
-		runes := []rune(name)
-		name = string(runes[:len(runes)-1])
 	}
-	return name
+	return b.String()
 }
 
-// object reads the body of a create or update: protobuf here, the rest in the registry, which sees unknown fields.
-func (c *call) object(req *api.Request) error {
-	media, err := bodyMedia(c.r.Header.Get("Content-Type"), medias...)
-	if err != nil {
-		return err
-	}
-	data, err := c.body()
-	if err != nil {
-		return err
-	}
-	if media != mediaProto {
-		req.Raw = &api.Raw{MediaType: media, Data: data}
-		return nil
-	}
+// decode reads a body in protobuf, which says what it is.
+func (c *call) decode(data []byte) (api.Object, error) {
 	gvk, raw, err := open(data)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body := &proto.Body{Data: raw}
 	if gvk.Empty() {
@@ -129,43 +129,20 @@ func (c *call) object(req *api.Request) error {
 	if !gvk.Empty() {
 		body.Kind = gvk.Group + "/" + gvk.Version + "/" + gvk.Kind
 	}
-	req.Body, err = wire.DecodeBody(c.Target, body)
-	return err
+	return wire.DecodeBody(c.Target, body)
 }
 
 // open takes the envelope off an object in protobuf.
 func open(data []byte) (schema.GroupVersionKind, []byte, error) {
 	var u runtime.Unknown
-	rest, ok := strings.CutPrefix(string(data), magic)
+	data, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
 		return schema.GroupVersionKind{}, nil, apierrors.NewBadRequest("provided data does not appear to be a protobuf message, expected prefix k8s\\x00")
 	}
-	if err := u.Unmarshal([]byte(rest)); err != nil {
+	if err := u.Unmarshal(data); err != nil {
 		return schema.GroupVersionKind{}, nil, apierrors.NewBadRequest(err.Error())
 	}
 	return schema.FromAPIVersionAndKind(u.APIVersion, u.Kind), u.Raw, nil
-}
-
-func (c *call) patch(req *api.Request) (api.Options, error) {
-	media, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if media == "" {
-		media = "none"
-	}
-	if _, err := bodyMedia(media, patchTypes...); err != nil {
-		return api.Options{}, err
-	}
-	o, err := parameters(c.query, metav1.Convert_url_Values_To_v1_PatchOptions)
-	if err == nil {
-		err = invalid("PatchOptions", validation.ValidatePatchOptions(&o, types.PatchType(media)))
-	}
-	if err != nil {
-		return api.Options{}, err
-	}
-	data, err := c.body()
-	req.Patch = &api.Patch{Type: types.PatchType(media), Data: data}
-	options := c.options(o.DryRun, o.FieldManager, o.FieldValidation)
-	options.Force = o.Force != nil && *o.Force
-	return options, err
 }
 
 // delete deletes an object, or a collection.
@@ -175,91 +152,79 @@ func (s *Server) delete(c *call, v api.Verb) error {
 		return err
 	}
 	req := api.Request{Target: c.Target, Verb: v, Options: c.options(o.DryRun, "", "")}
-	if req.Grace = o.GracePeriodSeconds; o.PropagationPolicy != nil {
-		req.Propagation = *o.PropagationPolicy
-	}
 	orphan := o.OrphanDependents //nolint:staticcheck // deprecated, and still sent
-	if orphan != nil {
+	switch {
+	case o.PropagationPolicy != nil:
+		req.Propagation = *o.PropagationPolicy
+	case orphan != nil && *orphan:
+		req.Propagation = metav1.DeletePropagationOrphan
+	case orphan != nil:
 		req.Propagation = metav1.DeletePropagationBackground
-		if *orphan {
-			req.Propagation = metav1.DeletePropagationOrphan
-		}
 	}
+	req.Grace = o.GracePeriodSeconds
 	if p := o.Preconditions; p != nil {
 		if p.UID != nil {
 			req.Pre.UID = *p.UID
 		}
 		if p.ResourceVersion != nil {
-			if req.Pre.Revision, err = revision(*p.ResourceVersion); err != nil {
-				return err
-			}
+			req.Pre.Revision, err = revision(*p.ResourceVersion)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if v == api.VerbDeleteCollection {
 		sel, err := c.selection()
-		if err != nil {
-			return err
+		if err == nil {
+			req.Match, err = sel.list()
 		}
-		if req.Match, err = sel.list(); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	res, err := s.Service.Write(c.ctx, req)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if res.Object == nil {
+	case res.Object == nil:
 		return c.done(http.StatusOK, res.Warnings, &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusOK, Details: &metav1.StatusDetails{Kind: c.Kind.Name}})
-	}
-	if res.Gone {
+	case res.Gone:
 		return c.done(http.StatusOK, res.Warnings, &metav1.Status{Status: metav1.StatusSuccess,
 			Details: &metav1.StatusDetails{Name: c.Key.Name, Group: c.Kind.Group, Kind: c.Kind.Plural, UID: res.Object.GetUID()}})
+	case orphan != nil && !*orphan:
+		return s.reply(c, http.StatusAccepted, res)
 	}
-	code := http.StatusOK
-	if orphan != nil && !*orphan {
-		code = http.StatusAccepted
-	}
-	return s.reply(c, code, res)
+	return s.reply(c, http.StatusOK, res)
 }
 
 // deleteOptions stand in the body, or else in the query.
 func (c *call) deleteOptions() (o metav1.DeleteOptions, err error) {
 	data, err := c.body()
-	if err != nil {
-		return o, err
+	media := ""
+	if err == nil && len(data) > 0 {
+		media, err = bodyMedia(c.r.Header.Get("Content-Type"), medias...)
 	}
-	if len(data) == 0 {
-		if o, err = parameters(c.query, metav1.Convert_url_Values_To_v1_DeleteOptions); err != nil {
-			return o, err
-		}
-		return o, invalid("DeleteOptions", validation.ValidateDeleteOptions(&o))
-	}
-	media, err := bodyMedia(c.r.Header.Get("Content-Type"), medias...)
-	if err != nil {
-		return o, err
-	}
-	if media == mediaProto {
-		gvk, raw, err := open(data)
-		if err == nil {
-			err = o.Unmarshal(raw)
-		}
-		if err != nil {
-			return o, apierrors.NewBadRequest(err.Error())
+	switch {
+	case err != nil:
+	case media == "":
+		o, err = parameters(c.query, metav1.Convert_url_Values_To_v1_DeleteOptions)
+	case media == mediaProto:
+		var gvk schema.GroupVersionKind
+		if gvk, data, err = open(data); err == nil {
+			err = o.Unmarshal(data)
 		}
 		o.SetGroupVersionKind(gvk)
-	} else {
-		if media == mediaYAML {
-			data, err = yaml.YAMLToJSON(data)
-		}
-		if err == nil {
-			err = kjson.UnmarshalCaseSensitivePreserveInts(data, &o)
-		}
-		if err != nil {
-			return o, apierrors.NewBadRequest(err.Error())
-		}
+	default:
+		err = yaml.Unmarshal(data, &o) // which JSON is, too
 	}
-	if o.Kind != "" && o.Kind != "DeleteOptions" {
-		return o, apierrors.NewBadRequest("decoded object cannot be converted to DeleteOptions")
+	if _, worded := errors.AsType[*apierrors.StatusError](err); err != nil && !worded {
+		err = apierrors.NewBadRequest(err.Error())
+	}
+	if err == nil && o.Kind != "" && o.Kind != "DeleteOptions" {
+		err = apierrors.NewBadRequest("decoded object cannot be converted to DeleteOptions")
+	}
+	if err != nil {
+		return o, err
 	}
 	return o, invalid("DeleteOptions", validation.ValidateDeleteOptions(&o))
 }
