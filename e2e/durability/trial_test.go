@@ -129,6 +129,9 @@ func (t *trial) compare(ctx context.Context, s api.Service) error {
 	}
 	have := map[string]state{}
 	for _, o := range list.Items {
+		if o.GetName() == published {
+			continue
+		}
 		have[o.GetName()] = state{o.(*corev1.ConfigMap).Data[dataText], api.RevisionOf(o)}
 	}
 	if err := t.logbook.settle(list.Revision, have); err != nil {

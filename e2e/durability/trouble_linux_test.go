@@ -321,6 +321,7 @@ func (c *cluster) names(t *testing.T) map[string]bool {
 	for _, o := range all {
 		names[o.Name] = true
 	}
+	delete(names, published)
 	return names
 }
 

@@ -80,7 +80,7 @@ func (w *watcher) hear(e api.Event) error {
 		return fmt.Errorf("the watch %s was told %s of revision %d, after %d", w.name, e.Type, e.Revision, after)
 	}
 	w.options.After = e.Revision
-	if e.Type == api.Bookmark {
+	if e.Type == api.Bookmark || e.Object.GetName() == published {
 		return nil
 	}
 	c := e.Object.(*corev1.ConfigMap)

@@ -24,6 +24,7 @@ type writer struct {
 
 const (
 	namespace   = "default"
+	published   = "kube-root-ca.crt" // by the API server itself
 	labelWriter = "writer"
 	dataText    = "text"
 	perWriter   = 6
