@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -27,6 +28,9 @@ type call struct {
 	query url.Values
 	api.Target
 	format
+
+	second    time.Time // a watch: since then there were
+	bookmarks int       // so many
 }
 
 // parameters reads a query into options by their generated conversion.

@@ -81,7 +81,7 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 func (s *Server) Run(ctx context.Context) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	server := &http.Server{Handler: s.metrics.around(s, s.parse), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: readTime + shortTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+	server := &http.Server{Handler: s.metrics.around(s, s.parse), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: readTime + shortTime, IdleTimeout: idleTime,
 		BaseContext: func(net.Listener) context.Context { return context.WithValue(base, stopping{}, ctx) },
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 1000, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: time.Minute}}
@@ -290,10 +290,7 @@ func impersonated(h http.Header) (u api.User, asked bool, err error) {
 			u.Extra[key] = values
 		}
 	}
-	if u.Name == "" && (len(u.Groups) > 0 || u.UID != "" || u.Extra != nil) {
-		return u, true, apierrors.NewBadRequest("a group, UID or extra is impersonated, but no user: set Impersonate-User")
-	}
-	return u, u.Name != "", nil
+	return u, u.Name != "" || len(u.Groups) > 0 || u.UID != "" || u.Extra != nil, nil
 }
 
 // addr is a TCP address as text.

@@ -15,6 +15,8 @@ import (
 const (
 	watchTime = 30 * time.Minute // and up to twice that: how long a watch lasts whose client does not say
 	frameTime = 30 * time.Second // for a client to take a batch
+
+	maxBookmarks = 10 // a second
 )
 
 // watch tells of changes until its time is over, its client or the server goes, or the Service ends it (then with an ERROR event).
@@ -57,7 +59,7 @@ func (s *Server) watch(c *call, o selected) error {
 func (s *Server) frames(c *call, o selected, batch []api.Event) (all []byte, err error) {
 	for _, e := range batch {
 		if e.Type == api.Bookmark {
-			if !o.AllowWatchBookmarks {
+			if !o.AllowWatchBookmarks || !e.InitialEnd && c.crowded(time.Now()) {
 				continue
 			}
 			if e.Object, err = bookmark(c.Target, e); err != nil {
@@ -74,6 +76,15 @@ func (s *Server) frames(c *call, o selected, batch []api.Event) (all []byte, err
 		all, c.headless = append(all, object...), true
 	}
 	return all, nil
+}
+
+// crowded reports that this second has had bookmarks enough: whoever asks for the newest state makes all watches tell one.
+func (c *call) crowded(now time.Time) bool {
+	if now.Sub(c.second) > time.Second {
+		c.second, c.bookmarks = now, 0
+	}
+	c.bookmarks++
+	return c.bookmarks > maxBookmarks
 }
 
 // bookmark is an empty object that carries a revision.

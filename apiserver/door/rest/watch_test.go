@@ -147,3 +147,42 @@ func TestAWatchThatFails(t *testing.T) {
 		}
 	}
 }
+
+func TestBookmarksAreNotTooMany(t *testing.T) {
+	events := make([]api.Event, 1000)
+	for n := range events {
+		events[n] = api.Event{Type: api.Bookmark, Revision: api.Revision(n + 1)}
+	}
+	url := serve(t, config(scripted{batches: []any{events, apierrors.NewResourceExpired("enough")}})).URL
+	_, line := open(t, url+maps+"?watch=true&resourceVersion=5&allowWatchBookmarks=true", "")
+	for n := 0; ; n++ {
+		if got := line(); !strings.Contains(got, "BOOKMARK") {
+			if n < 10 || n > 20 {
+				t.Errorf("there were %d", n)
+			}
+			return
+		}
+	}
+}
+
+func TestMetadataInProtobuf(t *testing.T) {
+	url := serve(t, config(records(t))).URL
+	c := client{}
+	ask(t, url, "POST "+maps+"\n\n"+web)
+	const proto = "\nAccept: application/vnd.kubernetes.protobuf;as=PartialObjectMetadata"
+	var one metav1.PartialObjectMetadata
+	_, _, body := ask(t, url, "GET "+maps+"/web"+proto+metaV1)
+	if err := c.into([]byte(body), &one); err != nil || one.Kind != "PartialObjectMetadata" || one.Labels["app"] != "web" {
+		t.Errorf("%v %+v", err, one)
+	}
+	var many metav1.PartialObjectMetadataList
+	_, _, body = ask(t, url, "GET "+maps+proto+"List"+metaV1)
+	if err := c.into([]byte(body), &many); err != nil || many.APIVersion != "meta.k8s.io/v1" || len(many.Items) != 1 || many.Items[0].Name != "web" || many.ResourceVersion == "" {
+		t.Errorf("%v %+v", err, many)
+	}
+	_, _, body = ask(t, url, "GET "+maps+"/other\nAccept: application/vnd.kubernetes.protobuf")
+	var st metav1.Status
+	if err := c.into([]byte(body), &st); err != nil || st.Reason != metav1.StatusReasonNotFound {
+		t.Errorf("%v %+v", err, st)
+	}
+}
