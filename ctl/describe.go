@@ -15,24 +15,21 @@ import (
 )
 
 func describeCommand(s *session) *cobra.Command {
-	d := &selection{session: s}
+	d, docs := &selection{session: s}, &documents{}
 	c := &cobra.Command{
 		Use:               "describe TYPE [NAME…] | TYPE/NAME…",
 		Short:             "Tell all about objects: fields, what belongs to them, events, decisions",
 		Example:           "  ctl describe pod web-1\n  ctl describe deploy/web\n  ctl describe nodes",
 		ValidArgsFunction: s.completeObjects,
-		RunE:              d.describe,
+		RunE:              func(c *cobra.Command, args []string) error { return d.describe(c, args, docs) },
 	}
 	d.flags(c)
+	docs.fileFlags(c)
 	return c
 }
 
-func (s *selection) describe(c *cobra.Command, args []string) error {
-	wants, err := s.parse(c, args)
-	if err != nil {
-		return err
-	}
-	var all faults
+func (s *selection) describe(c *cobra.Command, args []string, docs *documents) error {
+	wants, all := s.from(c, args, docs)
 	between := ""
 	for _, w := range wants {
 		objects, errs := s.byPrefix(c.Context(), w)

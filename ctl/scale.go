@@ -25,9 +25,11 @@ func scaleCommand(s *session) *cobra.Command {
 		Short:             "Set the number of replicas",
 		Example:           "  ctl scale deployment/web --replicas=3\n  ctl scale deploy web --current-replicas=2 --replicas=3",
 		ValidArgsFunction: s.completeObjects,
-		RunE:              sc.run,
 	}
 	sc.flags(c)
+	docs := &documents{}
+	docs.fileFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error { return sc.run(c, args, docs) }
 	c.Flags().BoolVar(&sc.every, "all", false, "Scale all objects of the kind")
 	dryFlag(c, &sc.dry)
 	c.Flags().Int32Var(&sc.replicas, "replicas", -1, "How many replicas there shall be")
@@ -36,14 +38,14 @@ func scaleCommand(s *session) *cobra.Command {
 	return c
 }
 
-func (sc *scale) run(c *cobra.Command, args []string) error {
+func (sc *scale) run(c *cobra.Command, args []string, docs *documents) error {
 	if sc.replicas < 0 {
 		return usage(c, "the --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
 	}
 	if err := checkDry(sc.dry); err != nil {
 		return err
 	}
-	targets, wrong := sc.choose(c, args, &documents{})
+	targets, wrong := sc.choose(c, args, docs)
 	return each(targets, wrong, func(t api.Target) error {
 		err := sc.one(c.Context(), t)
 		if err == nil {
