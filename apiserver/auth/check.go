@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"optimist/internal/api"
 )
@@ -164,13 +164,14 @@ func compact(a ask, verbs []string) string {
 
 // node keeps a node from steering pods to itself, and from itself: by taints, and by labels that others rely on.
 func (c *Checks) node(name string, r api.Request, n, was *corev1.Node) error {
-	changed, word := n.Labels, fmt.Sprintf("node %q is not allowed to set the following labels", name)
-	if was != nil {
-		changed, word = difference(n.Labels, was.Labels), "is not allowed to modify labels"
-	}
 	var bad []string
-	for label := range changed {
-		if reserved(label) {
+	word, had := fmt.Sprintf("node %q is not allowed to set the following labels", name), map[string]string(nil)
+	if was != nil {
+		word, had = "is not allowed to modify labels", was.Labels
+	}
+	for label := range labels.Merge(had, n.Labels) {
+		before, did := had[label]
+		if now, does := n.Labels[label]; (before != now || did != does) && reserved(label) {
 			bad = append(bad, label)
 		}
 	}
@@ -185,21 +186,6 @@ func (c *Checks) node(name string, r api.Request, n, was *corev1.Node) error {
 		err = fmt.Errorf("%s: %s", word, strings.Join(bad, ", "))
 	}
 	return orForbidden(r, n, err)
-}
-
-// difference are the labels that one of two sets has otherwise than the other.
-func difference(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, b)
-	maps.DeleteFunc(all, func(key, _ string) bool {
-		is, ok := a[key]
-		was, had := b[key]
-		return ok == had && is == was
-	})
-	return all
 }
 
 // ownLabels are those of Kubernetes that a node may give itself.

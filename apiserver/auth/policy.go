@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // policy.yaml
 	"fmt"
@@ -73,18 +74,24 @@ func (g *Gate) own() api.Service {
 	})
 }
 
-// makeDefaults makes and mends them all at once: the store commits together what comes together.
+// makeDefaults makes and mends all roles, then all bindings, each at once: the store commits together what comes together.
 func (g *Gate) makeDefaults(ctx context.Context, own api.Service) error {
 	wanted, err := defaults()
 	if err != nil {
 		return err
 	}
 	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
-		var at errgroup.Group
-		for _, o := range wanted {
-			at.Go(func() error { return g.rbac.mend(ctx, own, o) })
+		err = nil
+		for _, kind := range []*api.Kind{api.ClusterRoleKind, api.ClusterRoleBindingKind} {
+			var at errgroup.Group
+			for _, o := range wanted {
+				if api.Builtin.Of(o).Is(kind) {
+					at.Go(func() error { return g.rbac.mend(ctx, own, o) })
+				}
+			}
+			err = cmp.Or(err, at.Wait())
 		}
-		if err = at.Wait(); err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return nil
 		}
 		g.Log.Warn("the roles that every cluster has could not be written, will retry", "err", err, "pause", pause)

@@ -347,6 +347,7 @@ func TestAnApplyThatCreatesNeedsCreate(t *testing.T) {
 
 func TestImpersonation(t *testing.T) {
 	g := gateway(t)
+	settled(t, g)
 	const may = `{apiGroups: [""], resources: [users], resourceNames: [bob, "system:apiserver"], verbs: [impersonate]}, {apiGroups: [""], resources: [groups], resourceNames: [devs], verbs: [impersonate]},
 		{apiGroups: [authentication.k8s.io], resources: [userextras/scopes], resourceNames: [a], verbs: [impersonate]}`
 	if err := put(t, g, boss, rbacObject("ClusterRole", "r", "rules: ["+may+"]")+"\n---\n"+bindingText("ClusterRoleBinding", "b", "ClusterRole/r", toAlice)+"\n---\n"+
