@@ -16,6 +16,21 @@ import (
 	"optimist/internal/strict"
 )
 
+// given is what a request brings before anything is read: a body or an apply's configuration; nil for other patches, which are decoded with what they change.
+func (w *write) given(p Sub) (api.Object, error) {
+	switch {
+	case w.applies():
+		return w.configuration(p)
+	case w.Verb == api.VerbPatch:
+		return nil, nil
+	}
+	body, err := w.decodeBody(p.New())
+	if err == nil {
+		err = w.checkBody(body, p.New(), w.Key)
+	}
+	return body, err
+}
+
 // decodeBody returns the body of a request as a typed object; into is empty and of the type wanted.
 func (w *write) decodeBody(into api.Object) (api.Object, error) {
 	switch {

@@ -18,14 +18,7 @@ func (w *write) update(ctx context.Context) (api.Result, error) {
 	if err != nil {
 		return api.Result{}, err
 	}
-	var body api.Object
-	if w.applies() {
-		body, err = w.configuration(p)
-	} else if w.Verb != api.VerbPatch {
-		if body, err = w.decodeBody(p.New()); err == nil {
-			err = w.checkBody(body, p.New(), w.Key)
-		}
-	}
+	body, err := w.given(p)
 	if err != nil {
 		return api.Result{}, err
 	}
