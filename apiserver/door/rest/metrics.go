@@ -41,9 +41,9 @@ type counted struct {
 }
 
 // around counts what next serves.
-func (m *metrics) around(next http.Handler, parse func(path string) (t api.Target, tail string, objects bool, err error)) http.Handler {
+func (m *metrics) around(next http.Handler, parse func(path string) (t api.Target, objects bool, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t, _, _, _ := parse(r.URL.Path) //nolint:dogsled // what is no object has no kind
+		t, _, _ := parse(r.URL.Path) // what is no object has no kind
 		labels, kind := labelsOf(r, t)
 		c, start := &countedWriter{w, http.StatusOK}, time.Now()
 		m.note(func() { m.inflight[kind]++ })

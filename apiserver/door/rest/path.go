@@ -11,9 +11,9 @@ import (
 // streamed are the subresources that one connects to instead of reading or writing them.
 var streamed = []string{"log", "exec", "attach", "portforward", "proxy"}
 
-// parse is what a path names: /api/V/… and /apis/GROUP/V/… with [namespaces/NS/]PLURAL[/NAME[/SUB[/TAIL]]]; tail is "" or begins with a slash.
+// parse is what a path names: /api/V/… and /apis/GROUP/V/… with [namespaces/NS/]PLURAL[/NAME[/SUB]]; below "proxy" anything may follow.
 // objects is false for any other path; an error says that there is no such kind, version or subresource.
-func (s *Server) parse(path string) (t api.Target, tail string, objects bool, err error) {
+func (s *Server) parse(path string) (t api.Target, objects bool, err error) {
 	words := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	switch {
 	case len(words) >= 3 && words[0] == "api" && words[2] != "":
@@ -21,7 +21,7 @@ func (s *Server) parse(path string) (t api.Target, tail string, objects bool, er
 	case len(words) >= 4 && words[0] == "apis" && words[3] != "":
 		words = words[1:]
 	default:
-		return t, "", false, nil
+		return t, false, nil
 	}
 	group, version, words := words[0], words[1], words[2:]
 	own := len(words) == 3 && group == "" && api.NamespaceKind.HasSub(words[2]) // namespaces/NAME/status
@@ -34,21 +34,18 @@ func (s *Server) parse(path string) (t api.Target, tail string, objects bool, er
 			*field = words[n]
 		}
 	}
-	if len(words) > 3 {
-		tail = "/" + strings.Join(words[3:], "/")
-	}
 	t.Kind = s.Catalogue.Find(words[0] + "." + group)
-	if t.Kind == nil || t.Kind.Plural != words[0] || t.Kind.Group != group || !fits(t, tail) {
-		return t, "", true, errNoSuchPath
+	if t.Kind == nil || t.Kind.Plural != words[0] || t.Kind.Group != group || !fits(t) || len(words) > 3 && t.Sub != "proxy" {
+		return t, true, errNoSuchPath
 	}
-	return t, tail, true, nil
+	return t, true, nil
 }
 
 // fits reports whether a kind is served like this.
-func fits(t api.Target, tail string) bool {
+func fits(t api.Target) bool {
 	served := slices.ContainsFunc(t.Kind.Versions, func(v api.Version) bool { return v.Name == t.Version })
 	rooted := t.Kind.Namespaced && (t.Key.Namespace != "" || t.Key.Name == "") || !t.Kind.Namespaced && t.Key.Namespace == ""
-	return served && rooted && t.Kind.HasSub(t.Sub) && (t.Sub == "" || t.Key.Name != "") && (tail == "" || t.Sub == "proxy")
+	return served && rooted && t.Kind.HasSub(t.Sub) && (t.Sub == "" || t.Key.Name != "")
 }
 
 // verb is what a method means there.

@@ -146,9 +146,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve sends a request to where it belongs.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
-	t, tail, objects, err := s.parse(r.URL.Path)
+	t, objects, err := s.parse(r.URL.Path)
 	if objects && err == nil {
-		return s.object(w, r, t, tail)
+		return s.object(w, r, t)
 	}
 	if s.Allow != nil {
 		if err := s.Allow(r.Context(), strings.ToLower(r.Method), r.URL.Path); err != nil {
@@ -163,7 +163,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // object answers a request for objects.
-func (s *Server) object(w http.ResponseWriter, r *http.Request, t api.Target, tail string) error {
+func (s *Server) object(w http.ResponseWriter, r *http.Request, t api.Target) error {
 	v, err := verb(r, t)
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ func (s *Server) object(w http.ResponseWriter, r *http.Request, t api.Target, ta
 	}
 	defer done()
 	if v == api.VerbConnect {
-		return s.connect(c, tail)
+		return s.connect(c)
 	}
 	if err := c.accept(v == api.VerbWatch); err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 const lastWords = 5 * time.Second
 
 // connect opens what stands behind a subresource. It returns an error as long as nothing has been answered.
-func (s *Server) connect(c *call, _ string) error {
+func (s *Server) connect(c *call) error {
 	r, control := c.r.WithContext(c.ctx), http.NewResponseController(c.w)
 	_, _ = control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{}) // streams may be quiet, and wait for their clients
 	switch {
