@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
+	"optimist/internal/wire"
 )
 
 // listen copies all that a target has to say, without telling it anything.
@@ -86,21 +87,10 @@ func (s *sender) Send(f api.Frame) error {
 
 // pump sends all of a reader as standard input, then its end.
 func pump(s api.Stream, in io.Reader) error {
-	for {
-		buffer := make([]byte, api.FrameSize) // anew each time: a stream may keep what it was given
-		n, err := in.Read(buffer)
-		if n > 0 {
-			if err := s.Send(api.Frame{Channel: api.ChannelStdin, Data: buffer[:n]}); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return s.CloseSend()
-		}
-		if err != nil {
-			return err
-		}
+	if _, err := io.Copy(wire.Writer{Stream: s, Channel: api.ChannelStdin}, in); err != nil {
+		return err
 	}
+	return s.CloseSend()
 }
 
 // lines hands whole lines on, each with a prefix. Several may share an output and its lock.

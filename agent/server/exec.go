@@ -11,6 +11,7 @@ import (
 
 	"optimist/agent/runtime"
 	"optimist/internal/api"
+	"optimist/internal/wire"
 )
 
 // exec runs a process in a container.
@@ -31,7 +32,7 @@ func (s *Server) exec(ctx context.Context, t api.Target, params url.Values) (job
 	return func(ctx context.Context, stream api.Stream) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		p.Stdout, p.Stderr = output{stream, api.ChannelStdout}, output{stream, api.ChannelStderr}
+		p.Stdout, p.Stderr = wire.Writer{Stream: stream, Channel: api.ChannelStdout}, wire.Writer{Stream: stream, Channel: api.ChannelStderr}
 		in := input(ctx, stream)
 		p.Resize = in.sizes
 		if flag(params, "stdin") {

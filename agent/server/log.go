@@ -15,6 +15,7 @@ import (
 	"optimist/agent/logs"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
+	"optimist/internal/wire"
 )
 
 // log streams what a container printed.
@@ -75,7 +76,7 @@ func (s *Server) copyLog(c runtime.Container, tail *int64, follow bool, o logs.O
 		} else {
 			lines = logs.Lines(ctx, c.LogPath, tail, follow, func() bool { return !s.runs(ctx, c.ID) })
 		}
-		err := logs.Print(lines, o, output{stream, api.ChannelStdout}, output{stream, api.ChannelStderr})
+		err := logs.Print(lines, o, wire.Writer{Stream: stream, Channel: api.ChannelStdout}, wire.Writer{Stream: stream, Channel: api.ChannelStderr})
 		if errors.Is(err, fs.ErrNotExist) {
 			return apierrors.NewBadRequest(fmt.Sprintf("the log of container %s is gone", c.ID.Name))
 		}

@@ -16,6 +16,7 @@ import (
 	"optimist/agent/network"
 	"optimist/agent/runtime"
 	"optimist/internal/api"
+	"optimist/internal/wire"
 )
 
 // port connects to a port: for portforward as the pod itself sees it, for proxy as the node sees its pod, or itself. Without a number portforward has
@@ -93,7 +94,7 @@ func relay(conn io.ReadWriteCloser) job {
 			}
 			sent <- err
 		}()
-		if _, err := io.Copy(output{stream, api.ChannelStdout}, conn); err != nil {
+		if _, err := io.Copy(wire.Writer{Stream: stream, Channel: api.ChannelStdout}, conn); err != nil {
 			return err
 		}
 		if err := stream.Send(api.Frame{Channel: api.ChannelStdout}); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"optimist/internal/api"
 	"optimist/internal/console"
+	"optimist/internal/wire"
 )
 
 // Either side may end first, and what the other still has to say arrives.
@@ -55,7 +56,7 @@ func TestBothHalvesOfAConnection(t *testing.T) {
 				if row.name == "the pod ends first" {
 					<-ended
 				}
-				_, _ = io.Copy(output{near, api.ChannelStdin}, bytes.NewReader(big))
+				_, _ = io.Copy(wire.Writer{Stream: near, Channel: api.ChannelStdin}, bytes.NewReader(big))
 				_ = near.CloseSend()
 			}()
 			var got bytes.Buffer

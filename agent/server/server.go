@@ -14,6 +14,7 @@ import (
 	"optimist/agent/runtime"
 	"optimist/internal/api"
 	"optimist/internal/console"
+	"optimist/internal/wire"
 )
 
 // Config is what the server answers from.
@@ -98,25 +99,6 @@ func end(s api.Stream, err error) error {
 	return s.CloseSend()
 }
 
-// output sends what is written to it on one channel.
-type output struct {
-	stream  api.Stream
-	channel api.Channel
-}
-
-// Write copies, because a frame belongs to its receiver.
-func (o output) Write(p []byte) (int, error) {
-	sent := 0
-	for sent < len(p) {
-		piece := append([]byte(nil), p[sent:min(len(p), sent+api.FrameSize)]...)
-		if err := o.stream.Send(api.Frame{Channel: o.channel, Data: piece}); err != nil {
-			return sent, err
-		}
-		sent += len(piece)
-	}
-	return sent, nil
-}
-
 // images lists the node's images as JSON, or with import=1 takes in the archive on standard input.
 func (s *Server) images(_ context.Context, t api.Target, params url.Values) (job, error) {
 	store, ok := s.config.Runtime.(runtime.Images)
@@ -137,7 +119,7 @@ func load(ctx context.Context, store runtime.Images, stream api.Stream) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("the archive could not be loaded: %v", err))
 	}
 	for _, i := range images {
-		if _, err := fmt.Fprintln(output{stream, api.ChannelStdout}, i.Ref); err != nil {
+		if _, err := fmt.Fprintln(wire.Writer{Stream: stream, Channel: api.ChannelStdout}, i.Ref); err != nil {
 			return err
 		}
 	}
@@ -149,5 +131,5 @@ func list(ctx context.Context, store runtime.Images, stream api.Stream) error {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(output{stream, api.ChannelStdout}).Encode(images)
+	return json.NewEncoder(wire.Writer{Stream: stream, Channel: api.ChannelStdout}).Encode(images)
 }

@@ -48,7 +48,7 @@ func (r *Ring) copyTo(ctx context.Context, s api.Stream, from int, follow bool) 
 		if missed > 0 {
 			text = append(fmt.Appendf(nil, "[%d lines were lost]\n", missed), text...)
 		}
-		if err := sendAll(s, text); err != nil {
+		if _, err := (wire.Writer{Stream: s, Channel: api.ChannelStdout}).Write(text); err != nil {
 			return err
 		}
 		if !follow {
@@ -63,22 +63,11 @@ func (r *Ring) copyTo(ctx context.Context, s api.Stream, from int, follow bool) 
 	}
 }
 
-func sendAll(s api.Stream, text []byte) error {
-	for len(text) > 0 {
-		n := min(len(text), api.FrameSize)
-		if err := s.Send(api.Frame{Channel: api.ChannelStdout, Data: text[:n]}); err != nil {
-			return err
-		}
-		text = text[n:]
-	}
-	return nil
-}
-
 // Text is a stream that says one thing and ends well.
 func Text(ctx context.Context, text []byte) api.Stream {
 	near, far := Pipe(ctx)
 	go func() {
-		if sendAll(far, text) == nil {
+		if _, err := (wire.Writer{Stream: far, Channel: api.ChannelStdout}).Write(text); err == nil {
 			_ = Finish(far, nil) // fails only when nobody listens any more
 		}
 	}()

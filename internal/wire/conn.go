@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,25 +15,63 @@ import (
 	"optimist/internal/api"
 )
 
-// Conn is a stream to a port ("portforward", "proxy") as a connection. One goroutine may read while others write. It knows no deadlines: Close ends
+// Writer sends what is written to it as frames on one channel.
+type Writer struct {
+	api.Stream
+	Channel api.Channel
+}
+
+// Write copies, because a frame belongs to its receiver.
+func (w Writer) Write(p []byte) (sent int, err error) {
+	for sent < len(p) && err == nil {
+		n := min(len(p)-sent, api.FrameSize)
+		if err = w.Send(api.Frame{Channel: w.Channel, Data: append([]byte(nil), p[sent:sent+n]...)}); err == nil {
+			sent += n
+		}
+	}
+	return sent, err
+}
+
+// ReadFrom sends each piece that can be read at once; io.Copy does it.
+func (w Writer) ReadFrom(r io.Reader) (sent int64, err error) {
+	for {
+		buffer := make([]byte, api.FrameSize)
+		n, end := r.Read(buffer)
+		if n > 0 {
+			if err := w.Send(api.Frame{Channel: w.Channel, Data: buffer[:n]}); err != nil {
+				return sent, err
+			}
+			sent += int64(n)
+		}
+		if errors.Is(end, io.EOF) {
+			return sent, nil
+		}
+		if end != nil {
+			return sent, end
+		}
+	}
+}
+
+// Conn is a stream to a port ("portforward", "proxy") as a connection. One goroutine may read while another writes. It knows no deadlines: Close ends
 // what waits.
 type Conn struct {
-	stream  api.Stream
-	end     context.CancelFunc
-	rest    []byte // of the last frame
-	over    error  // why there is nothing more to read
-	sending sync.Mutex
+	Writer
+	end  context.CancelFunc
+	rest []byte // of the last frame
+	over error  // why there is nothing more to read
 }
 
 var _ net.Conn = (*Conn)(nil)
 
 // NewConn makes a connection of a stream whose context end ends.
-func NewConn(s api.Stream, end context.CancelFunc) *Conn { return &Conn{stream: s, end: end} }
+func NewConn(s api.Stream, end context.CancelFunc) *Conn {
+	return &Conn{Writer: Writer{s, api.ChannelStdin}, end: end}
+}
 
 // Read returns io.EOF when the port will say no more, and the API error when the connection to it has broken.
 func (c *Conn) Read(p []byte) (int, error) {
 	for len(c.rest) == 0 && c.over == nil {
-		f, err := c.stream.Recv()
+		f, err := c.Recv()
 		switch {
 		case err != nil:
 			c.over = err
@@ -65,27 +102,8 @@ func Outcome(data []byte) error {
 	return &apierrors.StatusError{ErrStatus: s}
 }
 
-// Write copies, because a frame belongs to its receiver.
-func (c *Conn) Write(p []byte) (int, error) {
-	c.sending.Lock()
-	defer c.sending.Unlock()
-	sent := 0
-	for sent < len(p) {
-		piece := append([]byte(nil), p[sent:min(len(p), sent+api.FrameSize)]...)
-		if err := c.stream.Send(api.Frame{Channel: api.ChannelStdin, Data: piece}); err != nil {
-			return sent, err
-		}
-		sent += len(piece)
-	}
-	return sent, nil
-}
-
 // CloseWrite tells the port that we say no more.
-func (c *Conn) CloseWrite() error {
-	c.sending.Lock()
-	defer c.sending.Unlock()
-	return c.stream.CloseSend()
-}
+func (c *Conn) CloseWrite() error { return c.CloseSend() }
 
 // Close ends the stream.
 func (c *Conn) Close() error { c.end(); return nil }
@@ -102,7 +120,7 @@ func (c *Conn) Join(other Half) error {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		if _, err := io.CopyBuffer(c, struct{ io.Reader }{other}, make([]byte, api.FrameSize)); err != nil || c.CloseWrite() != nil {
+		if _, err := io.Copy(c, other); err != nil || c.CloseWrite() != nil {
 			c.Close()
 		}
 	}()

@@ -193,7 +193,7 @@ func (p *process) Send(f api.Frame) error {
 func (p *process) inward(to *sender, _ bool) {
 	if in := p.streams["stdin"]; in != nil {
 		go func() {
-			_ = to.pump(in, api.ChannelStdin) // until the client has said all, or has gone
+			_, _ = io.Copy(wire.Writer{Stream: to, Channel: api.ChannelStdin}, in) // until the client has said all, or has gone
 			_ = to.CloseSend()
 		}()
 	}

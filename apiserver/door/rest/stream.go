@@ -189,17 +189,3 @@ func (s *sender) CloseSend() error {
 	s.shut = true
 	return s.Stream.CloseSend()
 }
-
-// pump sends all of a reader on one channel.
-func (s *sender) pump(in io.Reader, c api.Channel) error {
-	for {
-		buffer := make([]byte, api.FrameSize) // anew each time: a frame belongs to its receiver
-		n, err := in.Read(buffer)
-		if n > 0 {
-			_ = s.Send(api.Frame{Channel: c, Data: buffer[:n]}) // it always takes it
-		}
-		if err != nil {
-			return err
-		}
-	}
-}

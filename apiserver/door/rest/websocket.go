@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"optimist/internal/api"
+	"optimist/internal/wire"
 )
 
 // execProtocols are the WebSocket subprotocols of exec and attach: each message begins with its channel. Only v5 can end a channel of the client's.
@@ -75,7 +76,7 @@ func (s *socket) inward(to *sender, stdin bool) {
 				_ = to.CloseSend() // if it fails, the process has ended
 			}
 		case api.Channel(channel[0]) == api.ChannelStdin && stdin, api.Channel(channel[0]) == api.ChannelResize:
-			err = to.pump(m, api.Channel(channel[0]))
+			_, err = io.Copy(wire.Writer{Stream: to, Channel: api.Channel(channel[0])}, m)
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return
