@@ -6,11 +6,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,6 +65,12 @@ func TestAuthPrintsAsKubectlDoes(t *testing.T) {
 	must(api.Roles.Create(ctx, admin, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "deployments/scale"}, Verbs: []string{"list", "get"}},
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"one", "two"}, Verbs: []string{"get"}}}}))
 	must(api.RoleBindings.Create(ctx, admin, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "r"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "alice"}}}))
+	for _, name := range []string{"good", "bad"} {
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: name}}, key)
+		must(nil, err)
+		must(api.CertificateSigningRequests.Create(ctx, admin, &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: certificatesv1.CertificateSigningRequestSpec{
+			SignerName: "a.b/c", Usages: []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth}, Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})}}))
+	}
 	for _, row := range []struct {
 		who            api.Service
 		line           string
@@ -111,6 +121,11 @@ pods                                            []                  []          
 deployments.apps/scale                          []                  []               [list get]
 pods.apps                                       []                  []               [list get]
 `, ""},
+		{admin, "certificate approve good", 0, "certificatesigningrequest.certificates.k8s.io/good approved\n", ""},
+		{admin, "certificate approve csr/good", 0, "certificatesigningrequest.certificates.k8s.io/good approved\n", ""},
+		{admin, "certificate deny good", 1, "", "error: certificate signing request \"good\" is already Approved\n"},
+		{admin, "certificate deny bad", 0, "certificatesigningrequest.certificates.k8s.io/bad denied\n", ""},
+		{admin, "certificate approve none", 1, "", "Error from server (NotFound): certificatesigningrequests.certificates.k8s.io \"none\" not found\n"},
 		{admin, "create token web --duration 1.5s", 1, "", "error: --duration cannot be expressed in units less than seconds\n"},
 		{admin, "create token none", 1, "", "error: failed to create token: serviceaccounts \"none\" not found\n"},
 		{admin, "create token web --duration 1m", 1, "", "error: failed to create token: TokenRequest.authentication.k8s.io \"web\" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes\n"},
