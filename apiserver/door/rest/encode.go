@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"optimist/internal/api"
@@ -32,12 +33,11 @@ func (f format) bytes(o runtime.Object) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("%T has no protobuf form", o)
 		}
-		raw, err := appendMessage(nil, 0, m)
+		b, err := enclose(o.GetObjectKind().GroupVersionKind(), m.Size())
 		if err != nil {
 			return nil, err
 		}
-		gvk := o.GetObjectKind().GroupVersionKind()
-		return envelope(gvk.GroupVersion().String(), gvk.Kind, raw)
+		return appendMessage(b, 0, m)
 	}
 	data, err := json.Marshal(o)
 	if err != nil {
@@ -54,12 +54,10 @@ func (f format) text(data []byte) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-func envelope(apiVersion, kind string, raw []byte) ([]byte, error) {
-	u := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: apiVersion, Kind: kind}, Raw: raw}
-	b := make([]byte, len(magic)+u.Size())
-	copy(b, magic)
-	_, err := u.MarshalToSizedBuffer(b[len(magic):])
-	return b, err
+// enclose begins an answer in protobuf, up to the object's bytes, for which there is room.
+func enclose(gvk schema.GroupVersionKind, size int) ([]byte, error) {
+	b, err := appendMessage(append(make([]byte, 0, size+128), magic...), 1, &runtime.TypeMeta{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind})
+	return protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.BytesType), uint64(size)), err
 }
 
 // appendMessage appends a field, or, as field 0, the bare message.
@@ -125,30 +123,30 @@ func (s *Server) many(f format, t api.Target, l api.List) ([]byte, error) {
 }
 
 // protoList: in every list of k8s.io/api the metadata is field 1 and the items are field 2. What is stored goes out as it is.
-func protoList(t api.Target, m metav1.ListMeta, l api.List) (raw []byte, err error) {
-	size := 256
+func protoList(t api.Target, m metav1.ListMeta, l api.List) (b []byte, err error) {
+	size := 1 + protowire.SizeBytes(m.Size())
 	for _, item := range l.Raw {
-		size += len(item) + 8
+		size += 1 + protowire.SizeBytes(len(item))
 	}
 	for _, o := range l.Items {
 		item, ok := o.(message)
 		if !ok {
 			return nil, fmt.Errorf("%T has no protobuf form", o)
 		}
-		size += item.Size() + 8
-	}
-	raw, err = appendMessage(make([]byte, 0, size), 1, &m)
-	for _, item := range l.Raw {
-		raw = protowire.AppendBytes(protowire.AppendTag(raw, 2, protowire.BytesType), item)
-	}
-	for n := 0; err == nil && n < len(l.Items); n++ {
-		raw, err = appendMessage(raw, 2, l.Items[n].(message))
-	}
-	if err != nil {
-		return nil, err
+		size += 1 + protowire.SizeBytes(item.Size())
 	}
 	gvk := t.Kind.GVK(t.Version)
-	return envelope(gvk.GroupVersion().String(), gvk.Kind+"List", raw)
+	gvk.Kind += "List"
+	if b, err = enclose(gvk, size); err == nil {
+		b, err = appendMessage(b, 1, &m)
+	}
+	for _, item := range l.Raw {
+		b = protowire.AppendBytes(protowire.AppendTag(b, 2, protowire.BytesType), item)
+	}
+	for n := 0; err == nil && n < len(l.Items); n++ {
+		b, err = appendMessage(b, 2, l.Items[n].(message))
+	}
+	return b, err
 }
 
 // jsonList leaves the items' kinds out: the list's says it.
