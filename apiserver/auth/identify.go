@@ -45,8 +45,11 @@ var health = []string{"/healthz", "/livez", "/readyz"}
 // Path decides on a path that is no object's: verb is the HTTP method in lower case.
 func (g *Gate) Path(ctx context.Context, verb, path string) error {
 	u, known := api.UserFrom(ctx)
-	if !known || verb == "get" && slices.Contains(health, path) {
-		return map[bool]error{false: errUnknown}[known]
+	switch {
+	case !known:
+		return errUnknown
+	case verb == "get" && slices.Contains(health, path):
+		return nil
 	}
 	ok, why, err := g.may(ctx, u, ask{verb: api.Verb(verb), path: path})
 	if err != nil || ok {
@@ -64,24 +67,24 @@ func (g *Gate) Impersonate(ctx context.Context, as api.User) (context.Context, e
 		return ctx, apierrors.NewBadRequest("requested to impersonate groups, a uid or extras without impersonating a user")
 	}
 	var all []api.Target
-	role := func(group, resource, sub, ns, name string) {
+	take := func(group, resource, sub, ns, name string) {
 		all = append(all, api.Target{Kind: &api.Kind{Group: group, Plural: resource}, Sub: sub, Key: api.Key{Namespace: ns, Name: name}})
 	}
 	ns, name, isAccount := account(as.Name)
 	if isAccount {
-		role("", "serviceaccounts", "", ns, name)
+		take("", "serviceaccounts", "", ns, name)
 	} else {
-		role("", "users", "", "", as.Name)
+		take("", "users", "", "", as.Name)
 	}
 	for _, group := range as.Groups {
-		role("", "groups", "", "", group)
+		take("", "groups", "", "", group)
 	}
 	if as.UID != "" {
-		role(authenticationv1.GroupName, "uids", "", "", as.UID)
+		take(authenticationv1.GroupName, "uids", "", "", as.UID)
 	}
 	for key, values := range as.Extra {
 		for _, v := range values {
-			role(authenticationv1.GroupName, "userextras", key, "", v)
+			take(authenticationv1.GroupName, "userextras", key, "", v)
 		}
 	}
 	for _, t := range all {

@@ -188,7 +188,7 @@ func TestTroubleInWords(t *testing.T) {
 	}{
 		{"nobody listens", func() client.Config { c := issue(w.ca, time.Hour); c.Server = gone.Addr().String(); return c },
 			[]string{"cannot reach the API server at " + gone.Addr().String(), "connection refused", "ctl start"}},
-		{"our certificate has expired", func() client.Config { return issue(w.ca, -time.Minute) }, []string{"my.kubeconfig", `certificate of "alice" expired`, "ctl start"}},
+		{"our certificate has expired", func() client.Config { return issue(w.ca, -time.Minute) }, []string{"my.kubeconfig", `certificate of "alice" expired`, "ctl certs renew"}},
 		{"our certificate is another cluster's", func() client.Config { return issue(other, time.Hour) }, []string{"another cluster"}},
 		{"the server is another cluster's", func() client.Config { c := issue(w.ca, time.Hour); c.CA = other.PEM; return c }, []string{"another cluster"}},
 		{"the server has another name", func() client.Config { c := issue(w.ca, time.Hour); c.ServerName = "elsewhere"; return c }, []string{"not made out to this address"}},
