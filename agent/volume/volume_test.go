@@ -9,9 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -377,10 +377,10 @@ func TestTokensAreRenewed(t *testing.T) {
 func TestChangesAreHeardOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		var told []types.UID
-		running := 0
-		v := &Volumes{Service: s, Root: t.TempDir(), Log: slog.New(slog.DiscardHandler), Changed: func(uid types.UID) { told = append(told, uid) },
-			Spawn: func(f func(context.Context)) { running++; go func() { f(t.Context()); running-- }() }}
+		var told sync.Map
+		var running atomic.Int32
+		v := &Volumes{Service: s, Root: t.TempDir(), Log: slog.New(slog.DiscardHandler), Changed: func(uid types.UID) { told.Store(uid, true) },
+			Spawn: func(f func(context.Context)) { running.Add(1); go func() { f(t.Context()); running.Add(-1) }() }}
 		p := podOf(t, "{volumes: [{name: v, configMap: {name: late}}, {name: w, secret: {secretName: login}}, {name: x, configMap: {name: late}}]}")
 		if faults := v.Mount(t.Context(), p, nil); len(faults) != 2 || v.Look("u", p).Mounted {
 			t.Fatal(faults)
@@ -388,8 +388,9 @@ func TestChangesAreHeardOf(t *testing.T) {
 		synctest.Wait()
 		s.put("configmap late", settings(map[string]string{"a": "1"}))
 		synctest.Wait()
-		if state := v.Look("u", p); !slices.Contains(told, "u") || !state.Changed || running != 2 {
-			t.Fatal(told, state, running)
+		_, heard := told.Load(types.UID("u"))
+		if state := v.Look("u", p); !heard || !state.Changed || running.Load() != 2 {
+			t.Fatal(heard, state, running.Load())
 		}
 		if faults := v.Mount(t.Context(), p, nil); len(faults) > 0 {
 			t.Fatal(faults)
@@ -406,8 +407,8 @@ func TestChangesAreHeardOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if running != 0 || v.Look("u", p).Exist {
-			t.Error("still watched by", running)
+		if running.Load() != 0 || v.Look("u", p).Exist {
+			t.Error("still watched by", running.Load())
 		}
 	})
 }
