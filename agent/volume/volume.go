@@ -75,6 +75,9 @@ func (v *Volumes) Look(uid types.UID, p *corev1.Pod) State {
 // Mount makes each volume what it should be now. Every error is about one volume, and worded as Kubernetes' Events are.
 func (v *Volumes) Mount(ctx context.Context, p *corev1.Pod, d Downward) (faults []error) {
 	one := v.begin(p)
+	if err := v.makePlace(p.UID); err != nil {
+		return []error{err}
+	}
 	due := time.Time{}
 	for i := range p.Spec.Volumes {
 		again, err := v.mount(ctx, p, one, &p.Spec.Volumes[i], d)
@@ -170,6 +173,21 @@ func (v *Volumes) Keep(known func(types.UID) bool) error {
 }
 
 func (v *Volumes) dir(uid types.UID) string { return filepath.Join(v.Root, "pods", string(uid)) }
+
+// makePlace makes a pod's folder, into which nobody else on this machine may look: containers have their volumes by mounts.
+func (v *Volumes) makePlace(uid types.UID) error {
+	if v.Root == "" {
+		return nil
+	}
+	err := os.MkdirAll(filepath.Dir(v.dir(uid)), 0o755)
+	if err == nil {
+		err = os.Mkdir(v.dir(uid), 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return err
+}
 
 // path is where a volume is on this machine.
 func (v *Volumes) path(uid types.UID, vol *corev1.Volume) string {

@@ -256,6 +256,9 @@ func TestOwners(t *testing.T) {
 	if faults := v.Mount(t.Context(), p, downward(p)); len(faults) > 0 {
 		t.Fatal(faults)
 	}
+	if info, err := os.Stat(v.dir("u")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Error("others may look into the pod's folder:", info, err)
+	}
 	for path, want := range map[string]string{"t/token": "0:4711 -rw-r-----", "t/..data/d": "0:4711 dgrwxr-xr-x", "t/d/a": "0:4711 -rw-r--r--",
 		"t": "0:4711 dgrwxrwxrwx", "e": "0:4711 dgrwxrwxrwx", "m": "0:4711 dgrwxrwxrwx"} {
 		info, err := os.Stat(filepath.Join(v.dir("u"), "volumes", path))

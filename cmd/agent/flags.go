@@ -32,7 +32,7 @@ func (f *flags) define(set *flag.FlagSet) {
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", "credentials of system:node:<name> (a kubeconfig `file`; {node} stands for the name)")
 	set.StringVar(&f.node, "node", host, "the node's `name`")
 	set.StringVar(&f.address, "node-ip", "", "the node's `address`, one of this machine's (default: that of its way out, also when it changes)")
-	set.StringVar(&f.root, "root", "/var/lib/optimist/agent", "the `folder` for logs of containers")
+	set.StringVar(&f.root, "root", "/var/lib/optimist/agent", "the `folder` for logs of containers and volumes of pods")
 	set.StringVar(&f.run, "run", "/run/optimist/agent", "the `folder` for what ends with the machine's uptime: sandboxes")
 	set.StringVar(&f.runtime, "runtime", "containerd", "containerd, or sim for simulated containers")
 	set.StringVar(&f.socket, "containerd-socket", "/run/containerd/containerd.sock", "where containerd listens")
