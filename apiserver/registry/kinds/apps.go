@@ -49,6 +49,9 @@ func claimed(s *appsv1.StatefulSet) api.Object {
 	s.Spec.Template.Spec.Volumes = nil
 	names := map[string]bool{}
 	for _, c := range s.Spec.VolumeClaimTemplates {
+		if names[c.Name] {
+			continue
+		}
 		names[c.Name] = true
 		source := corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: c.Name}}
 		s.Spec.Template.Spec.Volumes = append(s.Spec.Template.Spec.Volumes, corev1.Volume{Name: c.Name, VolumeSource: source})

@@ -124,22 +124,23 @@ var hpaChecks = []rule{
 	fields[autoscalingv2.HorizontalPodAutoscalerCondition]("observedGeneration", notNegative),
 	fields[autoscalingv2.HorizontalPodAutoscalerSpec]("maxReplicas", required(positive)),
 	fields[autoscalingv2.CrossVersionObjectReference]("kind name", required(pathSegment)),
-	fields[autoscalingv2.CrossVersionObjectReference]("apiVersion", text(func(v string) []string {
-		if _, err := schema.ParseGroupVersion(v); err != nil {
-			return []string{err.Error()}
-		}
-		return nil
-	})),
 	each(func(at *field.Path, s *autoscalingv2.HorizontalPodAutoscalerSpec) field.ErrorList {
 		fromZero := slices.ContainsFunc(s.Metrics, func(m autoscalingv2.MetricSpec) bool {
 			return m.Type == autoscalingv2.ObjectMetricSourceType || m.Type == autoscalingv2.ExternalMetricSourceType
 		})
-		return append(when(s.MinReplicas != nil && s.MaxReplicas < *s.MinReplicas, field.Invalid(at.Child("maxReplicas"), s.MaxReplicas, "must be greater than or equal to `minReplicas`")),
-			when(s.MinReplicas != nil && *s.MinReplicas == 0 && !fromZero, field.Forbidden(at.Child("metrics"), "must specify at least one Object or External metric to support scaling to zero replicas"))...)
+		ref := s.ScaleTargetRef.APIVersion
+		gv, err := schema.ParseGroupVersion(ref)
+		faults := when(err != nil || gv.Group == "", field.Invalid(at.Child("scaleTargetRef", "apiVersion"), ref, "apiVersion must specify API group"))
+		faults = append(faults, when(s.MinReplicas != nil && s.MaxReplicas < *s.MinReplicas, field.Invalid(at.Child("maxReplicas"), s.MaxReplicas, "must be greater than or equal to `minReplicas`"))...)
+		return append(faults, when(s.MinReplicas != nil && *s.MinReplicas == 0 && !fromZero, field.Forbidden(at.Child("metrics"), "must specify at least one Object or External metric to support scaling to zero replicas"))...)
 	}),
 	each(metricSource), each(metricTargets),
 	fields[autoscalingv2.MetricIdentifier]("name", required(pathSegment)),
-	fields[autoscalingv2.MetricTarget]("type", oneOfOrInvalid(autoscalingv2.UtilizationMetricType, autoscalingv2.ValueMetricType, autoscalingv2.AverageValueMetricType)),
+	each(func(at *field.Path, t *autoscalingv2.MetricTarget) field.ErrorList {
+		known := slices.Contains([]autoscalingv2.MetricTargetType{autoscalingv2.UtilizationMetricType, autoscalingv2.ValueMetricType, autoscalingv2.AverageValueMetricType}, t.Type)
+		at = at.Child("type")
+		return append(when(t.Type == "", field.Required(at, "must specify a metric target type")), when(!known, field.Invalid(at, t.Type, "must be either Utilization, Value, or AverageValue"))...)
+	}),
 	fields[autoscalingv2.MetricTarget]("value averageValue", aboveZero),
 	fields[autoscalingv2.MetricTarget]("averageUtilization", positive),
 	fields[autoscalingv2.ResourceMetricSource]("name", required()),
@@ -151,7 +152,7 @@ var hpaChecks = []rule{
 	fields[autoscalingv2.HPAScalingRules]("tolerance", some(func(at *field.Path, q resource.Quantity) field.ErrorList {
 		return when(q.Sign() < 0, field.Invalid(at, q.String(), "must be greater than or equal to 0"))
 	})),
-	fields[autoscalingv2.HPAScalingPolicy]("type", oneOf(autoscalingv2.PodsScalingPolicy, autoscalingv2.PercentScalingPolicy)),
+	fields[autoscalingv2.HPAScalingPolicy]("type", oneOfKnown(autoscalingv2.PodsScalingPolicy, autoscalingv2.PercentScalingPolicy)),
 	fields[autoscalingv2.HPAScalingPolicy]("value", positive),
 	fields[autoscalingv2.HPAScalingPolicy]("periodSeconds", between(1, 1800, "must be from 1 to 1800")),
 }
@@ -161,7 +162,7 @@ func metricSource(at *field.Path, m *autoscalingv2.MetricSpec) (faults field.Err
 	named := strings.ToLower(string(m.Type[:min(1, len(m.Type))])) + string(m.Type[min(1, len(m.Type)):])
 	all := []string{"object", "pods", "resource", "containerResource", "external"}
 	if !slices.Contains(all, named) {
-		return field.ErrorList{field.NotSupported(at.Child("type"), m.Type, all)}
+		return append(when(m.Type == "", field.Required(at.Child("type"), "must specify a metric source type")), field.NotSupported(at.Child("type"), m.Type, all))
 	}
 	set := choices(m)
 	faults = when(!slices.Contains(set, named), field.Required(at.Child(named), "must populate information for the given metric source"))

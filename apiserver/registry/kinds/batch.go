@@ -184,7 +184,7 @@ const needsIndexes = "requires indexed completion mode"
 
 var batchChecks = []rule{
 	fields[batchv1.JobSpec]("parallelism completions activeDeadlineSeconds backoffLimit ttlSecondsAfterFinished backoffLimitPerIndex maxFailedIndexes", notNegative),
-	fields[batchv1.JobSpec]("completionMode", oneOf(batchv1.NonIndexedCompletion, batchv1.IndexedCompletion)),
+	fields[batchv1.JobSpec]("completionMode", oneOfKnown(batchv1.NonIndexedCompletion, batchv1.IndexedCompletion)),
 	fields[batchv1.JobSpec]("managedBy", text(func(name string) []string {
 		domain, path, _ := strings.Cut(name, "/")
 		if faults := validation.IsDNS1123Subdomain(domain); len(faults) > 0 || path == "" {
@@ -247,6 +247,9 @@ func jobMode(at *field.Path, s *batchv1.JobSpec) (faults field.ErrorList) {
 	indexed, completions := deref(s.CompletionMode) == batchv1.IndexedCompletion, deref(s.Completions)
 	perIndex, failed := at.Child("backoffLimitPerIndex"), at.Child("maxFailedIndexes")
 	faults = when(s.MaxFailedIndexes != nil && s.BackoffLimitPerIndex == nil, field.Required(perIndex, "when maxFailedIndexes is specified"))
+	if !indexed && s.CompletionMode != nil && *s.CompletionMode != batchv1.NonIndexedCompletion {
+		return faults // it cannot be told
+	}
 	if !indexed {
 		faults = append(faults, when(s.BackoffLimitPerIndex != nil, field.Invalid(perIndex, s.BackoffLimitPerIndex, needsIndexes))...)
 		faults = append(faults, when(s.MaxFailedIndexes != nil, field.Invalid(failed, s.MaxFailedIndexes, needsIndexes))...)

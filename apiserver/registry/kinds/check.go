@@ -88,7 +88,7 @@ func optional(c check) check { return unlessEmpty(nil, []check{c}) }
 
 func unlessEmpty(fault func(*field.Path, string) *field.Error, cs []check) check {
 	return func(at *field.Path, v reflect.Value) (faults field.ErrorList) {
-		if v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0 {
+		if v.IsZero() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0 {
 			if fault == nil {
 				return nil
 			}

@@ -23,7 +23,7 @@ var containerChecks = []rule{
 	fields[corev1.Container]("image", imageName),
 	fields[corev1.Container]("imagePullPolicy", oneOf(corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)),
 	fields[corev1.Container]("terminationMessagePolicy", oneOf(corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)),
-	fields[corev1.Container]("restartPolicy", oneOf(corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)),
+	fields[corev1.Container]("restartPolicy", oneOfKnown(corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)),
 	fields[corev1.Container]("restartPolicyRules", atMost(20)),
 	fields[corev1.Container]("ports", distinct("name", func(p corev1.ContainerPort) string { return p.Name })),
 	fields[corev1.Container]("volumeMounts", distinctPlaces),

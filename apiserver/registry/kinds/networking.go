@@ -111,7 +111,7 @@ var networkingDefaults = []rule{
 	}),
 }
 
-var hostName = optional(text(func(host string) []string {
+var hostName = text(func(host string) []string {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return []string{"must be a DNS name, not an IP address"}
 	}
@@ -119,7 +119,7 @@ var hostName = optional(text(func(host string) []string {
 		return validation.IsWildcardDNS1123Subdomain(host)
 	}
 	return validation.IsDNS1123Subdomain(host)
-}))
+})
 
 var domainPath = some(func(at *field.Path, path string) field.ErrorList { return validation.IsDomainPrefixedPath(at, path) })
 
@@ -134,12 +134,12 @@ var networkingChecks = []rule{
 			field.Invalid(field.NewPath("annotations", name), old, "must match `ingressClassName` when both are specified"))
 	}),
 	fields[networkingv1.IngressSpec]("ingressClassName", subdomain),
-	fields[networkingv1.IngressRule]("host", hostName),
+	fields[networkingv1.IngressRule]("host", optional(hostName)),
 	fields[networkingv1.IngressTLS]("hosts", every(hostName)),
 	fields[networkingv1.IngressTLS]("secretName", optional(subdomain)),
 	fields[networkingv1.HTTPIngressRuleValue]("paths", required()),
 	fields[networkingv1.IngressLoadBalancerIngress]("ip", optional(ip)),
-	fields[networkingv1.IngressLoadBalancerIngress]("hostname", hostName),
+	fields[networkingv1.IngressLoadBalancerIngress]("hostname", optional(hostName)),
 	each(ingressPath), each(ingressBackend),
 	fields[corev1.TypedLocalObjectReference]("apiGroup", optional(subdomain)),
 
@@ -155,7 +155,7 @@ var networkingChecks = []rule{
 	}),
 
 	fields[networkingv1.NetworkPolicySpec]("policyTypes", every(oneOf(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress))),
-	fields[networkingv1.NetworkPolicyPort]("protocol", protocol),
+	fields[networkingv1.NetworkPolicyPort]("protocol", oneOfKnown(corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)),
 	fields[networkingv1.NetworkPolicyPort]("port", portRef),
 	each(func(at *field.Path, p *networkingv1.NetworkPolicyPort) field.ErrorList {
 		switch at := at.Child("endPort"); {

@@ -36,7 +36,7 @@ var schedulingChecks = []rule{
 	fields[corev1.PodAffinityTerm]("matchLabelKeys mismatchLabelKeys", every(labelKey)),
 	fields[corev1.TopologySpreadConstraint]("maxSkew minDomains", between(1, 1<<31, "must be greater than zero")),
 	fields[corev1.TopologySpreadConstraint]("topologyKey", required(labelKey)),
-	fields[corev1.TopologySpreadConstraint]("whenUnsatisfiable", oneOf(corev1.DoNotSchedule, corev1.ScheduleAnyway)),
+	fields[corev1.TopologySpreadConstraint]("whenUnsatisfiable", oneOfKnown(corev1.DoNotSchedule, corev1.ScheduleAnyway)),
 	fields[corev1.TopologySpreadConstraint]("nodeAffinityPolicy nodeTaintsPolicy", inclusion),
 	fields[corev1.TopologySpreadConstraint]("matchLabelKeys", every(labelKey)),
 	fields[corev1.PodSpec]("topologySpreadConstraints", distinct("{topologyKey, whenUnsatisfiable}", func(c corev1.TopologySpreadConstraint) string {

@@ -13,6 +13,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -74,6 +75,9 @@ func pending(ctx context.Context, sub string, o, old api.Object) {
 	clearStatus(ctx, sub, o, old)
 	if old == nil {
 		reflect.ValueOf(o).Elem().FieldByName("Status").FieldByName("Phase").SetString(string(corev1.VolumePending))
+	}
+	if v, volume := o.(*corev1.PersistentVolume); volume && old == nil {
+		v.Status.LastPhaseTransitionTime = new(metav1.Now())
 	}
 }
 
@@ -300,8 +304,8 @@ var storageChecks = []rule{
 	fields[storagev1.StorageClass]("reclaimPolicy", optional(oneOf(corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRetain))),
 	fields[storagev1.StorageClass]("volumeBindingMode", oneOf(storagev1.VolumeBindingImmediate, storagev1.VolumeBindingWaitForFirstConsumer)),
 	fields[corev1.TopologySelectorLabelRequirement]("key", labelKey),
-	fields[corev1.TopologySelectorLabelRequirement]("values", required(every(text(validation.IsValidLabelValue)))),
-	fields[storagev1.VolumeAttributesClass]("driverName", required(subdomain)),
+	fields[corev1.TopologySelectorLabelRequirement]("values", required(), distinct("", func(v string) string { return v })),
+	fields[storagev1.VolumeAttributesClass]("driverName", required(text(func(s string) []string { return validation.IsQualifiedName(strings.ToLower(s)) }))),
 	fields[storagev1.VolumeAttributesClass]("parameters", required(parameters)),
 	fields[storagev1.CSIDriverSpec]("fsGroupPolicy", oneOf(storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy, storagev1.FileFSGroupPolicy, storagev1.NoneFSGroupPolicy)),
 	fields[storagev1.CSIDriverSpec]("volumeLifecycleModes", every(oneOf(storagev1.VolumeLifecyclePersistent, storagev1.VolumeLifecycleEphemeral))),
@@ -319,9 +323,10 @@ var storageChecks = []rule{
 	fields[storagev1.CSINodeDriver]("name", required(subdomain)),
 	fields[storagev1.CSINodeDriver]("nodeID", required()),
 	fields[storagev1.VolumeNodeResources]("count", notNegative),
-	fields[storagev1.CSIStorageCapacity]("storageClassName", required(subdomain)),
+	fields[storagev1.CSIStorageCapacity]("storageClassName", subdomain),
 	fields[storagev1.VolumeAttachmentSpec]("attacher", required(subdomain)),
 	fields[storagev1.VolumeAttachmentSpec]("nodeName", subdomain),
+	fields[storagev1.VolumeAttachmentSource]("persistentVolumeName", subdomain),
 	each(func(at *field.Path, s *storagev1.VolumeAttachmentSource) field.ErrorList {
 		return append(when(s.InlineVolumeSpec == nil && s.PersistentVolumeName == nil, field.Required(at, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")),
 			when(s.InlineVolumeSpec != nil && s.PersistentVolumeName != nil, field.Forbidden(at, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"))...)
