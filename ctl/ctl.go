@@ -70,7 +70,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s), portForwardCommand(s), cpCommand(s))},
 		{"cluster", "The cluster itself:", append(s.connected(authCommand(s), certificateCommand(s), tokenCommand(s), encryptionCommand(s), imageCommand(s), taintCommand(s), cordonCommand(s, "cordon", "Let a node take no new pods", true),
-			cordonCommand(s, "uncordon", "Let it take pods again", false)), append(extra, doctorCommand(s))...)},
+			cordonCommand(s, "uncordon", "Let it take pods again", false), drainCommand(s)), append(extra, doctorCommand(s))...)},
 		{"learn", "Learning:", []*cobra.Command{labCommand(s)}},
 		{"settings", "Settings and help:", []*cobra.Command{configCommand(s), versionCommand(s), apiResourcesCommand(), apiVersionsCommand(), explainCommand(), kustomizeCommand(), s.connected(clusterInfoCommand(s))[0]}},
 	} {
