@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/tap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"optimist/apiserver/door"
@@ -57,7 +58,7 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 func (s *Server) Run(ctx context.Context) error {
 	g := guard{log: s.log, authenticate: s.Authenticate, impersonate: s.Impersonate}
 	server := rpc.NewServer(
-		rpc.Creds(credentials{}), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.streams(ctx)),
+		rpc.Creds(credentials{}), rpc.InTapHandle(g.tap), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.streams(ctx)),
 		rpc.MaxRecvMsgSize(maxRequest), rpc.MaxConcurrentStreams(maxStreams), rpc.NumStreamWorkers(workers),
 		rpc.ReadBufferSize(buffer), rpc.WriteBufferSize(buffer),
 		rpc.InitialWindowSize(window), rpc.InitialConnWindowSize(4*window),
@@ -139,12 +140,17 @@ type stream struct {
 
 func (s stream) Context() context.Context { return s.ctx }
 
-// identify finds out who calls, and for whom.
+// tap lets a call in only from who is known, before anything of it is read: nobody unknown makes us keep messages for him.
+func (g guard) tap(ctx context.Context, info *tap.Info) (known context.Context, err error) {
+	defer func() { err = g.outcome(info.FullMethodName, err, recover()) }()
+	return g.caller(ctx)
+}
+
+// identify finds out for whom somebody calls.
 func (g guard) identify(ctx context.Context) (context.Context, error) {
-	ctx, err := g.caller(ctx)
 	as := strings.Join(metadata.ValueFromIncomingContext(ctx, wire.Impersonate), "")
-	if err != nil || as == "" {
-		return ctx, err
+	if as == "" {
+		return ctx, nil
 	}
 	var u api.User
 	if json.Unmarshal([]byte(as), &u) != nil || g.impersonate == nil {

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,7 +25,7 @@ import (
 
 const (
 	maxShort       = 600    // requests under way at once, but for
-	maxLong        = 20_000 // watches and streams
+	maxLong        = 20_000 // watches and streams; of one user a third, lest one who dawdles keeps all others out
 	shortTime      = 60 * time.Second
 	headerTime     = 30 * time.Second // to send a request's head,
 	readTime       = 75 * time.Second // all of it
@@ -57,7 +58,7 @@ type Config struct {
 type Server struct {
 	Config
 	conns       *wire.Queue
-	short, long chan struct{} // one element for each request under way
+	short, long places
 	metrics     *metrics
 }
 
@@ -71,7 +72,7 @@ func New(c Config) *Server {
 	}
 	m := &metrics{objects: c.Objects, series: map[string]*counted{}, inflight: map[string]int{}}
 	c.Routes["/metrics"] = m
-	return &Server{Config: c, metrics: m, conns: wire.NewQueue(c.Addr), short: make(chan struct{}, maxShort), long: make(chan struct{}, maxLong)}
+	return &Server{Config: c, metrics: m, conns: wire.NewQueue(c.Addr), short: places{most: maxShort}, long: places{most: maxLong}}
 }
 
 // Enter takes a connection that speaks h2 or http/1.1, or has named no protocol.
@@ -207,9 +208,9 @@ func (s *Server) object(w http.ResponseWriter, r *http.Request, t api.Target) er
 
 // admit gives a request its place among those under way, and its context: a short one has until its time limit, a long one until the server stops.
 func (s *Server) admit(c *call, long bool) (done func(), err error) {
-	limit, slots := shortTime, s.short
+	limit, in := shortTime, &s.short
 	if long {
-		slots = s.long
+		in = &s.long
 	} else if asked := c.query.Get("timeout"); asked != "" {
 		own, err := time.ParseDuration(asked)
 		if err != nil {
@@ -219,15 +220,14 @@ func (s *Server) admit(c *call, long bool) (done func(), err error) {
 			limit = min(limit, own)
 		}
 	}
-	select {
-	case slots <- struct{}{}:
-	default:
+	u, _ := api.UserFrom(c.r.Context())
+	if !in.enter(u.Name) {
 		return nil, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1)
 	}
 	if !long {
 		ctx, cancel := context.WithTimeout(c.r.Context(), limit)
 		c.ctx = ctx
-		return func() { cancel(); <-slots }, nil
+		return func() { cancel(); in.leave(u.Name) }, nil
 	}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	c.ctx = ctx
@@ -236,7 +236,38 @@ func (s *Server) admit(c *call, long bool) (done func(), err error) {
 		run = ctx
 	}
 	unhook := context.AfterFunc(run, cancel)
-	return func() { unhook(); cancel(); <-slots }, nil
+	return func() { unhook(); cancel(); in.leave(u.Name) }, nil
+}
+
+// places bound what is under way at once, in all and for each user.
+type places struct {
+	most int
+	mu   sync.Mutex // guards what follows
+	all  int
+	of   map[string]int
+}
+
+func (p *places) enter(user string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all >= p.most || p.of[user] >= p.most/3 {
+		return false
+	}
+	if p.of == nil {
+		p.of = map[string]int{}
+	}
+	p.all++
+	p.of[user]++
+	return true
+}
+
+func (p *places) leave(user string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all--
+	if p.of[user]--; p.of[user] == 0 {
+		delete(p.of, user)
+	}
 }
 
 // route is the handler with the longest path above this one; nil = none.

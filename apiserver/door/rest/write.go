@@ -28,7 +28,11 @@ const maxBody = 3 << 20
 
 // body reads what the client sends.
 func (c *call) body() ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	var data []byte
+	err := error(&http.MaxBytesError{})
+	if c.r.ContentLength <= maxBody { // else its size says enough
+		data, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		err = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
 	} else if err != nil {
