@@ -42,6 +42,9 @@ test-long: build images tools ## every test at its full length
 	@.ci/install test
 	OPTIMIST_LONG=1 $(GO) test -timeout 3h -count=1 ./...
 
+fuzz: ## every decoder of outside bytes, a minute each (FUZZTIME=10s: less; ONLY=regexp: some)
+	@$(GO) run ./e2e/fuzz -time $(or $(FUZZTIME),1m) -only '$(ONLY)'
+
 check: ## formatting, vet, lint, laws, generated files, other systems
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
@@ -75,4 +78,4 @@ vmtest: build images ## a cluster of three virtual machines (systemd, cgroup v2)
 	@.ci/install vm || echo "vmtest needs QEMU"
 	@$(GO) run ./e2e/vm
 
-.PHONY: help demo down build images tools test test-unit test-long check generate bench size vmtest
+.PHONY: help demo down build images tools test test-unit test-long fuzz check generate bench size vmtest

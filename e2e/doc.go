@@ -10,6 +10,8 @@
 //	why/           broken on purpose, healed by what `ctl why` prints
 //	durability/    the real API server killed, its power cut, its disk full or read-only
 //	watch/         watches against a model of what was written
+//	siege/         thousands of clients who mean no good
+//	fuzz/          every fuzz target of the module, a minute each
 //	real/          real containers, kill -9, the demo (needs root)
 //	bench/         measurements; they never fail
 //	vm/            the demo in a virtual machine
