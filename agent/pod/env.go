@@ -204,10 +204,13 @@ var podFields = map[string]func(View) string{
 
 // downward is what a file of a volume tells of the pod.
 func (v View) downward(f corev1.DownwardAPIVolumeFile) (string, error) {
-	if f.FieldRef != nil {
+	switch r := f.ResourceFieldRef; {
+	case f.FieldRef != nil:
 		return field(v, f.FieldRef.FieldPath)
+	case r != nil && r.ContainerName != "":
+		return resourceField(v, nil, r)
 	}
-	return resourceField(v, nil, f.ResourceFieldRef) // in a volume it names its container: the API server has seen to that
+	return "", fmt.Errorf("file %s names neither a field of the pod nor a resource of one of its containers", f.Path)
 }
 
 // resourceField is a request or limit of a container, in units of the divisor, rounded up; a limit that is not set is what the node has.

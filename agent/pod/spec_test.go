@@ -153,3 +153,26 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAVolumeTellsOfThePod(t *testing.T) {
+	pod := parsePod(t, `{metadata: {labels: {b: "2", a: 'say "x"'}}, spec: {containers: [{name: web, resources: {limits: {cpu: 1500m}}}]}}`)
+	v := View{Pod: pod, Node: Node{Allocatable: quantities(t, `{cpu: "4", memory: 8Gi}`)}}
+	for _, row := range []struct{ file, want string }{
+		{`{path: f, fieldRef: {fieldPath: metadata.labels}}`, "a=\"say \\\"x\\\"\"\nb=\"2\""},
+		{`{path: f, fieldRef: {fieldPath: "metadata.labels['b']"}}`, "2"},
+		{`{path: f, resourceFieldRef: {containerName: web, resource: limits.cpu, divisor: 1m}}`, "1500"},
+		{`{path: f, resourceFieldRef: {containerName: web, resource: limits.memory, divisor: 1Gi}}`, "8"},
+		{`{path: f, resourceFieldRef: {containerName: none, resource: limits.cpu}}`, "does not have"},
+		{`{path: f, resourceFieldRef: {resource: limits.cpu}}`, "neither"},
+		{`{path: f}`, "neither"},
+	} {
+		var f corev1.DownwardAPIVolumeFile
+		if err := yaml.UnmarshalStrict([]byte(row.file), &f); err != nil {
+			t.Fatal(err)
+		}
+		got, err := v.downward(f)
+		if err != nil && !strings.Contains(err.Error(), row.want) || err == nil && got != row.want {
+			t.Errorf("%s: %q, %v", row.file, got, err)
+		}
+	}
+}

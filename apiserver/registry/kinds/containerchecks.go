@@ -211,6 +211,12 @@ var volumeChecks = []rule{
 	fields[corev1.DownwardAPIVolumeFile]("path", filePath),
 	fields[corev1.DownwardAPIVolumeFile]("mode", fileMode),
 	fields[corev1.DownwardAPIVolumeFile]("fieldRef", fieldRef("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")),
+	each(func(at *field.Path, f *corev1.DownwardAPIVolumeFile) field.ErrorList {
+		r := f.ResourceFieldRef
+		return slices.Concat(when(f.FieldRef != nil && r != nil, field.Invalid(at, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")),
+			when(f.FieldRef == nil && r == nil, field.Required(at, "one of fieldRef and resourceFieldRef is required")),
+			when(f.FieldRef == nil && r != nil && r.ContainerName == "", field.Required(at.Child("resourceFieldRef", "containerName"), "")))
+	}),
 	fields[corev1.ProjectedVolumeSource]("defaultMode", fileMode),
 	union[corev1.VolumeProjection]("projected volume source", ""),
 	fields[corev1.SecretProjection]("name", required()),

@@ -91,6 +91,8 @@ func TestPodFaults(t *testing.T) {
 		{"volumes have one source", with("volumes: [{name: v, emptyDir: {}, hostPath: {path: /}}]"), "Forbidden spec.volumes[0].hostPath"},
 		{"volumes are unique", with("volumes: [{name: v}, {name: v}]"), "Duplicate spec.volumes[1].name"},
 		{"files have a mode", with("volumes: [{name: v, secret: {secretName: s, defaultMode: 512}}]"), "Invalid spec.volumes[0].secret.defaultMode"},
+		{"files of the downward API tell one thing, of a container by its name", with("volumes: [{name: v, downwardAPI: {items: [{path: a}, {path: b, resourceFieldRef: {resource: limits.cpu}}, {path: c, fieldRef: {fieldPath: metadata.name}, resourceFieldRef: {containerName: c, resource: limits.cpu}}]}}]"),
+			"Invalid spec.volumes[0].downwardAPI.items[2]\nRequired spec.volumes[0].downwardAPI.items[0]\nRequired spec.volumes[0].downwardAPI.items[1].resourceFieldRef.containerName"},
 		{"files stay inside", with("volumes: [{name: v, configMap: {name: m, items: [{key: k, path: /abs}]}}]"), "Invalid spec.volumes[0].configMap.items[0].path"},
 
 		{"users are numbers from 0", with("securityContext: {runAsUser: -1, fsGroup: -1}"), "Invalid spec.securityContext.fsGroup\nInvalid spec.securityContext.runAsUser"},
