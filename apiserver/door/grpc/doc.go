@@ -7,7 +7,8 @@
 //
 // Start reading at Server, then objects.go; package wire does all translation.
 //
-// Invariants: a panic in one call is that call's InternalError; only errors of our own (5xx) are logged; when the server stops, watches
+// Invariants: a panic in one call is that call's InternalError; only errors of our own (5xx) are logged; nothing of a call is read before its caller
+// is known; when the server stops, watches
 // and streams end with ServiceUnavailable instead of hanging on.
 //
 // Real Kubernetes' native protocol is REST over HTTP; gRPC it uses to its stores and plugins (etcd, CRI, CSI, device plugins).

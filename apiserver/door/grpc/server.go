@@ -29,6 +29,7 @@ import (
 const (
 	maxRequest = 8 << 20         // bytes; objects are refused long before
 	maxStreams = 10_000          // calls and watches at once, per connection
+	maxTokens  = 600             // of those who show a token, on all connections; of one of them a third
 	workers    = 4               // goroutines kept for calls: they spare growing a stack for each
 	buffer     = 64 << 10        // per connection and direction
 	window     = 1 << 20         // what a client may send unread; fixed, so that gRPC need not estimate it
@@ -56,7 +57,7 @@ func (s *Server) Enter(c *tls.Conn) { s.conns.Put(c) }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	g := guard{log: s.log, authenticate: s.Authenticate, impersonate: s.Impersonate}
+	g := guard{log: s.log, authenticate: s.Authenticate, impersonate: s.Impersonate, tokens: &door.Places{Most: maxTokens}}
 	server := rpc.NewServer(
 		rpc.Creds(credentials{}), rpc.InTapHandle(g.tap), rpc.UnaryInterceptor(g.unary), rpc.StreamInterceptor(g.streams(ctx)),
 		rpc.MaxRecvMsgSize(maxRequest), rpc.MaxConcurrentStreams(maxStreams), rpc.NumStreamWorkers(workers),
@@ -88,6 +89,7 @@ type guard struct {
 	log          *slog.Logger
 	authenticate func(context.Context, net.Addr, string) (api.User, error) // may be nil
 	impersonate  func(context.Context, api.User) (context.Context, error)  // may be nil
+	tokens       *door.Places
 }
 
 func (g guard) unary(ctx context.Context, req any, info *rpc.UnaryServerInfo, next rpc.UnaryHandler) (reply any, err error) {
@@ -168,6 +170,11 @@ func (g guard) caller(ctx context.Context) (context.Context, error) {
 		said := strings.Join(metadata.ValueFromIncomingContext(ctx, "authorization"), "")
 		if token, ok := strings.CutPrefix(said, "Bearer "); ok && g.authenticate != nil {
 			u, err := g.authenticate(ctx, p.Addr, token)
+			if err == nil && !g.tokens.Enter(u.Name) {
+				err = apierrors.NewTooManyRequests("too many calls of "+u.Name+" are under way, or of all who show tokens: try again later", 1)
+			} else if err == nil {
+				context.AfterFunc(ctx, func() { g.tokens.Leave(u.Name) })
+			}
 			return api.WithUser(ctx, u), err
 		}
 	}

@@ -11,7 +11,7 @@
 // metrics.go how the server is.
 //
 // Invariants: every answer is an object or a metav1.Status; a panic is that request's 500; who cannot be served is told so (429) instead of
-// queued; a watch has its headers as soon as it is accepted, and no client can hold a goroutine by not reading, unless it holds a process or
+// queued, and one user has at most a third of all places; a watch has its headers as soon as it is accepted, and no client can hold a goroutine by not reading, unless it holds a process or
 // a connection that is its own (exec, logs, ports): those wait for it, and end with it.
 //
 // Real Kubernetes generates a storage, a handler and a client per kind, and converts through internal types in between.

@@ -12,13 +12,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"optimist/apiserver/door"
 	"optimist/internal/api"
 	"optimist/internal/wire"
 )
@@ -58,7 +58,7 @@ type Config struct {
 type Server struct {
 	Config
 	conns       *wire.Queue
-	short, long places
+	short, long door.Places
 	metrics     *metrics
 }
 
@@ -72,7 +72,7 @@ func New(c Config) *Server {
 	}
 	m := &metrics{objects: c.Objects, series: map[string]*counted{}, inflight: map[string]int{}}
 	c.Routes["/metrics"] = m
-	return &Server{Config: c, metrics: m, conns: wire.NewQueue(c.Addr), short: places{most: maxShort}, long: places{most: maxLong}}
+	return &Server{Config: c, metrics: m, conns: wire.NewQueue(c.Addr), short: door.Places{Most: maxShort}, long: door.Places{Most: maxLong}}
 }
 
 // Enter takes a connection that speaks h2 or http/1.1, or has named no protocol.
@@ -221,13 +221,13 @@ func (s *Server) admit(c *call, long bool) (done func(), err error) {
 		}
 	}
 	u, _ := api.UserFrom(c.r.Context())
-	if !in.enter(u.Name) {
+	if !in.Enter(u.Name) {
 		return nil, apierrors.NewTooManyRequests("Too many requests, please try again later.", 1)
 	}
 	if !long {
 		ctx, cancel := context.WithTimeout(c.r.Context(), limit)
 		c.ctx = ctx
-		return func() { cancel(); in.leave(u.Name) }, nil
+		return func() { cancel(); in.Leave(u.Name) }, nil
 	}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	c.ctx = ctx
@@ -236,38 +236,7 @@ func (s *Server) admit(c *call, long bool) (done func(), err error) {
 		run = ctx
 	}
 	unhook := context.AfterFunc(run, cancel)
-	return func() { unhook(); cancel(); in.leave(u.Name) }, nil
-}
-
-// places bound what is under way at once, in all and for each user.
-type places struct {
-	most int
-	mu   sync.Mutex // guards what follows
-	all  int
-	of   map[string]int
-}
-
-func (p *places) enter(user string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all >= p.most || p.of[user] >= p.most/3 {
-		return false
-	}
-	if p.of == nil {
-		p.of = map[string]int{}
-	}
-	p.all++
-	p.of[user]++
-	return true
-}
-
-func (p *places) leave(user string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.all--
-	if p.of[user]--; p.of[user] == 0 {
-		delete(p.of, user)
-	}
+	return func() { unhook(); cancel(); in.Leave(u.Name) }, nil
 }
 
 // route is the handler with the longest path above this one; nil = none.
