@@ -46,6 +46,15 @@ func TestSiege(t *testing.T) {
 func (w *world) idle(t *testing.T) func() {
 	var all closers
 	crowd(roomFor(t, many(500, 5000)), func(i int) {
+		if i%10 == 9 { // does not even begin with TLS
+			conn, err := net.Dial("tcp", w.addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			all.add(conn)
+			return
+		}
 		kind := []struct{ user, protocol, says string }{{hostile, "h2", preface}, {hostile, "http/1.1", "GET /version" + host + "\r\n"}, {hostile, wire.ALPN, preface}, {"", "h2", preface}, {"", "http/1.1", ""}, {"", wire.ALPN, ""}}[i%6]
 		conn := w.dial(t, kind.user, kind.protocol)
 		all.add(conn)
@@ -76,22 +85,27 @@ func (w *world) heads(t *testing.T) func() {
 
 const own = 200 // requests of one user at once
 
-// bodies: as many unfinished bodies as a user may have under way; the next are told to wait, and all is well once they are finished.
+// bodies: as many unfinished bodies as a user may have under way, and as many of strangers; the next are told to wait, and the others answered once they
+// are finished.
 func (w *world) bodies(t *testing.T) func() {
-	finish, refused := w.hold(t, own+50)
-	if refused != 50 {
-		t.Errorf("%d of 50 were told to wait", refused)
+	var finish [2]func()
+	for i, user := range []string{hostile, ""} {
+		refused := 0
+		if finish[i], refused = w.hold(t, user, own+50); refused != 50 {
+			t.Errorf("%q: %d of 50 were told to wait", user, refused)
+		}
 	}
-	return finish
+	return func() { finish[0](); finish[1]() }
 }
 
 // hold sends the beginnings of n bodies, and returns what sends the rest.
-func (w *world) hold(t *testing.T, n int) (finish func(), refused int) {
+func (w *world) hold(t *testing.T, user string, n int) (finish func(), refused int) {
+	outcome := map[string]int{hostile: http.StatusCreated, "": http.StatusForbidden}[user]
 	var all closers
 	var finished sync.WaitGroup
 	answers, now := make(chan int), make(chan struct{})
 	for range n {
-		conn := w.dial(t, hostile, "http/1.1")
+		conn := w.dial(t, user, "http/1.1")
 		all.add(conn)
 		body := fmt.Sprintf(`{"metadata":{"name":"slow-%d"}}`, w.made.Add(1))
 		if _, err := fmt.Fprintf(conn, "POST %s?dryRun=All%sContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", maps, host, len(body)); err != nil {
@@ -115,7 +129,7 @@ func (w *world) hold(t *testing.T, n int) (finish func(), refused int) {
 			_, _ = io.WriteString(conn, body[:5])
 			<-now
 			_, _ = io.WriteString(conn, body[5:])
-			if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != http.StatusCreated {
+			if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != outcome {
 				t.Error(res, err)
 			}
 		})
@@ -131,7 +145,7 @@ func (w *world) hold(t *testing.T, n int) (finish func(), refused int) {
 // burst: very many requests of somebody who has all under way that he may have. Each is told to come again, and once there is room it is answered.
 func (w *world) burst(t *testing.T) func() {
 	var all closers
-	finish, _ := w.hold(t, own)
+	finish, _ := w.hold(t, hostile, own)
 	c := w.client(hostile, "h2", &all)
 	now := make(chan struct{})
 	var told, answered sync.WaitGroup

@@ -22,6 +22,7 @@ func FuzzDecodeRead(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		_ = Outcome(data) // an error, or none
 		watch, list, batch, options := &proto.WatchRequest{}, &proto.ListReply{}, &proto.WatchBatch{}, &proto.ListOptions{}
 		if gproto.Unmarshal(data, watch) == nil {
 			if target, _, err := DecodeWatch(api.Builtin, watch); err == nil && target.Kind == nil {
