@@ -53,6 +53,9 @@ var podChecks = []rule{
 		s = strings.TrimSuffix(s, ".")
 		return invalid(at, s, validation.IsDNS1123SubdomainWithUnderscore(orElse(s, "root")))
 	}))),
+	each(func(at *field.Path, o *corev1.PodDNSConfigOption) field.ErrorList {
+		return when(o.Name == "", field.Required(at, "must not be empty"))
+	}),
 	fields[corev1.HostAlias]("ip", ip),
 	fields[corev1.HostAlias]("hostnames", every(subdomain)),
 
@@ -121,7 +124,7 @@ func containersShare(at *field.Path, s *corev1.PodSpec) (faults field.ErrorList)
 		faults = append(faults, when(c.Name != "" && names[c.Name], field.Duplicate(at.Child("name"), c.Name))...)
 		names[c.Name] = true
 		for i, m := range c.VolumeMounts {
-			faults = append(faults, when(m.Name != "" && !volumes[m.Name], field.NotFound(at.Child("volumeMounts").Index(i).Child("name"), m.Name))...)
+			faults = append(faults, when(!volumes[m.Name], field.NotFound(at.Child("volumeMounts").Index(i).Child("name"), m.Name))...)
 		}
 		for i, d := range c.VolumeDevices {
 			faults = append(faults, when(d.Name != "" && !volumes[d.Name], field.NotFound(at.Child("volumeDevices").Index(i).Child("name"), d.Name))...)

@@ -35,7 +35,7 @@ var schedulingChecks = []rule{
 	fields[corev1.PodAffinityTerm]("namespaces", every(label)),
 	fields[corev1.PodAffinityTerm]("matchLabelKeys mismatchLabelKeys", every(labelKey)),
 	fields[corev1.TopologySpreadConstraint]("maxSkew minDomains", between(1, 1<<31, "must be greater than zero")),
-	fields[corev1.TopologySpreadConstraint]("topologyKey", required(labelKey)),
+	fields[corev1.TopologySpreadConstraint]("topologyKey", required()),
 	fields[corev1.TopologySpreadConstraint]("whenUnsatisfiable", oneOfKnown(corev1.DoNotSchedule, corev1.ScheduleAnyway)),
 	fields[corev1.TopologySpreadConstraint]("nodeAffinityPolicy nodeTaintsPolicy", inclusion),
 	fields[corev1.TopologySpreadConstraint]("matchLabelKeys", every(labelKey)),
