@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -115,7 +115,7 @@ func (s *Server) many(f format, t api.Target, l api.List) ([]byte, error) {
 	if f.media == mediaProto {
 		return protoList(t, m, l)
 	}
-	data, err := jsonList(t, m, l.Items)
+	data, err := s.jsonList(t, m, l)
 	if err != nil {
 		return nil, err
 	}
@@ -150,35 +150,35 @@ func protoList(t api.Target, m metav1.ListMeta, l api.List) (b []byte, err error
 }
 
 // jsonList leaves the items' kinds out: the list's says it.
-func jsonList(t api.Target, m metav1.ListMeta, items []api.Object) ([]byte, error) {
-	var b bytes.Buffer
+func (s *Server) jsonList(t api.Target, m metav1.ListMeta, l api.List) ([]byte, error) {
 	gvk := t.Kind.GVK(t.Version)
-	head, err := json.Marshal(struct {
+	b, err := json.Marshal(struct {
 		metav1.TypeMeta
 		metav1.ListMeta `json:"metadata"`
 	}{metav1.TypeMeta{Kind: gvk.Kind + "List", APIVersion: gvk.GroupVersion().String()}, m})
-	b.Write(bytes.TrimSuffix(head, []byte("}")))
-	b.WriteString(`,"items":[`)
-	kind := fmt.Appendf(nil, `{"kind":%q,"apiVersion":%q,`, gvk.Kind, gvk.GroupVersion())
-	encoder := json.NewEncoder(&b)
-	for n, o := range items {
-		if n > 0 {
-			b.WriteByte(',')
-		}
-		at := b.Len()
-		err = errors.Join(err, encoder.Encode(o))
-		if item := b.Bytes()[at:]; bytes.HasPrefix(item, kind) {
-			item[len(kind)-1] = '{'
-			n := copy(item, item[len(kind)-1:])
-			b.Truncate(at + n)
-		}
-		b.Truncate(b.Len() - 1) // the encoder ends with a line
-		if n == 0 {
-			b.Grow(len(items) * (b.Len() - at) * 9 / 8)
-		}
+	if err != nil {
+		return nil, err
 	}
-	b.WriteString("]}")
-	return b.Bytes(), err
+	b = append(bytes.TrimSuffix(b, []byte("}")), `,"items":[`...)
+	items := len(l.Raw) + len(l.Items)
+	for n := range items {
+		var text []byte
+		if n < len(l.Raw) {
+			text, err = s.texts.of(t.Kind, l.Raw[n])
+		} else {
+			text, err = item(t.Kind, t.Version, l.Items[n-len(l.Raw)])
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			b = slices.Grow(b, items*len(text)*9/8)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, text...)
+	}
+	return append(b, "]}"...), nil
 }
 
 // table prints objects, each beside as much of it as the client has asked for.

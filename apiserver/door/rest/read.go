@@ -146,7 +146,7 @@ func (s *Server) list(c *call, o selected) error {
 	if err != nil {
 		return err
 	}
-	if c.media == mediaProto && c.as == "" {
+	if c.as == "" {
 		lo.View = api.Stored
 	}
 	l, err := s.Service.List(c.ctx, c.Target, lo)

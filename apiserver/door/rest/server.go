@@ -60,6 +60,7 @@ type Server struct {
 	conns       *wire.Queue
 	short, long door.Places
 	metrics     *metrics
+	texts       texts
 }
 
 // New makes a server. Its Routes may be added to until Run.
