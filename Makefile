@@ -41,6 +41,9 @@ test-unit: ## the tests that need no root
 test-long: build images tools ## every test at its full length
 	@.ci/install test
 	OPTIMIST_LONG=1 $(GO) test -timeout 3h -count=1 ./...
+	cd e2e/clients && $(GO) test -timeout 10m -count=1 ./...
+	cd e2e/parity && $(GO) test -timeout 10m -count=1 ./...
+	cd e2e/parity/kinds && $(GO) test -timeout 20m -count=1 -v .
 
 fuzz: ## every decoder of outside bytes, a minute each (FUZZTIME=10s: less; ONLY=regexp: some)
 	@$(GO) run ./e2e/fuzz -time $(or $(FUZZTIME),1m) -only '$(ONLY)'
