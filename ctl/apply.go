@@ -28,7 +28,6 @@ type writing struct {
 	output  printer.Format
 	manager string
 	plain   bool       // apply without the last-applied annotation: diff
-	mute    bool       // say nothing of what is made
 	save    bool       // what was written goes into the last-applied annotation
 	server  serverSide // apply only
 	traced  bool       // apply only

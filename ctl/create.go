@@ -30,7 +30,7 @@ func createCommand(s *session) *cobra.Command {
 		Example: "  ctl create -f job.yaml\n  ctl create deployment web --image=web:1 --replicas=2\n  ctl create configmap web --from-literal=color=blue --dry-run=client -o yaml",
 	})
 	for _, row := range creatable {
-		c.AddCommand(generate(s, row))
+		c.AddCommand(generate(s, manager+"-create", row))
 	}
 	for _, row := range []struct {
 		use, short string
@@ -39,7 +39,7 @@ func createCommand(s *session) *cobra.Command {
 		group := parent(row.use, row.short)
 		group.Use, group.Aliases = called(row.use, "").Use, called(row.use, "").Aliases
 		for _, r := range row.rows {
-			group.AddCommand(generate(s, r))
+			group.AddCommand(generate(s, manager+"-create", r))
 		}
 		c.AddCommand(group)
 	}
@@ -53,7 +53,6 @@ var (
 	resourceFlag = flag{"resource", []string(nil), "With what: pods, deployments.apps, pods/log, …"}
 	resourceName = flag{"resource-name", repeated(nil), "Only with objects of these names"}
 	subjectFlags = []flag{{"user", repeated(nil), "Users"}, {"group", repeated(nil), "Groups"}, {"serviceaccount", repeated(nil), "Service accounts, as NAMESPACE:NAME"}}
-	toHash       = sourceFlags[3]
 )
 
 // creatable is what create makes out of arguments.
@@ -89,9 +88,7 @@ var creatable = []generator{
 
 var secretKinds = []generator{
 	{"generic NAME [--from-file=[KEY=]FILE] [--from-literal=KEY=VALUE]", "Create a Secret out of files or texts", append([]flag{{"type", "", "The type of the Secret"}}, sourceFlags...), "secret ", buildSecret},
-	{"tls NAME --cert=FILE --key=FILE", "Create a Secret of a certificate and its key", []flag{{"cert", "", "The certificate's file (PEM)"}, {"key", "", "The key's file (PEM)"}, toHash}, "secret ", buildTLS},
-	{"docker-registry NAME --docker-username=NAME --docker-password=PASSWORD", "Create a Secret for a registry of images", []flag{{"docker-username", "", "The user"}, {"docker-password", "", "The password"},
-		{"docker-email", "", "The address"}, {"docker-server", "https://index.docker.io/v1/", "The registry"}, {"from-file", []string(nil), "A file as docker login writes it"}, toHash}, "secret ", buildRegistry},
+	{"tls NAME --cert=FILE --key=FILE", "Create a Secret of a certificate and its key", []flag{{"cert", "", "The certificate's file (PEM)"}, {"key", "", "The key's file (PEM)"}}, "secret ", buildTLS},
 }
 
 var serviceKinds = []generator{

@@ -65,7 +65,7 @@ func tree(s *session, extra []*cobra.Command) *cobra.Command {
 	}{
 		{"objects", "Objects:", s.connected(getCommand(s), describeCommand(s), applyCommand(s), createCommand(s), deleteCommand(s), scaleCommand(s), rolloutCommand(s),
 			setCommand(s),
-			patchCommand(s), replaceCommand(s), notes[0].command(s), notes[1].command(s), runCommand(s), exposeCommand(s), autoscaleCommand(s), editCommand(s),
+			patchCommand(s), replaceCommand(s), notes[0].command(s), notes[1].command(s), runCommand(s), exposeCommand(s), editCommand(s),
 			diffCommand(s), waitCommand(s), eventsCommand(s))},
 		{"why", "What happened, and why:", s.connected(whyCommand(s), historyCommand(s), traceCommand(s))},
 		{"look", "Running containers:", s.connected(logsCommand(s), execCommand(s), attachCommand(s), portForwardCommand(s), cpCommand(s))},

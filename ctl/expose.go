@@ -10,22 +10,24 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"optimist/internal/api"
 )
 
-// companion makes a command that creates one object for each that is named: a Service, an autoscaler.
-func companion(s *session, c *cobra.Command, did string, flags []flag, build func(g *given, k *api.Kind, o api.Object) (api.Object, error)) *cobra.Command {
+func exposeCommand(s *session) *cobra.Command {
 	w, sel := &writing{session: s}, &selection{session: s}
+	c := &cobra.Command{Use: "expose TYPE/NAME [--port=PORT] [--target-port=PORT]", Short: "Make a Service for the pods of an object", ValidArgsFunction: s.completeObjects,
+		Example: "  ctl expose deployment web --port=80 --target-port=8080\n  ctl expose pod web --name=front --type=NodePort"}
 	w.fileFlags(c)
-	w.makingFlags(c, manager+"-"+c.Name())
-	s.addFlags(c, flags)
+	w.makingFlags(c, manager+"-expose")
 	c.PreRunE = nil // the object is asked for in any case
-	c.ValidArgsFunction = s.completeObjects
+	s.addFlags(c, []flag{
+		{"name", "", "The Service's name (default: that of the object)"}, {"port", "", "Its port (default: those of the object)"}, {"target-port", "", "The port of the containers, by number or name"},
+		{"protocol", "", "TCP, UDP or SCTP"}, {"type", "", "ClusterIP, NodePort, LoadBalancer or ExternalName"}, {"selector", "", "Which pods (default: those of the object)"},
+		{"labels l", "", "The Service's labels (default: those of the object)"}, {"cluster-ip", "", "Its address; None for none"}, {"external-ip", "", "A further address of it"},
+		{"load-balancer-ip", "", "The load balancer's address"}, {"session-affinity", "", "None or ClientIP"}})
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := errors.Join(checkDry(w.dry), w.output.Parse(false)); err != nil {
 			return err
@@ -37,25 +39,15 @@ func companion(s *session, c *cobra.Command, did string, flags []flag, build fun
 				return err
 			}
 			g := &given{writing: w, Command: c}
-			o, err := build(g, t.Kind, r.Object)
+			o, err := exposed(g, t.Kind, r.Object)
 			if err != nil {
 				return err
 			}
 			o.SetName(cmp.Or(g.text("name"), t.Key.Name))
-			_, err = w.make(c, o, did)
-			return err
+			return w.make(c, o, "exposed")
 		})
 	}
 	return c
-}
-
-func exposeCommand(s *session) *cobra.Command {
-	return companion(s, &cobra.Command{Use: "expose TYPE/NAME [--port=PORT] [--target-port=PORT]", Short: "Make a Service for the pods of an object",
-		Example: "  ctl expose deployment web --port=80 --target-port=8080\n  ctl expose pod web --name=front --type=NodePort"}, "exposed", []flag{
-		{"name", "", "The Service's name (default: that of the object)"}, {"port", "", "Its port (default: those of the object)"}, {"target-port", "", "The port of the containers, by number or name"},
-		{"protocol", "", "TCP, UDP or SCTP"}, {"type", "", "ClusterIP, NodePort, LoadBalancer or ExternalName"}, {"selector", "", "Which pods (default: those of the object)"},
-		{"labels l", "", "The Service's labels (default: those of the object)"}, {"cluster-ip", "", "Its address; None for none"}, {"external-ip", "", "A further address of it"},
-		{"load-balancer-ip", "", "The load balancer's address"}, {"session-affinity", "", "None or ClientIP"}}, exposed)
 }
 
 func exposed(g *given, k *api.Kind, o api.Object) (api.Object, error) {
@@ -148,70 +140,4 @@ func reachable(k *api.Kind, o api.Object) (selector map[string]string, ports []c
 		}
 	}
 	return selector, ports, nil
-}
-
-func autoscaleCommand(s *session) *cobra.Command {
-	c := companion(s, &cobra.Command{Use: "autoscale TYPE/NAME [--min=N] --max=N [--cpu=PERCENT%]", Short: "Make an autoscaler for an object",
-		Example: "  ctl autoscale deployment web --min=2 --max=10 --cpu=80%"}, "autoscaled", []flag{{"name", "", "The autoscaler's name (default: that of the object)"}, {"min", int32(-1), "How many replicas at least"},
-		{"max!", int32(-1), "How many replicas at most"}, {"cpu-percent", int32(-1), "Mean use of cpu to aim at, in percent of requests"}, {"cpu", "", "The same, as 80%, or as an amount: 500m"},
-		{"memory", "", "Mean use of memory to aim at: 60% or 200Mi"}}, autoscaled)
-	_ = c.Flags().MarkDeprecated("cpu-percent", "Use --cpu with percentage or resource quantity format (e.g., '70%' for utilization or '500m' for milliCPU).") // it is there
-	return c
-}
-
-func autoscaled(g *given, k *api.Kind, o api.Object) (api.Object, error) {
-	least, most, percent := g.number("min"), g.number("max"), g.number("cpu-percent")
-	switch {
-	case most < 1:
-		return nil, fmt.Errorf("--max=MAXPODS is required and must be at least 1, max: %d", most)
-	case most < least:
-		return nil, fmt.Errorf("--max=MAXPODS must be larger or equal to --min=MINPODS, max: %d, min: %d", most, least)
-	case percent > 0 && g.text("cpu") != "":
-		return nil, errors.New("--cpu-percent and --cpu are mutually exclusive")
-	case !k.HasSub("scale"):
-		return nil, fmt.Errorf("cannot autoscale a %s: it cannot be scaled", k.Name)
-	}
-	out := &autoscalingv2.HorizontalPodAutoscaler{}
-	out.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{APIVersion: k.GVK("").GroupVersion().String(), Kind: k.Name, Name: o.GetName()}
-	if out.Spec.MaxReplicas = most; least > 0 {
-		out.Spec.MinReplicas = &least
-	}
-	cpu := g.text("cpu")
-	if percent > 0 {
-		cpu = fmt.Sprintf("%d%%", percent)
-	}
-	for _, m := range []struct {
-		name       corev1.ResourceName
-		text, unit string
-	}{{corev1.ResourceCPU, cpu, "m"}, {corev1.ResourceMemory, g.text("memory"), "Mi"}} {
-		if m.text == "" {
-			continue
-		}
-		target, err := metricTarget(m.name, m.text, m.unit)
-		if err != nil {
-			return nil, err
-		}
-		out.Spec.Metrics = append(out.Spec.Metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{Name: m.name, Target: target}})
-	}
-	return out, nil
-}
-
-// metricTarget reads 80%, 500m or a bare number, which is of the unit.
-func metricTarget(name corev1.ResourceName, text, unit string) (t autoscalingv2.MetricTarget, err error) {
-	if percent, ok := strings.CutSuffix(text, "%"); ok {
-		n, err := strconv.ParseInt(percent, 10, 32)
-		if err != nil || n < 0 {
-			return t, fmt.Errorf("invalid percentage value: %s", percent)
-		}
-		use := int32(n)
-		return autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &use}, nil
-	}
-	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		text += unit
-	}
-	q, err := resource.ParseQuantity(text)
-	if err != nil {
-		return t, fmt.Errorf("invalid resource %s value: %s", name, text)
-	}
-	return autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &q}, nil
 }

@@ -36,7 +36,8 @@ type given struct {
 	*writing
 	*cobra.Command
 	name string
-	args []string // after the name: a command to run
+	args []string   // after the name: a command to run
+	more api.Object // what is made after the object itself; nil = nothing
 }
 
 func (g *given) text(flag string) string {
@@ -95,11 +96,11 @@ func called(use, short string) *cobra.Command {
 	return &cobra.Command{Use: strings.TrimSpace(all[0] + " " + rest), Aliases: all[1:], Short: short}
 }
 
-// generate makes the command of a row.
-func generate(s *session, row generator) *cobra.Command {
+// generate makes the command of a row. manager is the name under which it writes.
+func generate(s *session, manager string, row generator) *cobra.Command {
 	w := &writing{session: s}
 	c := called(row.use, row.short)
-	w.makingFlags(c, manager+"-create")
+	w.makingFlags(c, manager)
 	s.addFlags(c, row.flags)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n := c.ArgsLenAtDash()
@@ -112,13 +113,16 @@ func generate(s *session, row generator) *cobra.Command {
 		if err := errors.Join(checkDry(w.dry), w.output.Parse(false)); err != nil {
 			return err
 		}
-		g := &given{w, c, args[0], args[1:]}
+		g := &given{writing: w, Command: c, name: args[0], args: args[1:]}
 		o, err := row.build(g)
 		if err != nil {
 			return err
 		}
 		o.SetName(g.name)
-		if _, err = w.make(c, o, "created"); err == nil || unreachable(err) || row.failed == "" {
+		if err = w.make(c, o, "created"); err == nil && g.more != nil {
+			err = w.make(c, g.more, "created")
+		}
+		if err == nil || unreachable(err) || row.failed == "" {
 			return err
 		}
 		return fmt.Errorf("failed to create %s%s", row.failed, err.Error()) // worded as a fault of ctl, not as the server's, for so does kubectl
@@ -143,10 +147,10 @@ func (w *writing) makingFlags(c *cobra.Command, name string) {
 }
 
 // make creates an object that ctl has made, and tells.
-func (w *writing) make(c *cobra.Command, o api.Object, did string) (api.Object, error) {
+func (w *writing) make(c *cobra.Command, o api.Object, did string) error {
 	kind := api.Builtin.Of(o)
 	if kind == nil {
-		return nil, fmt.Errorf("this cluster has no objects like %T", o)
+		return fmt.Errorf("this cluster has no objects like %T", o)
 	}
 	version := ""
 	for _, v := range kind.Versions {
@@ -156,7 +160,7 @@ func (w *writing) make(c *cobra.Command, o api.Object, did string) (api.Object, 
 	}
 	data, err := printer.Data(api.Kinded(kind, version, o))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d := manifest.Document{Kind: kind, Version: version, Object: &unstructured.Unstructured{Object: data}}
 	t := api.Target{Kind: kind, Version: version, Key: w.target(kind, o.GetName()).Key}
@@ -168,22 +172,19 @@ func (w *writing) make(c *cobra.Command, o api.Object, did string) (api.Object, 
 		body, err = stamp(d.Object, false)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r, _, err := w.send(c.Context(), t, body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w.tell(c, r.Warnings...)
 	item := printer.Item{Kind: kind, Object: r.Object}
-	switch {
-	case w.mute:
-		return r.Object, nil
-	case w.output.Name != "":
-		return r.Object, w.output.Object(c.OutOrStdout(), item)
+	if w.output.Name != "" {
+		return w.output.Object(c.OutOrStdout(), item)
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])
-	return r.Object, err
+	return err
 }
 
 // assignments reads a=b,c=d. what names them in errors.

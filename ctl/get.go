@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -18,7 +17,7 @@ type get struct {
 	documents
 	printer.Columns
 	output           printer.Format
-	at, sort, sub    string
+	at, sort         string
 	watch, watchOnly bool
 	showKind         bool
 }
@@ -49,8 +48,6 @@ func getCommand(s *session) *cobra.Command {
 	f.StringSliceVarP(&g.Labels, "label-columns", "L", nil, "Show these labels in columns of their own")
 	f.StringVar(&g.sort, "sort-by", "", "Sort by what a JSONPath leads to: .metadata.creationTimestamp")
 	f.Int64Var(&g.chunk, "chunk-size", page, "How many objects to fetch at a time; 0 fetches all at once")
-	f.StringVar(&g.sub, "subresource", "", "The part of an object to show: status or scale")
-	complete(c, "subresource", words("status", "scale"))
 	return c
 }
 
@@ -70,8 +67,6 @@ func (g *get) run(c *cobra.Command, args []string) error {
 		return fmt.Errorf("--label-columns option cannot be used with %s printer", g.output.Text)
 	case g.Events && !watching:
 		return errors.New("--output-watch-events option can only be used with --watch or --watch-only")
-	case g.sub != "":
-		return g.part(c, wants)
 	}
 	if g.options.At, err = g.session.at(c.Context(), g.at); err != nil {
 		return err
@@ -102,46 +97,6 @@ func (g *get) sorted(list *api.List) error {
 	}
 	return err
 }
-
-// part shows a subresource of what is named.
-func (g *get) part(c *cobra.Command, wants []wanted) error {
-	var items []printer.Item
-	var rows [][]any
-	for _, w := range wants {
-		switch {
-		case len(w.names) == 0:
-			return errors.New("--subresource shows a part of an object: name one")
-		case !w.kind.HasSub(g.sub):
-			return fmt.Errorf("%s have no subresource %q", w.kind, g.sub)
-		}
-		for _, name := range w.names {
-			t := g.where(w)
-			t.Key.Name, t.Sub = name, g.sub
-			r, err := g.Get(c.Context(), t, api.GetOptions{At: g.options.At})
-			if err != nil {
-				return err
-			}
-			items = append(items, printer.Item{Kind: w.kind, Object: r.Object})
-			if s, ok := r.Object.(*autoscalingv1.Scale); ok {
-				items[len(items)-1].Kind = scaleKind
-				rows = append(rows, []any{s.Name, s.Spec.Replicas, s.Status.Replicas})
-			}
-		}
-	}
-	switch {
-	case !g.output.Tabular() && len(items) == 1:
-		return g.output.Object(c.OutOrStdout(), items[0])
-	case !g.output.Tabular():
-		return g.output.Objects(c.OutOrStdout(), items)
-	case rows != nil:
-		return printer.Plain(c.OutOrStdout(), g.NoHeaders, rows, "Name", "Desired", "Available")
-	}
-	return g.tables(c, wants) // a status is printed as the whole object is
-}
-
-// scaleKind is that of the objects behind the subresource scale.
-var scaleKind = &api.Kind{Group: "autoscaling", Name: "Scale", Plural: "scales", Singular: "scale",
-	Versions: []api.Version{{Name: "v1", New: func() api.Object { return new(autoscalingv1.Scale) }}}}
 
 // tables prints a table a kind.
 func (g *get) tables(c *cobra.Command, wants []wanted) error {

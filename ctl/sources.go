@@ -1,10 +1,7 @@
 package ctl
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +21,6 @@ var sourceFlags = []flag{
 	{"from-file", []string(nil), "A file, or [KEY=]FILE, or a folder, each of whose files is a key"},
 	{"from-literal", repeated(nil), "KEY=VALUE"},
 	{"from-env-file", []string(nil), "A file with a line KEY=VALUE for each key"},
-	{"append-hash", false, "Append a hash of the contents to the name"},
 }
 
 // sources reads all that those flags name. file and where name the object in errors.
@@ -144,19 +140,12 @@ func buildConfigMap(g *given) (api.Object, error) {
 			put(&o.BinaryData, key, value)
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return o, g.hashed(o)
+	return o, err
 }
 
 func buildSecret(g *given) (api.Object, error) {
 	all, err := g.sources()
-	o := &corev1.Secret{Type: corev1.SecretType(g.text("type")), Data: all}
-	if err != nil {
-		return nil, err
-	}
-	return o, g.hashed(o)
+	return &corev1.Secret{Type: corev1.SecretType(g.text("type")), Data: all}, err
 }
 
 func buildTLS(g *given) (api.Object, error) {
@@ -174,59 +163,7 @@ func buildTLS(g *given) (api.Object, error) {
 	if _, err := tls.X509KeyPair(pem[0], pem[1]); err != nil {
 		return nil, fmt.Errorf("failed to create secret %w", err)
 	}
-	o := &corev1.Secret{Type: corev1.SecretTypeTLS, Data: map[string][]byte{corev1.TLSCertKey: pem[0], corev1.TLSPrivateKeyKey: pem[1]}}
-	return o, g.hashed(o)
-}
-
-func buildRegistry(g *given) (api.Object, error) {
-	o := &corev1.Secret{Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{}}
-	user, password, server := g.text("docker-username"), g.text("docker-password"), g.text("docker-server")
-	switch files := g.list("from-file"); {
-	case len(files) > 0:
-		for _, text := range files {
-			if !strings.Contains(text, "=") {
-				text = corev1.DockerConfigJsonKey + "=" + text
-			}
-			if err := fromFile(text, func(key string, value []byte) error { o.Data[key] = value; return nil }); err != nil {
-				return nil, err
-			}
-		}
-	case user == "" || password == "" || server == "":
-		return nil, errors.New("either --from-file or the combination of --docker-username, --docker-password and --docker-server is required")
-	default:
-		type entry struct {
-			Username string `json:"username,omitempty"`
-			Password string `json:"password,omitempty"`
-			Email    string `json:"email,omitempty"`
-			Auth     string `json:"auth,omitempty"`
-		}
-		auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
-		o.Data[corev1.DockerConfigJsonKey], _ = json.Marshal(map[string]any{"auths": map[string]entry{server: {user, password, g.text("docker-email"), auth}}}) // cannot fail
-	}
-	return o, g.hashed(o)
-}
-
-// hashed appends a hash of the contents to the name, if that was asked for: the one that kubectl makes.
-func (g *given) hashed(o api.Object) error {
-	if !g.is("append-hash") {
-		return nil
-	}
-	all := map[string]any{"name": g.name}
-	switch o := o.(type) {
-	case *corev1.ConfigMap:
-		if all["kind"], all["data"] = "ConfigMap", o.Data; o.Data == nil {
-			all["data"] = map[string]string{}
-		}
-		if len(o.BinaryData) > 0 {
-			all["binaryData"] = o.BinaryData
-		}
-	case *corev1.Secret:
-		all["kind"], all["data"], all["type"] = "Secret", o.Data, o.Type
-	}
-	text, err := json.Marshal(all)
-	hash := fmt.Sprintf("%x", sha256.Sum256(text))[:10]
-	g.name += "-" + strings.NewReplacer("0", "g", "1", "h", "3", "k", "a", "m", "e", "t").Replace(hash) // letters that spell no words
-	return err
+	return &corev1.Secret{Type: corev1.SecretTypeTLS, Data: map[string][]byte{corev1.TLSCertKey: pem[0], corev1.TLSPrivateKeyKey: pem[1]}}, nil
 }
 
 func put[K comparable, V any](m *map[K]V, key K, value V) {

@@ -15,7 +15,6 @@ import (
 
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
-	"sigs.k8s.io/yaml/kyaml"
 
 	"optimist/internal/api"
 )
@@ -35,11 +34,8 @@ type encoder func(out io.Writer, data any) error
 
 // formats make an encoder of what stands behind "=". Those whose name ends in "file" find that in a file.
 var formats = map[string]func(f *Format, text string) (encoder, error){
-	"json": func(*Format, string) (encoder, error) { return writeJSON, nil },
-	"yaml": func(f *Format, _ string) (encoder, error) { return f.writeYAML, nil },
-	"kyaml": func(*Format, string) (encoder, error) {
-		return func(out io.Writer, data any) error { return new(kyaml.Encoder).FromObject(data, out) }, nil
-	},
+	"json":     func(*Format, string) (encoder, error) { return writeJSON, nil },
+	"yaml":     func(f *Format, _ string) (encoder, error) { return f.writeYAML, nil },
 	"name":     func(*Format, string) (encoder, error) { return nil, nil },
 	"wide":     func(*Format, string) (encoder, error) { return nil, nil },
 	"jsonpath": func(f *Format, text string) (encoder, error) { return f.path(text, false) }, "jsonpath-file": nil,
