@@ -149,22 +149,23 @@ func (g *Gate) mayApply(ctx context.Context, r *api.Request) error {
 
 // Connect is nothing for nodes: they are asked, they do not ask.
 func (g *Gate) Connect(ctx context.Context, t api.Target, params url.Values) (api.Stream, error) {
-	v := connectVerb(ctx, t.Sub)
-	if _, err := g.judge(ctx, v, t, func(n node) error { return forbidden(n.user, v, t, "") }); err != nil {
-		return nil, err
+	for _, v := range connectVerbs(ctx, t.Sub) {
+		if _, err := g.judge(ctx, v, t, func(n node) error { return forbidden(n.user, v, t, "") }); err != nil {
+			return nil, err
+		}
 	}
 	return g.next.Connect(ctx, t, params)
 }
 
-// connectVerb is Kubernetes' word for opening a stream: what only tells is "get", what acts is "create", and what carries HTTP follows the method.
-func connectVerb(ctx context.Context, sub string) api.Verb {
+// connectVerbs are Kubernetes' words for opening a stream: what only tells is "get", what acts is "create", and what carries HTTP follows the method.
+func connectVerbs(ctx context.Context, sub string) []api.Verb {
 	switch sub {
 	case "exec", "attach", "portforward", "encryption":
-		return api.VerbCreate
+		return []api.Verb{api.VerbCreate}
 	case "proxy":
-		return api.VerbFrom(ctx)
+		return api.VerbsFrom(ctx)
 	}
-	return api.VerbGet
+	return []api.Verb{api.VerbGet}
 }
 
 // Now tells a number that everybody who is known may know.

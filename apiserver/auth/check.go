@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -106,7 +107,13 @@ func orForbidden(r api.Request, o api.Object, err error) error {
 // holds reports what of some rules a user may not do himself in a namespace.
 func (c *Checks) holds(ctx context.Context, u api.User, ns string, rules []rbacv1.PolicyRule) error {
 	missing := map[ask][]string{} // verbs of what is the same but for the verb
-	for _, a := range pieces(rules) {
+	for a := range pieces(rules) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(missing) == maxMissing { // says enough
+			break
+		}
 		a.namespace = ns
 		ok, _, err := c.Gate.may(ctx, u, a)
 		if err != nil {
@@ -131,23 +138,35 @@ func (c *Checks) holds(ctx context.Context, u api.User, ns string, rules []rbacv
 	return fmt.Errorf("user %q (groups=%q) is attempting to grant RBAC permissions not currently held:\n%s", u.Name, u.Groups, strings.Join(lines, "\n"))
 }
 
-// pieces are the single things that rules allow.
-func pieces(rules []rbacv1.PolicyRule) (all []ask) {
-	for _, r := range rules {
-		for _, v := range r.Verbs {
-			for _, url := range r.NonResourceURLs {
-				all = append(all, ask{verb: api.Verb(v), path: url})
+// maxMissing is how much a refusal lists of what somebody may not do himself.
+const maxMissing = 200
+
+// pieces yields the single things that rules allow. A rule of a megabyte has billions of them: nobody may keep them.
+func pieces(rules []rbacv1.PolicyRule) iter.Seq[ask] {
+	return func(yield func(ask) bool) {
+		for _, r := range rules {
+			names := r.ResourceNames
+			if len(names) == 0 {
+				names = []string{""}
 			}
-			for _, group := range r.APIGroups {
-				for _, resource := range r.Resources {
-					for _, name := range slices.Concat(r.ResourceNames, []string{""})[:max(1, len(r.ResourceNames))] {
-						all = append(all, ask{verb: api.Verb(v), group: group, resource: resource, name: name})
+			for _, v := range r.Verbs {
+				for _, url := range r.NonResourceURLs {
+					if !yield(ask{verb: api.Verb(v), path: url}) {
+						return
+					}
+				}
+				for _, group := range r.APIGroups {
+					for _, resource := range r.Resources {
+						for _, name := range names {
+							if !yield(ask{verb: api.Verb(v), group: group, resource: resource, name: name}) {
+								return
+							}
+						}
 					}
 				}
 			}
 		}
 	}
-	return all
 }
 
 // compact is Kubernetes' way to write a rule in one line.

@@ -144,7 +144,12 @@ func (r *rbac) mend(ctx context.Context, own api.Service, want api.Object) error
 // missing are those of the wanted rules that others do not cover.
 func missing(wanted, have []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	return slices.DeleteFunc(slices.Clone(wanted), func(r rbacv1.PolicyRule) bool {
-		return !slices.ContainsFunc(pieces([]rbacv1.PolicyRule{r}), func(a ask) bool { return !slices.ContainsFunc(have, a.in) })
+		for a := range pieces([]rbacv1.PolicyRule{r}) {
+			if !slices.ContainsFunc(have, a.in) {
+				return false
+			}
+		}
+		return true
 	})
 }
 

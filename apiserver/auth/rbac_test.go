@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"optimist/internal/api"
@@ -98,6 +100,8 @@ func TestRoles(t *testing.T) {
 			"get configmaps default/other; list configmaps default; create configmaps default/of-a; deletecollection configmaps default; list configmaps default metadata.name=other"},
 		{"the namespace itself", `{apiGroups: [""], resources: [namespaces], verbs: [get, list, delete]}`, "get namespaces default", "get namespaces kube-system; list namespaces; create namespaces default"},
 		{"connects only", `{apiGroups: [""], resources: [pods/exec, pods/portforward, pods/proxy], verbs: [get]}`, "", "connect pods/exec default/a; connect pods/portforward default/a; connect pods/proxy default/a"},
+		{"HTTP by a raw stream", `{apiGroups: [""], resources: [pods/proxy], verbs: [create, get]}`, "", "connect pods/proxy default/a"}, // on which any method can follow
+		{"HTTP by any method", `{apiGroups: [""], resources: [pods/proxy], verbs: [create, get, update, patch, delete]}`, "connect pods/proxy default/a", ""},
 		{"nothing that there is", `{apiGroups: [""], resources: [nothing], verbs: [get]}`, "", "get pods default/x"},
 	} {
 		g := gateway(t)
@@ -308,6 +312,22 @@ func TestEscalation(t *testing.T) {
 	}
 }
 
+func TestARuleOfBillionsIsRefusedInWords(t *testing.T) {
+	many := make([]string, 1<<16)
+	for i := range many {
+		many[i] = fmt.Sprint("x", i)
+	}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "r", Namespace: "default"}, Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: many[:100], Resources: many[:10_000], ResourceNames: many[:10_000]}}}
+	g := gateway(t)
+	err := put(t, g, boss, rbacObject("ClusterRole", "held", `rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [create]}]`)+"\n---\n"+bindingText("ClusterRoleBinding", "held", "ClusterRole/held", toAlice))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.Roles.Create(api.WithUser(t.Context(), person("alice")), g, role); !apierrors.IsForbidden(err) || len(err.Error()) > 1<<16 {
+		t.Errorf("got %.200v", err)
+	}
+}
+
 // What the garbage collector changes needs no rights but to write.
 func TestOwnersAreNoEscalation(t *testing.T) {
 	g := gateway(t)
@@ -428,6 +448,16 @@ func TestAccessReviews(t *testing.T) {
 	rules, err := api.SelfSubjectRulesReviews.Create(alice, g, &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}})
 	if text := fmt.Sprint(rules.Status); err != nil || !strings.Contains(text, "pods/log") || !strings.Contains(text, "selfsubjectreviews") || !strings.Contains(text, "/openapi/*") || rules.Status.Incomplete {
 		t.Errorf("%s, %v", text, err)
+	}
+	for body, key := range map[api.Object]api.Key{ // a right in one namespace is none to ask about others
+		&authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: "x", NonResourceAttributes: &authorizationv1.NonResourceAttributes{}}}: {Namespace: "default"},
+		&authorizationv1.LocalSubjectAccessReview{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system"}, Spec: authorizationv1.SubjectAccessReviewSpec{User: "x",
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "kube-system"}}}: {Namespace: "default"},
+		&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: "x"}}: {Namespace: "default"},
+	} {
+		if res, err := g.Write(admin, api.Request{Target: api.Target{Kind: api.Builtin.Of(body), Key: key}, Verb: api.VerbCreate, Body: body}); !apierrors.IsBadRequest(err) {
+			t.Errorf("%T in %+v: %+v, %v", body, key, res.Object, err)
+		}
 	}
 	local := api.LocalSubjectAccessReviews.Request(api.VerbCreate, api.Key{Namespace: "default"}, "", nil)
 	local.Raw = &api.Raw{MediaType: "application/json", Data: []byte(`{"apiVersion": "authorization.k8s.io/v1", "kind": "LocalSubjectAccessReview", "metadata": {"namespace": "default"},

@@ -119,7 +119,14 @@ func texts(faults []strict.Fault) (all []string) {
 // Decode returns the body of a request that is answered before it reaches the registry: the typed one that came, or into, whose kind is set, filled.
 func Decode[T api.Object](r api.Request, into T) (T, []string, error) {
 	w := &write{resource: &resource{Kind: r.Kind}, Request: r}
+	err := w.checkKey(r.Key, true) // else a namespace would lend a right to ask about all
+	if err != nil {
+		return into, nil, err
+	}
 	o, err := w.decodeBody(into)
+	if err == nil && r.Sub == "" {
+		err = w.checkBody(o, into, r.Key)
+	}
 	typed, ok := o.(T)
 	if err == nil && !ok {
 		err = apierrors.NewBadRequest(fmt.Sprintf("the body must be a %s", gvk(into).Kind))

@@ -77,7 +77,8 @@ func (r *Registry) resource(t api.Target) (*resource, error) {
 // stored is resource for what needs more than Connect.
 func (r *Registry) stored(t api.Target, v api.Verb) (*resource, error) {
 	k, err := r.resource(t)
-	if err == nil && k.Virtual {
+	many := v == api.VerbList || v == api.VerbWatch || v == api.VerbDeleteCollection
+	if err == nil && (k.Virtual || many && t.Sub != "") { // whoever may list pods/status may not list pods
 		return nil, apierrors.NewMethodNotSupported(k.Resource(), string(v))
 	}
 	return k, err

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"optimist/apiserver/registry"
 	"optimist/apiserver/registry/kinds"
 	"optimist/apiserver/store"
@@ -44,4 +46,17 @@ func openOver(t *testing.T, s store.Store, o registry.Options) *registry.Registr
 		}
 	})
 	return r
+}
+
+// Who may list pods/status may not list pods.
+func TestASubresourceIsNoCollection(t *testing.T) {
+	r, target := open(t, registry.Options{}), api.Target{Kind: api.PodKind, Key: api.Key{Namespace: "default"}, Sub: "status"}
+	_, list := r.List(t.Context(), target, api.ListOptions{})
+	_, watch := r.Watch(t.Context(), target, api.WatchOptions{Initial: true})
+	_, remove := r.Write(t.Context(), api.Request{Target: target, Verb: api.VerbDeleteCollection})
+	for _, err := range []error{list, watch, remove} {
+		if !apierrors.IsMethodNotSupported(err) {
+			t.Errorf("got %v", err)
+		}
+	}
 }

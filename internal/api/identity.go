@@ -65,10 +65,10 @@ func WithVerb(ctx context.Context, v Verb) context.Context {
 	return context.WithValue(ctx, verbKey{}, v)
 }
 
-// VerbFrom returns that; create if nobody said.
-func VerbFrom(ctx context.Context) Verb {
+// VerbsFrom returns that; all that a method can stand for if nobody said: then any can follow on the stream.
+func VerbsFrom(ctx context.Context) []Verb {
 	if v, ok := ctx.Value(verbKey{}).(Verb); ok {
-		return v
+		return []Verb{v}
 	}
-	return VerbCreate
+	return SubVerbs["proxy"]
 }

@@ -153,7 +153,7 @@ func TestMetrics(t *testing.T) {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	}), s.parse)
-	for _, path := range []string{"/api/v1/pods?watch=1", "/apis/apps/v1/namespaces/x/deployments", "/apis/apps/v1/namespaces/x/deployments/web/scale", "/secret/path", "/secret/other"} {
+	for _, path := range []string{"/api/v1/pods?watch=1", "/apis/apps/v1/namespaces/x/deployments", "/apis/apps/v1/namespaces/x/deployments/web/scale", "/secret/path", "/secret/other", "/api/secret/pods", "/api/v1/namespaces/x/pods/y/secret"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 	}
 	said := ask(t, s.Routes, "/metrics").Body.String()
@@ -162,7 +162,8 @@ func TestMetrics(t *testing.T) {
 		`apiserver_request_total{code="200",component="apiserver",group="apps",resource="deployments",scope="namespace",subresource="",verb="LIST",version="v1"} 1`,
 		`apiserver_request_total{code="200",component="apiserver",group="apps",resource="deployments",scope="resource",subresource="scale",verb="GET",version="v1"} 1`,
 		`apiserver_request_total{code="418",component="apiserver",group="",resource="",scope="",subresource="",verb="GET",version=""} 2`,
-		`apiserver_request_duration_seconds_bucket{component="apiserver",group="",resource="",scope="",subresource="",verb="GET",version="",le="+Inf"} 2`,
+		`apiserver_request_total{code="200",component="apiserver",group="",resource="",scope="",subresource="",verb="GET",version=""} 2`,
+		`apiserver_request_duration_seconds_bucket{component="apiserver",group="",resource="",scope="",subresource="",verb="GET",version="",le="+Inf"} 4`,
 		`apiserver_current_inflight_requests{request_kind="readOnly"} 0`, `apiserver_storage_objects{resource="deployments.apps"} 3`, "go_goroutines ",
 	} {
 		if !strings.Contains(said, "\n"+want) {

@@ -36,7 +36,7 @@ func (s *Server) parse(path string) (t api.Target, objects bool, err error) {
 	}
 	t.Kind = s.Catalogue.Find(words[0] + "." + group)
 	if t.Kind == nil || t.Kind.Plural != words[0] || t.Kind.Group != group || !fits(t) || len(words) > 3 && t.Sub != "proxy" {
-		return t, true, errNoSuchPath
+		return api.Target{}, true, errNoSuchPath // what is not there names nothing: metrics have a row for each target
 	}
 	return t, true, nil
 }
