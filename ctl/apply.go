@@ -40,15 +40,13 @@ type bring func(c *cobra.Command, t api.Target, d manifest.Document) (api.Result
 
 func applyCommand(s *session) *cobra.Command {
 	w := &writing{session: s, tracing: tracing{session: s}, manager: manager}
-	c := w.command(w.apply, &cobra.Command{
-		Use:   "apply -f FILE",
-		Short: "Create or change objects so that they are as a file says",
+	c := w.command(w.apply, &cobra.Command{Use: "apply -f FILE", Short: "Create or change objects so that they are as a file says",
+		Example: "  ctl apply -f web.yaml\n  ctl apply -R -f manifests/\n  ctl apply -f web.yaml --trace\n  cat web.yaml | ctl apply -f -",
 		Long: `Create or change objects so that they are as a file says.
 
 Each document stands alone: good ones are applied, bad ones are reported with file and line. Fields that the file no longer names but did the
 last time are removed; fields that others have set stay. With --server-side it is the server that remembers, for every manager by its name, and a
 field that another one has is not changed.`,
-		Example: "  ctl apply -f web.yaml\n  ctl apply -R -f manifests/\n  ctl apply -f web.yaml --trace\n  cat web.yaml | ctl apply -f -",
 	})
 	c.Flags().BoolVar(&w.traced, "trace", false, "Wait until the changes are through, then draw what came of them")
 	w.tracing.flags(c, "trace-timeout")

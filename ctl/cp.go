@@ -24,15 +24,11 @@ type copying struct {
 
 func cpCommand(s *session) *cobra.Command {
 	p := &copying{exec: exec{session: s}}
-	c := &cobra.Command{
-		Use:   "cp SOURCE DESTINATION",
-		Short: "Copy files and folders to and from containers",
+	c := &cobra.Command{Use: "cp SOURCE DESTINATION", Short: "Copy files and folders to and from containers",
+		Example: "  ctl cp page.html web-1:/www\n  ctl cp default/web-1:/var/log ./log -c web", Args: exactly(2, "SOURCE and DESTINATION"),
+		RunE: p.run,
 		Long: "Copy files and folders to and from containers, of which one is [[NAMESPACE/]POD:]PATH. The container needs a tar program.\n" +
-			"Links are copied to a container, but not from it: what it holds is not to be trusted.",
-		Example: "  ctl cp page.html web-1:/www\n  ctl cp default/web-1:/var/log ./log -c web",
-		Args:    exactly(2, "SOURCE and DESTINATION"),
-		RunE:    p.run,
-	}
+			"Links are copied to a container, but not from it: what it holds is not to be trusted."}
 	f := c.Flags()
 	f.StringVarP(&p.container, "container", "c", "", "The container; by default the pod's first")
 	f.BoolVar(&p.noPreserve, "no-preserve", false, "Leave owner and permissions of what is copied to the container to it")

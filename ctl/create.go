@@ -24,11 +24,9 @@ import (
 
 func createCommand(s *session) *cobra.Command {
 	w := &writing{session: s}
-	c := w.command(w.create, &cobra.Command{
-		Use:     "create -f FILE | create KIND NAME …",
+	c := w.command(w.create, &cobra.Command{Use: "create -f FILE | create KIND NAME …",
 		Short:   "Create objects that must not exist yet, from a file or from arguments",
-		Example: "  ctl create -f job.yaml\n  ctl create deployment web --image=web:1 --replicas=2\n  ctl create configmap web --from-literal=color=blue --dry-run=client -o yaml",
-	})
+		Example: "  ctl create -f job.yaml\n  ctl create deployment web --image=web:1 --replicas=2\n  ctl create configmap web --from-literal=color=blue --dry-run=client -o yaml"})
 	for _, row := range creatable {
 		c.AddCommand(generate(s, manager+"-create", row))
 	}

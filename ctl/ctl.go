@@ -50,13 +50,8 @@ func Over(service api.Service, extra ...*cobra.Command) *cobra.Command {
 }
 
 func tree(s *session, extra []*cobra.Command) *cobra.Command {
-	root := &cobra.Command{
-		Use:           "ctl",
-		Short:         "ctl controls an Optimist cluster",
-		Long:          "ctl controls an Optimist cluster. Its commands, flags and outputs are those of kubectl.",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
+	root := &cobra.Command{Use: "ctl", Short: "ctl controls an Optimist cluster",
+		Long: "ctl controls an Optimist cluster. Its commands, flags and outputs are those of kubectl.", SilenceUsage: true, SilenceErrors: true}
 	root.SetFlagErrorFunc(usageError)
 	s.flags(root)
 	for _, group := range []struct {

@@ -27,13 +27,9 @@ type deletion struct {
 
 func deleteCommand(s *session) *cobra.Command {
 	d := &deletion{selection: selection{session: s}}
-	c := &cobra.Command{
-		Use:               "delete TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | -f FILE",
-		Short:             "Delete objects and wait until they are gone",
+	c := &cobra.Command{Use: "delete TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | -f FILE", Short: "Delete objects and wait until they are gone",
 		Example:           "  ctl delete pod web-1\n  ctl delete -f web.yaml\n  ctl delete pods -l app=web\n  ctl delete pods --all",
-		ValidArgsFunction: s.completeObjects,
-		RunE:              d.run,
-	}
+		ValidArgsFunction: s.completeObjects, RunE: d.run}
 	d.documents.flags(c)
 	d.selection.flags(c)
 	d.ignoreFlag(c)
@@ -139,9 +135,7 @@ func (d *deletion) ask(ctx context.Context, t api.Target) (types.UID, error) {
 // gone waits until the object with that uid ("" = any) exists no more. One that was created anew under the name does not count.
 func (s *session) gone(ctx context.Context, timeout time.Duration, t api.Target, uid types.UID) error {
 	there := false
-	name := t.Key.Name
-	t.Key.Name = ""
-	return s.watch(ctx, timeout, t, api.WatchOptions{Initial: true, Fields: byName(name)}, func(e api.Event) (bool, error) {
+	return s.watch(ctx, timeout, t, api.WatchOptions{Initial: true}, func(e api.Event) (bool, error) {
 		same := e.Object != nil && (uid == "" || e.Object.GetUID() == uid)
 		there = there || same
 		return e.InitialEnd && !there || same && e.Type == api.Deleted, nil

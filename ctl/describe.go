@@ -16,13 +16,9 @@ import (
 
 func describeCommand(s *session) *cobra.Command {
 	d, docs := &selection{session: s}, &documents{}
-	c := &cobra.Command{
-		Use:               "describe TYPE [NAME…] | TYPE/NAME…",
-		Short:             "Tell all about objects: fields, what belongs to them, events, decisions",
-		Example:           "  ctl describe pod web-1\n  ctl describe deploy/web\n  ctl describe nodes",
-		ValidArgsFunction: s.completeObjects,
-		RunE:              func(c *cobra.Command, args []string) error { return d.describe(c, args, docs) },
-	}
+	c := &cobra.Command{Use: "describe TYPE [NAME…] | TYPE/NAME…", Short: "Tell all about objects: fields, what belongs to them, events, decisions",
+		Example: "  ctl describe pod web-1\n  ctl describe deploy/web\n  ctl describe nodes", ValidArgsFunction: s.completeObjects,
+		RunE: func(c *cobra.Command, args []string) error { return d.describe(c, args, docs) }}
 	d.flags(c)
 	docs.fileFlags(c)
 	return c

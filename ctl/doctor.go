@@ -18,12 +18,10 @@ import (
 // doctorCommand examines this machine and the cluster. Its hidden children are what runs in the pods that it starts.
 func doctorCommand(s *session) *cobra.Command {
 	var machine, cluster bool
-	c := &cobra.Command{
-		Use:   "doctor",
-		Short: "Examine this machine and the cluster's network, and say what to mend",
+	c := &cobra.Command{Use: "doctor", Short: "Examine this machine and the cluster's network, and say what to mend",
+		Args: exactly(0, "no arguments"),
 		Example: `  sudo ctl doctor --machine        before ctl up or ctl join
   ctl doctor --cluster             every pair of nodes: pods, Services, DNS, packets of full size`,
-		Args: exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.examine(c, machine || !cluster, cluster || !machine)
 		},

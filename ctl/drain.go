@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -169,16 +167,4 @@ func (d *draining) evict(ctx context.Context, out *serial, p *corev1.Pod) error 
 		}
 		return nil
 	}
-}
-
-// serial lets several goroutines write a line each.
-type serial struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (s *serial) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w.Write(line)
 }

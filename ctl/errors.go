@@ -97,16 +97,12 @@ func usage(c *cobra.Command, format string, args ...any) error {
 
 // parent makes a command that only holds others: by itself it prints its help.
 func parent(use, short string, children ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{
-		Use:   use,
-		Short: short,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage(c, "unknown command %q for %q", args[0], c.CommandPath())
-			}
-			return c.Help()
-		},
-	}
+	c := &cobra.Command{Use: use, Short: short, RunE: func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage(c, "unknown command %q for %q", args[0], c.CommandPath())
+		}
+		return c.Help()
+	}}
 	c.AddCommand(children...)
 	return c
 }

@@ -16,10 +16,8 @@ type exec struct {
 }
 
 func execCommand(s *session) *cobra.Command {
-	return new(exec).command(s, &cobra.Command{
-		Use:     "exec (POD | TYPE/NAME) [-c CONTAINER] [-it] -- COMMAND [ARG…]",
-		Short:   "Run a command in a container",
-		Example: "  ctl exec web-1 -- date\n  ctl exec -it deploy/web -- sh",
+	return new(exec).command(s, &cobra.Command{Use: "exec (POD | TYPE/NAME) [-c CONTAINER] [-it] -- COMMAND [ARG…]",
+		Short: "Run a command in a container", Example: "  ctl exec web-1 -- date\n  ctl exec -it deploy/web -- sh",
 		Args: func(c *cobra.Command, args []string) error {
 			dash := c.ArgsLenAtDash()
 			switch {
@@ -31,17 +29,12 @@ func execCommand(s *session) *cobra.Command {
 				return usage(c, "you must specify at least one command for the container")
 			}
 			return nil
-		},
-	})
+		}})
 }
 
 func attachCommand(s *session) *cobra.Command {
-	return new(exec).command(s, &cobra.Command{
-		Use:     "attach (POD | TYPE/NAME) [-c CONTAINER] [-it]",
-		Short:   "Join the process that a container runs",
-		Example: "  ctl attach web-1\n  ctl attach -it shell",
-		Args:    exactly(1, "POD or TYPE/NAME"),
-	})
+	return new(exec).command(s, &cobra.Command{Use: "attach (POD | TYPE/NAME) [-c CONTAINER] [-it]", Short: "Join the process that a container runs",
+		Example: "  ctl attach web-1\n  ctl attach -it shell", Args: exactly(1, "POD or TYPE/NAME")})
 }
 
 func (e *exec) command(s *session, c *cobra.Command) *cobra.Command {

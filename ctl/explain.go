@@ -26,12 +26,9 @@ type explainer struct {
 
 func explainCommand() *cobra.Command {
 	e := &explainer{}
-	c := &cobra.Command{
-		Use:     "explain TYPE[.FIELD…]",
-		Short:   "Say what a kind and its fields are for",
+	c := &cobra.Command{Use: "explain TYPE[.FIELD…]", Short: "Say what a kind and its fields are for",
 		Example: "  ctl explain pods\n  ctl explain deploy.spec.strategy\n  ctl explain hpa --api-version=autoscaling/v1 --recursive",
-		Args:    exactly(1, "TYPE[.FIELD…]; `ctl api-resources` lists the types"),
-		RunE: func(c *cobra.Command, args []string) error {
+		Args:    exactly(1, "TYPE[.FIELD…]; `ctl api-resources` lists the types"), RunE: func(c *cobra.Command, args []string) error {
 			if e.depth < 0 || e.depth > 0 && !e.recursive {
 				return usage(c, "--max-depth is a number of levels for --recursive")
 			}
@@ -40,8 +37,7 @@ func explainCommand() *cobra.Command {
 			}
 			_, err := e.WriteTo(c.OutOrStdout())
 			return err
-		},
-	}
+		}}
 	c.Flags().BoolVarP(&e.recursive, "recursive", "R", false, "Print the fields of fields too")
 	c.Flags().IntVar(&e.depth, "max-depth", 0, "How deep --recursive goes; 0 = all the way")
 	c.Flags().StringVar(&e.apiVersion, "api-version", "", "The group and version that are meant, as autoscaling/v1")

@@ -24,15 +24,11 @@ type get struct {
 
 func getCommand(s *session) *cobra.Command {
 	g := &get{selection: selection{session: s}}
-	c := &cobra.Command{
-		Use:   "get TYPE[,TYPE…] [NAME…] | TYPE/NAME… | -f FILE",
-		Short: "List objects, or show some",
+	c := &cobra.Command{Use: "get TYPE[,TYPE…] [NAME…] | TYPE/NAME… | -f FILE", Short: "List objects, or show some",
+		ValidArgsFunction: s.completeObjects, RunE: g.run,
 		Example: "  ctl get pods -A -o wide\n  ctl get deployment/web -o yaml\n  ctl get pods,svc -l app=web\n  ctl get pods -w\n  ctl get pods --at -5m\n  ctl get all\n" +
 			"  ctl get pods -o jsonpath='{range .items[*]}{.metadata.name}{\"\\n\"}{end}' --sort-by=.metadata.creationTimestamp\n" +
-			"  ctl get nodes -o custom-columns=NAME:.metadata.name,CPU:.status.capacity.cpu",
-		ValidArgsFunction: s.completeObjects,
-		RunE:              g.run,
-	}
+			"  ctl get nodes -o custom-columns=NAME:.metadata.name,CPU:.status.capacity.cpu"}
 	g.selection.flags(c)
 	g.fileFlags(c)
 	g.ignoreFlag(c)
@@ -187,10 +183,9 @@ func (g *get) follow(c *cobra.Command, wants []wanted) error {
 		}
 	}
 	o := api.WatchOptions{Selector: g.options.Selector, Fields: g.options.Fields, After: list.Revision, View: api.Table}
-	if len(w.names) == 1 {
-		o.Fields = byName(w.names[0])
-	}
-	return g.session.watch(c.Context(), 0, g.where(w), o, func(e api.Event) (bool, error) {
+	t := g.where(w)
+	t.Key.Name = append(w.names, "")[0]
+	return g.session.watch(c.Context(), 0, t, o, func(e api.Event) (bool, error) {
 		if e.Object == nil {
 			return false, nil
 		}

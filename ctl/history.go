@@ -34,15 +34,13 @@ type chapter struct {
 
 func historyCommand(s *session) *cobra.Command {
 	p := &past{session: s, known: map[api.Revision]*api.Entry{}}
-	c := &cobra.Command{
-		Use:   "history TYPE/NAME…",
-		Short: "Tell who changed an object, when, how, and because of what",
+	c := &cobra.Command{Use: "history TYPE/NAME…", Short: "Tell who changed an object, when, how, and because of what",
+		Example:           "  ctl history deployment/web\n  ctl history pod/web-x1 --since 10m\n  ctl history node/n1 --limit 5 -o json",
+		ValidArgsFunction: s.completeObjects,
 		Long: `Tell who changed an object, when, how, and because of what, from the API server's journal.
 
 The journal also knows of objects that are gone, and of earlier ones of the same name. It reaches back as far as the API server is told to
 remember (--history, --history-size).`,
-		Example:           "  ctl history deployment/web\n  ctl history pod/web-x1 --since 10m\n  ctl history node/n1 --limit 5 -o json",
-		ValidArgsFunction: s.completeObjects,
 		RunE: func(c *cobra.Command, args []string) error {
 			targets, err := s.named(c, args)
 			switch {

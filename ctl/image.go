@@ -24,15 +24,11 @@ type image struct {
 
 func imageCommand(s *session) *cobra.Command {
 	i := &image{session: s}
-	load := &cobra.Command{
-		Use:     "load FILE",
-		Short:   "Load an image archive (docker save, OCI layout) onto nodes, without a registry",
-		Example: "  docker save web:dev -o web.tar && ctl image load web.tar",
-		Args:    exactly(1, "the name of an archive"),
+	load := &cobra.Command{Use: "load FILE", Short: "Load an image archive (docker save, OCI layout) onto nodes, without a registry",
+		Example: "  docker save web:dev -o web.tar && ctl image load web.tar", Args: exactly(1, "the name of an archive"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return i.each(c, func(t api.Target) error { return i.load(c, t, args[0]) })
-		},
-	}
+		}}
 	list := &cobra.Command{Use: "list", Short: "List the images that nodes have", Args: exactly(0, "no arguments"), RunE: i.list}
 	for _, sub := range []*cobra.Command{load, list} {
 		sub.Flags().StringSliceVar(&i.nodes, "node", nil, "Only these nodes (default: every ready one)")
@@ -80,7 +76,7 @@ func (i *image) load(c *cobra.Command, node api.Target, archive string) error {
 	}
 	defer file.Close()
 	var names bytes.Buffer
-	if err := i.send(c.Context(), node.Key.Name, shown(c.ErrOrStderr(), node.Key.Name, file), &names); err != nil {
+	if err := i.send(c.Context(), node.Key.Name, file, &names); err != nil {
 		return err
 	}
 	for name := range bytes.Lines(names.Bytes()) {
@@ -106,34 +102,6 @@ func (s *session) send(ctx context.Context, node string, archive io.Reader, name
 		return nil // the node has had enough; why, it says in its last word
 	})
 	return errors.Join(drain(stream, names, names), g.Wait())
-}
-
-// shown reads a file and draws on a terminal how much is through.
-func shown(out io.Writer, node string, file *os.File) io.Reader {
-	info, err := file.Stat()
-	if terminalOf(out) == nil || err != nil || info.Size() == 0 {
-		return file
-	}
-	return &meter{File: file, out: out, node: node, size: info.Size()}
-}
-
-type meter struct {
-	*os.File
-	out        io.Writer
-	node       string
-	size, read int64
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	n, err := m.File.Read(p)
-	before := m.read * 100 / m.size
-	m.read += int64(n)
-	if percent := m.read * 100 / m.size; percent == 100 {
-		fmt.Fprint(m.out, "\r\x1b[K")
-	} else if percent != before {
-		fmt.Fprintf(m.out, "\r%s: %3d%% of %d MiB", m.node, percent, m.size>>20)
-	}
-	return n, err
 }
 
 func (i *image) list(c *cobra.Command, _ []string) error {

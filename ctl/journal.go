@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,33 +18,21 @@ func (s *session) journal(ctx context.Context, params url.Values, see func(api.E
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	target := api.Target{Kind: api.ComponentStatusKind, Key: api.Key{Name: "apiserver"}, Sub: "journal"}
-	err := s.listen(ctx, target, params, &entries{see: see})
+	err := s.listen(ctx, target, params, &byLine{see: func(line []byte) error {
+		var e api.Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return fmt.Errorf("the journal says %.100q: %w", line, err)
+		}
+		enough, err := see(e)
+		if enough {
+			err = errors.Join(err, errEnough)
+		}
+		return err
+	}})
 	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err
-}
-
-// entries takes lines of JSON apart.
-type entries struct {
-	see  func(api.Entry) (bool, error)
-	rest []byte
-}
-
-func (r *entries) Write(data []byte) (int, error) {
-	r.rest = append(r.rest, data...)
-	end := bytes.LastIndexByte(r.rest, '\n') + 1
-	for line := range bytes.Lines(r.rest[:end]) {
-		var e api.Entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			return 0, fmt.Errorf("the journal says %.100q: %w", line, err)
-		}
-		if enough, err := r.see(e); enough || err != nil {
-			return 0, errors.Join(err, map[bool]error{true: errEnough}[enough])
-		}
-	}
-	r.rest = r.rest[end:]
-	return len(data), nil
 }
 
 // entry is the write of a revision; nil if the journal does not know it any more.

@@ -20,17 +20,13 @@ func kustomized(folder string) ([]byte, error) {
 }
 
 func kustomizeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "kustomize [DIR]",
-		Short:   "Print the objects that a folder's kustomization makes",
-		Example: "  ctl kustomize overlays/production\n  ctl apply -k overlays/production",
-		Args:    cobra.MaximumNArgs(1),
+	return &cobra.Command{Use: "kustomize [DIR]", Short: "Print the objects that a folder's kustomization makes",
+		Example: "  ctl kustomize overlays/production\n  ctl apply -k overlays/production", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := kustomized(append(args, ".")[0])
 			if err == nil {
 				_, err = fmt.Fprint(c.OutOrStdout(), string(text))
 			}
 			return err
-		},
-	}
+		}}
 }

@@ -28,11 +28,8 @@ var notes = []note{
 
 func (n note) command(s *session) *cobra.Command {
 	m, overwrite, list, revision := newModify(s), false, false, ""
-	c := m.command(&cobra.Command{
-		Use:     n.verb + " TYPE NAME… KEY=VALUE… KEY-…",
-		Short:   "Set and remove " + n.noun + "s",
-		Example: fmt.Sprintf("  ctl %[1]s node n1 disk=ssd\n  ctl %[1]s pods -l app=web tier=back --overwrite\n  ctl %[1]s node n1 disk-", n.verb),
-	})
+	c := m.command(&cobra.Command{Use: n.verb + " TYPE NAME… KEY=VALUE… KEY-…", Short: "Set and remove " + n.noun + "s",
+		Example: fmt.Sprintf("  ctl %[1]s node n1 disk=ssd\n  ctl %[1]s pods -l app=web tier=back --overwrite\n  ctl %[1]s node n1 disk-", n.verb)})
 	c.Flags().BoolVar(&overwrite, "overwrite", false, "Replace values that there are")
 	c.Flags().BoolVar(&list, "list", false, "Print what there is")
 	c.Flags().StringVar(&revision, "resource-version", "", "Only if this is still the object's version")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,14 +35,10 @@ type logSource struct {
 
 func logsCommand(s *session) *cobra.Command {
 	l := &logs{selection: selection{session: s}}
-	c := &cobra.Command{
-		Use:   "logs (POD | TYPE/NAME | -l SELECTOR | --component NAME,…)",
-		Short: "Print what containers, or the cluster's own components, have written",
+	c := &cobra.Command{Use: "logs (POD | TYPE/NAME | -l SELECTOR | --component NAME,…)",
+		Short: "Print what containers, or the cluster's own components, have written", ValidArgsFunction: s.completeNames(api.PodKind), RunE: l.run,
 		Example: "  ctl logs web-1\n  ctl logs -f deploy/web --tail=20\n  ctl logs -l app=web --all-containers --prefix\n  ctl logs --component scheduler,node/n1 -f\n" +
-			"  ctl logs --component all --since=1m",
-		ValidArgsFunction: s.completeNames(api.PodKind),
-		RunE:              l.run,
-	}
+			"  ctl logs --component all --since=1m"}
 	f := c.Flags()
 	f.StringVarP(&l.label, "selector", "l", "", "All pods with these labels")
 	f.StringVarP(&l.container, "container", "c", "", "The container; by default the pod's first")
@@ -83,12 +78,12 @@ func (l *logs) run(c *cobra.Command, args []string) error {
 	case len(sources) > maxFollowed:
 		return fmt.Errorf("you are attempting to follow %d log streams, but maximum allowed concurrency is %d; select fewer pods", len(sources), maxFollowed)
 	}
-	var mu sync.Mutex
+	out := &serial{w: c.OutOrStdout()}
 	for _, s := range sources {
 		g.Go(func() error {
 			err := ctx.Err()
 			if err == nil {
-				err = l.listen(ctx, s.target, l.params(s.container), l.writer(c.OutOrStdout(), &mu, s))
+				err = l.listen(ctx, s.target, l.params(s.container), l.writer(out, s))
 			}
 			if l.lenient && !errors.Is(err, context.Canceled) {
 				return nil
@@ -172,12 +167,12 @@ func (l *logs) params(container string) url.Values {
 }
 
 // writer keeps the lines of several logs whole.
-func (l *logs) writer(out io.Writer, mu *sync.Mutex, s logSource) io.Writer {
-	switch {
-	case l.prefix && s.container != "":
-		return &lines{mu: mu, out: out, prefix: fmt.Sprintf("[pod/%s/%s] ", s.target.Key.Name, s.container)}
-	case l.follow:
-		return &lines{mu: mu, out: out}
+func (l *logs) writer(out *serial, s logSource) io.Writer {
+	prefix := ""
+	if l.prefix && s.container != "" {
+		prefix = fmt.Sprintf("[pod/%s/%s] ", s.target.Key.Name, s.container)
+	} else if !l.follow {
+		return out
 	}
-	return out
+	return &byLine{see: func(line []byte) error { _, err := fmt.Fprintf(out, "%s%s", prefix, line); return err }}
 }

@@ -36,12 +36,9 @@ var patches = map[string]struct {
 func patchCommand(s *session) *cobra.Command {
 	m := newModify(s)
 	var text, how, sub string
-	c := m.command(&cobra.Command{
-		Use:   "patch TYPE/NAME -p PATCH",
-		Short: "Change fields of an object",
+	c := m.command(&cobra.Command{Use: "patch TYPE/NAME -p PATCH", Short: "Change fields of an object",
 		Example: "  ctl patch deployment/web -p '{\"spec\":{\"replicas\":2}}'\n" +
-			"  ctl patch pod/web --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers/0\"}]'",
-	})
+			"  ctl patch pod/web --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers/0\"}]'"})
 	c.Flags().StringVarP(&text, "patch", "p", "", "The patch, as JSON or YAML")
 	c.Flags().StringVar(&how, "type", "strategic", "What kind of patch: json, merge or strategic")
 	c.Flags().StringVar(&sub, "subresource", "", `A part of the object that is written by itself: "status" or "scale"`)

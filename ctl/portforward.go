@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -24,25 +23,19 @@ import (
 type portForward struct {
 	*session
 	addresses []string
-	mu        sync.Mutex // guards out
-	out       io.Writer
+	out       *serial
 }
 
 func portForwardCommand(s *session) *cobra.Command {
 	p := &portForward{session: s}
-	c := &cobra.Command{
-		Use:     "port-forward (POD | TYPE/NAME) [LOCAL_PORT:]REMOTE_PORT…",
-		Short:   "Forward local ports to a pod",
-		Example: "  ctl port-forward web-1 8080:80\n  ctl port-forward service/web :http",
-		Args: func(c *cobra.Command, args []string) error {
+	c := &cobra.Command{Use: "port-forward (POD | TYPE/NAME) [LOCAL_PORT:]REMOTE_PORT…", Short: "Forward local ports to a pod",
+		Example: "  ctl port-forward web-1 8080:80\n  ctl port-forward service/web :http", ValidArgsFunction: s.completeNames(api.PodKind),
+		RunE: p.run, Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usage(c, "TYPE/NAME and list of ports are required for port-forward")
 			}
 			return nil
-		},
-		ValidArgsFunction: s.completeNames(api.PodKind),
-		RunE:              p.run,
-	}
+		}}
 	c.Flags().StringSliceVar(&p.addresses, "address", []string{"localhost"}, "Where to listen: IP addresses or localhost")
 	return c
 }
@@ -85,7 +78,7 @@ func (p *portForward) serve(c *cobra.Command, t api.Target, pairs [][2]uint16) e
 	group, ctx := errgroup.WithContext(c.Context())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.out = c.OutOrStdout()
+	p.out = &serial{w: c.OutOrStdout()}
 	for _, pair := range pairs {
 		for _, address := range p.addresses {
 			hosts := []string{address}
@@ -100,7 +93,7 @@ func (p *portForward) serve(c *cobra.Command, t api.Target, pairs [][2]uint16) e
 					continue
 				}
 				pair[0] = uint16(l.Addr().(*net.TCPAddr).Port)
-				p.say("Forwarding from %s -> %d", l.Addr(), pair[1])
+				fmt.Fprintf(p.out, "Forwarding from %s -> %d\n", l.Addr(), pair[1])
 				context.AfterFunc(ctx, func() { l.Close() })
 				group.Go(func() error { return p.accept(ctx, l, t, pair, c.ErrOrStderr()) })
 			}
@@ -112,12 +105,6 @@ func (p *portForward) serve(c *cobra.Command, t api.Target, pairs [][2]uint16) e
 	return group.Wait()
 }
 
-func (p *portForward) say(format string, args ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	fmt.Fprintf(p.out, format+"\n", args...)
-}
-
 // accept forwards what comes to a listener. That a connection fails is told; the others go on, unless the pod has gone.
 func (p *portForward) accept(ctx context.Context, l net.Listener, t api.Target, pair [2]uint16, errOut io.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -127,7 +114,7 @@ func (p *portForward) accept(ctx context.Context, l net.Listener, t api.Target, 
 		if err != nil {
 			return group.Wait()
 		}
-		p.say("Handling connection for %d", pair[0])
+		fmt.Fprintf(p.out, "Handling connection for %d\n", pair[0])
 		group.Go(func() error {
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()

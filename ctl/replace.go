@@ -33,11 +33,8 @@ func replaceCommand(s *session) *cobra.Command {
 			return api.Result{}, "encoding", err
 		}
 		return w.write(c.Context(), api.Request{Target: t, Verb: api.VerbUpdate, Raw: &api.Raw{MediaType: "application/json", Data: data}}, "replacing", "replaced")
-	}, &cobra.Command{
-		Use:     "replace -f FILE",
-		Short:   "Put an object in the place of the one that there is",
-		Example: "  ctl replace -f web.yaml\n  ctl get pod web -o json | ctl set resources -f - --local --requests=cpu=1 -o json | ctl replace --force -f -",
-	})
+	}, &cobra.Command{Use: "replace -f FILE", Short: "Put an object in the place of the one that there is",
+		Example: "  ctl replace -f web.yaml\n  ctl get pod web -o json | ctl set resources -f - --local --requests=cpu=1 -o json | ctl replace --force -f -"})
 	c.Flags().BoolVar(&force, "force", false, "Delete the old object first, then create the new one")
 	return c
 }

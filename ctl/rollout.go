@@ -44,10 +44,7 @@ func rolloutCommand(s *session) *cobra.Command {
 }
 
 func (r *rollout) command(name, short string, do func(*cobra.Command, *appsv1.Deployment) error) *cobra.Command {
-	return &cobra.Command{
-		Use:               name + " deployment/NAME…",
-		Short:             short,
-		ValidArgsFunction: r.completeObjects,
+	return &cobra.Command{Use: name + " deployment/NAME…", Short: short, ValidArgsFunction: r.completeObjects,
 		RunE: func(c *cobra.Command, args []string) error {
 			targets, err := r.named(c, args)
 			if err != nil {
@@ -63,8 +60,7 @@ func (r *rollout) command(name, short string, do func(*cobra.Command, *appsv1.De
 				}
 				return do(c, d)
 			})
-		},
-	}
+		}}
 }
 
 func (r *rollout) restart(c *cobra.Command, d *appsv1.Deployment) error {
@@ -135,8 +131,7 @@ func (r *rollout) undo(c *cobra.Command, d *appsv1.Deployment) error {
 }
 
 func (r *rollout) status(c *cobra.Command, d *appsv1.Deployment) error {
-	where, o := r.target(api.DeploymentKind, ""), api.WatchOptions{Initial: true, Fields: byName(d.Name)}
-	err := r.session.watch(c.Context(), r.timeout, where, o, func(e api.Event) (bool, error) {
+	err := r.session.watch(c.Context(), r.timeout, r.target(api.DeploymentKind, d.Name), api.WatchOptions{Initial: true}, func(e api.Event) (bool, error) {
 		switch {
 		case e.Object == nil:
 			return false, nil

@@ -20,12 +20,9 @@ type scale struct {
 
 func scaleCommand(s *session) *cobra.Command {
 	sc := &scale{selection: selection{session: s}}
-	c := &cobra.Command{
-		Use:               "scale TYPE/NAME… --replicas=N",
-		Short:             "Set the number of replicas",
+	c := &cobra.Command{Use: "scale TYPE/NAME… --replicas=N", Short: "Set the number of replicas",
 		Example:           "  ctl scale deployment/web --replicas=3\n  ctl scale deploy web --current-replicas=2 --replicas=3",
-		ValidArgsFunction: s.completeObjects,
-	}
+		ValidArgsFunction: s.completeObjects}
 	sc.flags(c)
 	docs := &documents{}
 	docs.fileFlags(c)

@@ -80,7 +80,8 @@ func (s *session) target(k *api.Kind, name string) api.Target {
 
 var errTimeout = errors.New("timed out waiting for the condition")
 
-// watch shows every event that is no bookmark until the function is satisfied. A timeout of 0 waits as long as it takes.
+// watch shows every event that is no bookmark, of one object or (without a name) of all, until the function is satisfied. A timeout of 0 waits as
+// long as it takes.
 func (s *session) watch(ctx context.Context, timeout time.Duration, t api.Target, o api.WatchOptions, see func(api.Event) (done bool, err error)) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -95,6 +96,9 @@ func (s *session) watch(ctx context.Context, timeout time.Duration, t api.Target
 }
 
 func (s *session) events(ctx context.Context, t api.Target, o api.WatchOptions, see func(api.Event) (bool, error)) error {
+	if t.Key.Name != "" {
+		o.Fields, t.Key.Name = byName(t.Key.Name), ""
+	}
 	events, err := s.Watch(ctx, t, o)
 	if err != nil {
 		return err

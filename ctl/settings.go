@@ -26,10 +26,7 @@ type kindList struct {
 
 func apiResourcesCommand() *cobra.Command {
 	l := kindList{}
-	c := &cobra.Command{
-		Use:   "api-resources",
-		Short: "List the kinds of objects that there are",
-		Args:  exactly(0, "no arguments"),
+	c := &cobra.Command{Use: "api-resources", Short: "List the kinds of objects that there are", Args: exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !slices.Contains([]string{"", "wide", "name"}, l.output) {
 				return usage(c, "--output %s is not available: wide and name are", l.output)
@@ -38,8 +35,7 @@ func apiResourcesCommand() *cobra.Command {
 				return usage(c, "--sort-by accepts only name or kind")
 			}
 			return l.print(c)
-		},
-	}
+		}}
 	f := c.Flags()
 	f.BoolVar(&l.noHeaders, "no-headers", false, "Print no column headers")
 	f.StringVarP(&l.output, "output", "o", "", "wide: with verbs and categories; name: names alone")
@@ -88,10 +84,7 @@ func all(have, want []string) bool {
 }
 
 func apiVersionsCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "api-versions",
-		Short: "List the versions of the API, as group/version",
-		Args:  exactly(0, "no arguments"),
+	return &cobra.Command{Use: "api-versions", Short: "List the versions of the API, as group/version", Args: exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			all := map[string]bool{}
 			for _, k := range api.Builtin.All() {
@@ -101,16 +94,12 @@ func apiVersionsCommand() *cobra.Command {
 			}
 			_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(slices.Sorted(maps.Keys(all)), "\n"))
 			return err
-		},
-	}
+		}}
 }
 
 func clusterInfoCommand(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:   "cluster-info",
-		Short: "Tell where the cluster's API server and its own Services are",
-		Args:  exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "cluster-info", Short: "Tell where the cluster's API server and its own Services are",
+		Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
 			x, _ := s.contextNamed(s.context)
 			at := cmp.Or(x.Server, "this process")
 			own, err := api.Services.List(c.Context(), s, "kube-system", api.ListOptions{Selector: labels.SelectorFromSet(labels.Set{"kubernetes.io/cluster-service": "true"})})
@@ -123,8 +112,7 @@ func clusterInfoCommand(s *session) *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "%s is running at %s/api/v1/namespaces/kube-system/services/%s/proxy\n", name, at, o.Name)
 			}
 			return nil
-		},
-	}
+		}}
 }
 
 // kubernetesVersion is the version of Kubernetes whose objects and semantics these are.
@@ -132,18 +120,14 @@ const kubernetesVersion = "v1.37"
 
 func versionCommand(s *session) *cobra.Command {
 	clientOnly := false
-	c := &cobra.Command{
-		Use:   "version",
-		Short: "Print this program's version, and whether the server can be reached",
-		Args:  exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: "version", Short: "Print this program's version, and whether the server can be reached",
+		Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
 			fmt.Fprintf(c.OutOrStdout(), "Client Version: %s\nKubernetes API: %s\n", ownVersion(), kubernetesVersion)
 			if clientOnly {
 				return nil
 			}
 			return s.serverVersion(c)
-		},
-	}
+		}}
 	c.Flags().BoolVar(&clientOnly, "client", false, "Do not ask the server")
 	return c
 }

@@ -93,24 +93,32 @@ func pump(s api.Stream, in io.Reader) error {
 	return s.CloseSend()
 }
 
-// lines hands whole lines on, each with a prefix. Several may share an output and its lock.
-type lines struct {
-	mu     *sync.Mutex
-	out    io.Writer
-	prefix string
-	rest   []byte
+// byLine hands whole lines on, and keeps what has no end yet.
+type byLine struct {
+	see  func(line []byte) error
+	rest []byte
 }
 
-func (l *lines) Write(data []byte) (int, error) {
+func (l *byLine) Write(data []byte) (int, error) {
 	l.rest = append(l.rest, data...)
 	end := bytes.LastIndexByte(l.rest, '\n') + 1
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for line := range bytes.Lines(l.rest[:end]) {
-		if _, err := fmt.Fprintf(l.out, "%s%s", l.prefix, line); err != nil {
+		if err := l.see(line); err != nil {
 			return 0, err
 		}
 	}
 	l.rest = l.rest[end:]
 	return len(data), nil
+}
+
+// serial lets several goroutines write a line each.
+type serial struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *serial) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(line)
 }

@@ -13,11 +13,8 @@ import (
 
 func taintCommand(s *session) *cobra.Command {
 	m, overwrite := newModify(s), false
-	c := m.command(&cobra.Command{
-		Use:     "taint node NAME… KEY=VALUE:EFFECT… KEY[:EFFECT]-…",
-		Short:   "Set and remove taints, which keep pods off nodes",
-		Example: "  ctl taint nodes n1 gpu=yes:NoSchedule\n  ctl taint nodes n1 gpu:NoSchedule-\n  ctl taint nodes n1 gpu-",
-	})
+	c := m.command(&cobra.Command{Use: "taint node NAME… KEY=VALUE:EFFECT… KEY[:EFFECT]-…", Short: "Set and remove taints, which keep pods off nodes",
+		Example: "  ctl taint nodes n1 gpu=yes:NoSchedule\n  ctl taint nodes n1 gpu:NoSchedule-\n  ctl taint nodes n1 gpu-"})
 	c.Flags().BoolVar(&overwrite, "overwrite", false, "Replace values that there are")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		args, pairs, gone := pairs(args, "=:")

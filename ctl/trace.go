@@ -37,16 +37,13 @@ type traced struct {
 
 func traceCommand(s *session) *cobra.Command {
 	t := &tracing{session: s}
-	c := &cobra.Command{
-		Use:   "trace TYPE/NAME…",
-		Short: "Draw what came of a change: who wrote what because of it, down to the containers",
+	c := &cobra.Command{Use: "trace TYPE/NAME…", Short: "Draw what came of a change: who wrote what because of it, down to the containers",
+		Example:           "  ctl trace deployment/web\n  ctl trace deployment/web --from 41 --all\n  ctl apply -f web.yaml --trace",
+		ValidArgsFunction: s.completeObjects, RunE: t.run,
 		Long: `Draw what came of a change: who wrote what because of it, down to the containers.
 
 The change is the newest that a person made to the object (--from names another), or the object's creation if nobody did. Times count from it.
 Dotted branches lead to what it only made room for. Of many writes of one sort stand there the first and the one that lasted longest.`,
-		Example:           "  ctl trace deployment/web\n  ctl trace deployment/web --from 41 --all\n  ctl apply -f web.yaml --trace",
-		ValidArgsFunction: s.completeObjects,
-		RunE:              t.run,
 	}
 	f := c.Flags()
 	f.Int64Var(&t.from, "from", 0, "The revision to begin with; ctl history shows them")

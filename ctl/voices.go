@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +127,7 @@ func (v *voices) hear(ctx context.Context, from voice, others bool) error {
 	}
 	params := v.params("")
 	for troubled := false; ; troubled = true {
-		err := v.listen(ctx, from.target, params, l)
+		err := v.listen(ctx, from.target, params, &byLine{see: l.line})
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return ctx.Err()
@@ -154,39 +153,28 @@ func (v *voices) hear(ctx context.Context, from voice, others bool) error {
 type listener struct {
 	*voices
 	name  string
-	rest  []byte    // of a line whose end has not come yet
 	last  time.Time // of the newest line
 	after time.Time // older lines are left out
-	heard bool      // anything, since it was asked
+	heard bool      // a line, since it was asked
 }
 
-func (l *listener) Write(data []byte) (int, error) {
+func (l *listener) line(line []byte) error {
 	l.heard = true
-	l.rest = append(l.rest, data...)
-	end := bytes.LastIndexByte(l.rest, '\n') + 1
-	for line := range bytes.Lines(l.rest[:end]) {
-		r, ok := console.Parse(string(line))
-		if !ok {
-			r = console.Record{Time: l.last, Message: strings.TrimSuffix(string(line), "\n")}
-		}
-		l.last = r.Time
-		if !r.Time.After(l.after) && !l.after.IsZero() {
-			continue
-		}
-		text := string(line)
-		if !l.asWritten {
-			text = l.style.line(l.name, r)
-		}
-		l.hold(spoken{r.Time, time.Now(), text})
+	text := string(line)
+	r, ok := console.Parse(text)
+	if !ok {
+		r = console.Record{Time: l.last, Message: strings.TrimSuffix(text, "\n")}
 	}
-	l.rest = l.rest[end:]
-	return len(data), nil
-}
-
-func (v *voices) hold(s spoken) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.held = append(v.held, s)
+	if l.last = r.Time; !r.Time.After(l.after) && !l.after.IsZero() {
+		return nil
+	}
+	if !l.asWritten {
+		text = l.style.line(l.name, r)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = append(l.held, spoken{r.Time, time.Now(), text})
+	return nil
 }
 
 // keepTelling prints what has waited long enough.

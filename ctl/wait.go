@@ -191,9 +191,8 @@ func (w *waiting) one(c *cobra.Command, t api.Target, check met, absent bool) (l
 		}
 		return nil, fmt.Errorf("condition not met for %s/%s", t.Kind.Plural, t.Key.Name)
 	}
-	of, there := t, false
-	of.Key.Name = ""
-	err = w.watch(c.Context(), w.left(), of, api.WatchOptions{Initial: true, Fields: byName(t.Key.Name)}, func(e api.Event) (bool, error) {
+	there := false
+	err = w.watch(c.Context(), w.left(), t, api.WatchOptions{Initial: true}, func(e api.Event) (bool, error) {
 		switch {
 		case e.Object != nil && check == nil:
 			there = there || e.Type != api.Deleted

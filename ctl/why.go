@@ -28,16 +28,13 @@ type whyFlags struct {
 
 func whyCommand(s *session) *cobra.Command {
 	w := &whyFlags{session: s}
-	c := &cobra.Command{
-		Use:   "why TYPE/NAME",
-		Short: "Find out what is the matter with an object, and what to do next",
+	c := &cobra.Command{Use: "why TYPE/NAME", Short: "Find out what is the matter with an object, and what to do next",
+		Example: "  ctl why pod/web-1\n  ctl why deployment web\n  ctl why node/n1\n  ctl why ns/old -o json", ValidArgsFunction: s.completeObjects,
+		RunE: w.run,
 		Long: `Find out what is the matter with an object, and what to do next.
 
 What is asked about may wait for something else: then that is followed down to the cause. The last lines are the cause and the command to try.
 The exit code is 0 if nothing is the matter, 3 if there is a cause, and 1 if the question could not be answered.`,
-		Example:           "  ctl why pod/web-1\n  ctl why deployment web\n  ctl why node/n1\n  ctl why ns/old -o json",
-		ValidArgsFunction: s.completeObjects,
-		RunE:              w.run,
 	}
 	c.Flags().StringVarP(&w.output, "output", "o", "", `"json" prints the diagnosis as data`)
 	return c
