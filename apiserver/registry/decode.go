@@ -71,7 +71,7 @@ func asJSON(r api.Raw) (data []byte, doubles []string, err error) {
 			return nil, nil, err
 		}
 		if _, strict := yaml.YAMLToJSONStrict(r.Data); strict != nil {
-			doubles = []string{strings.Join(strings.Fields(strict.Error()), " ")}
+			doubles = []string{fmt.Sprintf("%.4000s", strings.Join(strings.Fields(strict.Error()), " "))}
 		}
 		return data, doubles, nil
 	}

@@ -21,13 +21,16 @@ import (
 	"sync"
 )
 
+// most is how many faults of either sort are named, as in Kubernetes: to find out what was meant takes time, and a body has room for a million.
+const most = 100
+
 // Fault is one thing that does not fit.
 type Fault struct {
 	Path string // spec.containers[0].image; "" = the document itself
 	Text string // the whole message, the path in it
 }
 
-// Faults are what a document has wrong.
+// Faults are what a document has wrong, up to a hundred of each.
 type Faults struct {
 	Loose []Fault // unknown and duplicate fields: tolerable if the caller says so
 	Wrong []Fault // values of the wrong type
@@ -101,6 +104,9 @@ func (i *inspector) token() json.Token {
 }
 
 func (i *inspector) mistyped(path, why string) {
+	if len(i.Wrong) == most {
+		return
+	}
 	i.Wrong = append(i.Wrong, Fault{path, cmp.Or(path, "the document") + ": " + why})
 }
 
@@ -137,15 +143,15 @@ func (i *inspector) object(t reflect.Type, path string) {
 }
 
 func (i *inspector) member(t reflect.Type, path, name string, again bool) {
-	at := join(path, name)
-	if again {
+	at, room := join(path, name), len(i.Loose) < most
+	if again && room {
 		i.Loose = append(i.Loose, Fault{at, fmt.Sprintf("duplicate field %q", at)})
 	}
 	if t.Kind() == reflect.Map {
 		i.value(t.Elem(), at)
 	} else if f, ok := fieldsOf(t)[name]; ok {
 		i.value(f, at)
-	} else if i.raw(); !again {
+	} else if i.raw(); !again && room {
 		i.Loose = append(i.Loose, Fault{at, fmt.Sprintf("unknown field %q", at) + suggest(i.root, t, name)})
 	}
 }

@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,29 @@ func TestNearest(t *testing.T) {
 	} {
 		if got := Nearest(row.word, words); got != row.want {
 			t.Errorf("Nearest(%q) = %q, want %q", row.word, got, row.want)
+		}
+	}
+}
+
+// A body of 3 MB has room for hundreds of thousands of faults, or for one with a very long name.
+func TestFaultsHaveABound(t *testing.T) {
+	var b strings.Builder
+	for n := range 100_000 {
+		fmt.Fprintf(&b, `,"u%d":1`, n)
+	}
+	many := strings.ReplaceAll(b.String()[1:], ":1", `:{"a":1}`)
+	for name, row := range map[string]struct {
+		json         string
+		loose, wrong int
+	}{
+		"unknown":    {"{" + many + "}", most, 0},
+		"mistyped":   {`{"metadata":{"labels":{` + many + `}}}`, 0, most},
+		"twice":      {`{"kind":""` + strings.Repeat(`,"kind":""`, 100_000) + "}", most, 0},
+		"a long one": {`{"` + strings.Repeat("x", 3<<20) + `":1}`, 1, 0},
+	} {
+		faults, err := Inspect([]byte(row.json), &corev1.Pod{})
+		if err != nil || len(faults.Loose) != row.loose || len(faults.Wrong) != row.wrong {
+			t.Errorf("%s: %d loose, %d wrong, %v", name, len(faults.Loose), len(faults.Wrong), err)
 		}
 	}
 }

@@ -8,12 +8,17 @@ import (
 	"strings"
 )
 
-// maxDepth bounds the search for where a field belongs.
-const maxDepth = 8
+const (
+	maxDepth = 8  // of the search for where a field belongs
+	maxName  = 64 // what is longer is nobody's slip of the pen
+)
 
 // suggest says what the author of an unknown field may have meant: a sibling that is spelled almost alike, or else the places in the kind
 // where a field of that very name belongs. parent is the type that has no such field.
 func suggest(root, parent reflect.Type, name string) string {
+	if len(name) > maxName {
+		return ""
+	}
 	if near := Nearest(name, slices.Collect(maps.Keys(fieldsOf(parent)))); near != "" {
 		return fmt.Sprintf(" (did you mean %q?)", near)
 	}
