@@ -215,12 +215,9 @@ func addRule(spec *networkingv1.IngressSpec, host, path string, b networkingv1.I
 		path, how = p, networkingv1.PathTypePrefix
 	}
 	p := networkingv1.HTTPIngressPath{Path: path, PathType: &how, Backend: b}
-	i := slices.IndexFunc(spec.Rules, func(r networkingv1.IngressRule) bool { return r.Host == host })
-	if i < 0 {
-		i = len(spec.Rules)
-		spec.Rules = append(spec.Rules, networkingv1.IngressRule{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{}}})
-	}
-	spec.Rules[i].HTTP.Paths = append(spec.Rules[i].HTTP.Paths, p)
+	fresh := networkingv1.IngressRule{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{}}}
+	r := one(&spec.Rules, fresh, func(r networkingv1.IngressRule) bool { return r.Host == host })
+	r.HTTP.Paths = append(r.HTTP.Paths, p)
 }
 
 // addTLS names a host once, beside others of the same Secret.
@@ -228,13 +225,9 @@ func addTLS(spec *networkingv1.IngressSpec, host, secret string) {
 	if host+secret == "" || slices.ContainsFunc(spec.TLS, func(t networkingv1.IngressTLS) bool { return slices.Contains(t.Hosts, host) }) {
 		return
 	}
-	i := slices.IndexFunc(spec.TLS, func(t networkingv1.IngressTLS) bool { return t.SecretName == secret })
-	if i < 0 {
-		i = len(spec.TLS)
-		spec.TLS = append(spec.TLS, networkingv1.IngressTLS{SecretName: secret})
-	}
+	t := one(&spec.TLS, networkingv1.IngressTLS{SecretName: secret}, func(t networkingv1.IngressTLS) bool { return t.SecretName == secret })
 	if host != "" {
-		spec.TLS[i].Hosts = append(spec.TLS[i].Hosts, host)
+		t.Hosts = append(t.Hosts, host)
 	}
 }
 
@@ -295,12 +288,9 @@ func (g *given) rules() (all []rbacv1.PolicyRule, err error) {
 		if part {
 			name += "/" + sub
 		}
-		i := slices.IndexFunc(all, func(r rbacv1.PolicyRule) bool { return r.APIGroups[0] == group })
-		if i < 0 {
-			i = len(all)
-			all = append(all, rbacv1.PolicyRule{Verbs: g.verbs(), APIGroups: []string{group}, ResourceNames: g.list("resource-name")})
-		}
-		if r := &all[i]; !slices.Contains(r.Resources, name) {
+		fresh := rbacv1.PolicyRule{Verbs: g.verbs(), APIGroups: []string{group}, ResourceNames: g.list("resource-name")}
+		r := one(&all, fresh, func(r rbacv1.PolicyRule) bool { return r.APIGroups[0] == group })
+		if !slices.Contains(r.Resources, name) {
 			r.Resources = append(r.Resources, name)
 		}
 	}

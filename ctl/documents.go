@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"optimist/ctl/manifest"
 	"optimist/ctl/printer"
@@ -94,4 +96,27 @@ func (s *session) place(d manifest.Document) (api.Target, error) {
 			"the namespace from the provided object %q does not match the namespace %q. You must pass '--namespace=%s' to perform this operation", own, s.namespace, own)}
 	}
 	return api.Target{Kind: d.Kind, Version: d.Version, Key: api.KeyOf(d.Object)}, nil
+}
+
+// kustomized builds what a folder's kustomization says, in the order in which objects need one another. What it refers to elsewhere is fetched by git.
+func kustomized(folder string) ([]byte, error) {
+	o := krusty.MakeDefaultOptions()
+	o.Reorder = krusty.ReorderOptionLegacy
+	built, err := krusty.MakeKustomizer(o).Run(filesys.MakeFsOnDisk(), folder)
+	if err != nil {
+		return nil, err
+	}
+	return built.AsYaml()
+}
+
+func kustomizeCommand() *cobra.Command {
+	return &cobra.Command{Use: "kustomize [DIR]", Short: "Print the objects that a folder's kustomization makes",
+		Example: "  ctl kustomize overlays/production\n  ctl apply -k overlays/production", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			text, err := kustomized(append(args, ".")[0])
+			if err == nil {
+				_, err = fmt.Fprint(c.OutOrStdout(), string(text))
+			}
+			return err
+		}}
 }

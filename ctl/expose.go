@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,16 +127,9 @@ func reachable(k *api.Kind, o api.Object) (selector map[string]string, ports []c
 		}
 		return o.GetLabels(), ports, nil
 	}
-	switch s := reflect.ValueOf(o).Elem().FieldByName("Spec").FieldByName("Selector").Interface().(type) {
-	case map[string]string:
-		return s, ports, nil
-	case *metav1.LabelSelector:
-		if s != nil && len(s.MatchExpressions) > 0 {
-			return nil, nil, fmt.Errorf("couldn't retrieve selectors via --selector flag or introspection: couldn't convert expressions - \"%+v\" to map-based selector format", s.MatchExpressions)
-		}
-		if s != nil {
-			selector = s.MatchLabels
-		}
+	s := cmp.Or(selectorOf(o), &metav1.LabelSelector{})
+	if len(s.MatchExpressions) > 0 {
+		err = fmt.Errorf("couldn't retrieve selectors via --selector flag or introspection: couldn't convert expressions - \"%+v\" to map-based selector format", s.MatchExpressions)
 	}
-	return selector, ports, nil
+	return s.MatchLabels, ports, err
 }

@@ -18,7 +18,7 @@ import (
 
 type logs struct {
 	selection
-	container, node, color          string
+	container, node                 string
 	components                      []string
 	asWritten                       bool
 	follow, previous, timestamps    bool
@@ -51,7 +51,6 @@ func logsCommand(s *session) *cobra.Command {
 	f.DurationVar(&l.since, "since", 0, "Only lines younger than this: 5s, 2m, 3h")
 	f.BoolVar(&l.lenient, "ignore-errors", false, "Go on with the next container after an error")
 	f.StringSliceVar(&l.components, "component", nil, "Instead of containers the cluster's own parts: apiserver, scheduler, controllers, node/NAME (its agent), agent (of every node), all")
-	f.StringVar(&l.color, "color", "auto", "With --component: auto (on a terminal, unless NO_COLOR is set), always or never")
 	f.BoolVar(&l.asWritten, "raw", false, "With --component: the lines as they were written")
 	f.StringVar(&l.node, "node", "", "With --component agent: of which node")
 	complete(c, "component", cobra.FixedCompletions(append(components, "agent", "all"), cobra.ShellCompDirectiveNoFileComp))

@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"optimist/internal/api"
 )
@@ -35,7 +34,11 @@ func (s *session) onePod(c *cobra.Command, args []string) (*corev1.Pod, error) {
 	if pod, ok := found.Object.(*corev1.Pod); ok {
 		return pod, nil
 	}
-	selector, err := selectorOf(targets[0].Kind, found.Object)
+	of := selectorOf(found.Object)
+	if of == nil {
+		return nil, fmt.Errorf("%s %q selects no pods; name a pod, a Service or what makes pods", targets[0].Kind.Singular, found.Object.GetName())
+	}
+	selector, err := metav1.LabelSelectorAsSelector(of)
 	if err != nil {
 		return nil, err
 	}
@@ -53,18 +56,21 @@ func (s *session) onePod(c *cobra.Command, args []string) (*corev1.Pod, error) {
 	return pods[0], nil
 }
 
-func selectorOf(k *api.Kind, o api.Object) (labels.Selector, error) {
-	switch o := o.(type) {
-	case *appsv1.Deployment:
-		return metav1.LabelSelectorAsSelector(o.Spec.Selector)
-	case *appsv1.ReplicaSet:
-		return metav1.LabelSelectorAsSelector(o.Spec.Selector)
-	case *corev1.Service:
-		if len(o.Spec.Selector) > 0 {
-			return labels.SelectorFromSet(o.Spec.Selector), nil
+// selectorOf says which pods an object means, a Service or what has a template for pods; nil if none.
+func selectorOf(o api.Object) *metav1.LabelSelector {
+	field := reflect.ValueOf(o).Elem().FieldByName("Spec")
+	if _, service := o.(*corev1.Service); !service && podSpec(o) == nil || !field.FieldByName("Selector").IsValid() {
+		return nil
+	}
+	switch s := field.FieldByName("Selector").Interface().(type) {
+	case *metav1.LabelSelector:
+		return s
+	case map[string]string:
+		if len(s) > 0 {
+			return &metav1.LabelSelector{MatchLabels: s}
 		}
 	}
-	return nil, fmt.Errorf("%s %q selects no pods; name a pod, deployment, replicaset or service", k.Singular, o.GetName())
+	return nil
 }
 
 // better orders pods by how much they have to say: running before others, ready before others, then the youngest.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,7 +24,7 @@ var sourceFlags = []flag{
 	{"from-env-file", []string(nil), "A file with a line KEY=VALUE for each key"},
 }
 
-// sources reads all that those flags name. file and where name the object in errors.
+// sources reads all that those flags name.
 func (g *given) sources() (map[string][]byte, error) {
 	all := map[string][]byte{}
 	add := func(key string, value []byte) error {
@@ -40,29 +41,27 @@ func (g *given) sources() (map[string][]byte, error) {
 	if len(envs) > 0 && len(files)+len(literals) > 0 {
 		return nil, errors.New("from-env-file cannot be combined with from-file or from-literal")
 	}
-	for _, text := range files {
-		if err := fromFile(text, add); err != nil {
-			return nil, err
-		}
-	}
-	for _, text := range literals {
-		key, value, ok := strings.Cut(text, "=")
-		if !ok || key == "" {
-			return nil, fmt.Errorf("invalid literal source %v, expected key=value", text)
-		}
-		if err := add(key, []byte(value)); err != nil {
-			return nil, err
-		}
-	}
-	for _, path := range envs {
-		if err := fromEnvFile(path, add); err != nil {
-			return nil, err
+	for i, from := range []func(string, adder) error{fromFile, fromLiteral, fromEnvFile} {
+		for _, text := range [][]string{files, literals, envs}[i] {
+			if err := from(text, add); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return all, nil
 }
 
-func fromFile(source string, add func(string, []byte) error) error {
+type adder = func(key string, value []byte) error
+
+func fromLiteral(text string, add adder) error {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok || key == "" {
+		return fmt.Errorf("invalid literal source %v, expected key=value", text)
+	}
+	return add(key, []byte(value))
+}
+
+func fromFile(source string, add adder) error {
 	key, path, named := strings.Cut(source, "=")
 	switch {
 	case !named:
@@ -92,7 +91,7 @@ func fromFile(source string, add func(string, []byte) error) error {
 }
 
 // fromFolder takes every file whose name can be a key.
-func fromFolder(path string, add func(string, []byte) error) error {
+func fromFolder(path string, add adder) error {
 	entries, err := os.ReadDir(path)
 	for _, e := range entries {
 		if info, err := os.Stat(filepath.Join(path, e.Name())); err != nil || !info.Mode().IsRegular() || len(validation.IsConfigMapKey(e.Name())) > 0 {
@@ -106,7 +105,7 @@ func fromFolder(path string, add func(string, []byte) error) error {
 }
 
 // fromEnvFile takes KEY=VALUE of each line; a KEY alone has the value that it has in ctl's own environment.
-func fromEnvFile(path string, add func(string, []byte) error) error {
+func fromEnvFile(path string, add adder) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("error reading %s: %w", path, err)
@@ -171,4 +170,14 @@ func put[K comparable, V any](m *map[K]V, key K, value V) {
 		*m = map[K]V{}
 	}
 	(*m)[key] = value
+}
+
+// one is the element of a list that is the right one; if there is none, a fresh one is appended.
+func one[T any](list *[]T, fresh T, right func(T) bool) *T {
+	i := slices.IndexFunc(*list, right)
+	if i < 0 {
+		i = len(*list)
+		*list = append(*list, fresh)
+	}
+	return &(*list)[i]
 }

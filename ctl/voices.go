@@ -28,7 +28,7 @@ type voice struct {
 // voices prints the logs of several components as one, in the order of time.
 type voices struct {
 	*logs
-	style
+	width     int // of the names
 	out, errs io.Writer
 
 	mu   sync.Mutex // guards what follows
@@ -52,10 +52,7 @@ func (l *logs) runComponents(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	v := &voices{logs: l, out: c.OutOrStdout(), errs: c.ErrOrStderr()}
-	if v.style, err = newStyle(l.color, v.out, all); err != nil {
-		return usage(c, "%v", err)
-	}
+	v := &voices{logs: l, width: width(all), out: c.OutOrStdout(), errs: c.ErrOrStderr()}
 	ctx, cancel := context.WithCancel(c.Context())
 	var telling sync.WaitGroup
 	if l.follow {
@@ -169,7 +166,7 @@ func (l *listener) line(line []byte) error {
 		return nil
 	}
 	if !l.asWritten {
-		text = l.style.line(l.name, r)
+		text = readable(l.width, l.name, r)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

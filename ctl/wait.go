@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"optimist/ctl/printer"
 	"optimist/internal/api"
@@ -175,36 +174,31 @@ func pathMet(text string) (met, error) {
 // left is how much time remains; never 0, which would be for ever.
 func (w *waiting) left() time.Duration { return max(1, min(time.Until(w.end), math.MaxInt64)) }
 
-// one waits for one object, which may be absent at first (or at last).
+// one waits for one object, which may be absent at first (or at last). Without any time it looks once.
 func (w *waiting) one(c *cobra.Command, t api.Target, check met, absent bool) (last api.Object, err error) {
-	if w.timeout == 0 {
-		r, err := w.Get(c.Context(), t, api.GetOptions{})
-		ok := check == nil && apierrors.IsNotFound(err)
-		if check != nil && err == nil {
-			ok, err = check(r.Object)
-		}
-		switch {
-		case ok:
-			return r.Object, nil
-		case err != nil:
-			return nil, err
-		}
-		return nil, fmt.Errorf("condition not met for %s/%s", t.Kind.Plural, t.Key.Name)
+	there, once, limit := false, w.timeout == 0, w.left()
+	if once {
+		limit = 0 // the first look is the end
 	}
-	there := false
-	err = w.watch(c.Context(), w.left(), t, api.WatchOptions{Initial: true}, func(e api.Event) (bool, error) {
+	err = w.watch(c.Context(), limit, t, api.WatchOptions{Initial: true}, func(e api.Event) (bool, error) {
 		switch {
-		case e.Object != nil && check == nil:
-			there = there || e.Type != api.Deleted
-			last = e.Object
-			return e.Type == api.Deleted, nil
-		case e.Object != nil && e.Type != api.Deleted:
-			last, there = e.Object, true
-			return check(e.Object)
-		case e.InitialEnd && !there && check != nil && !absent:
+		case e.Object != nil && e.Type == api.Deleted:
+			if check == nil {
+				last = e.Object
+			}
+			return check == nil, nil
+		case e.Object != nil:
+			if last, there = e.Object, true; check != nil {
+				return check(e.Object)
+			}
+		case e.InitialEnd && !there && check == nil:
+			return true, nil
+		case e.InitialEnd && !there && (once || !absent):
 			return false, t.Kind.NotFound(t.Key.Name)
+		case e.InitialEnd && once:
+			return false, fmt.Errorf("condition not met for %s/%s", t.Kind.Plural, t.Key.Name)
 		}
-		return e.InitialEnd && !there && check == nil, nil
+		return false, nil
 	})
 	if errors.Is(err, errTimeout) {
 		err = fmt.Errorf("%w on %s/%s", err, t.Kind.Plural, t.Key.Name)

@@ -59,6 +59,7 @@ var moduleLaws = map[string][]string{
 	"github.com/miekg/dns":             {"agent/dns"},
 	"k8s.io/client-go":                 {},
 	"k8s.io/client-go/util/jsonpath":   {"ctl/printer"}, // a leaf, which needs nothing else of it
+	"k8s.io/client-go/util/csaupgrade": {"ctl"},         // the same
 	"sigs.k8s.io/kustomize":            {"ctl"},
 	"sigs.k8s.io/controller-runtime":   {},
 	"k8s.io/kubernetes":                {},
