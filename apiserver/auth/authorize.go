@@ -7,7 +7,6 @@ import (
 	"iter"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,7 +40,7 @@ func New(next api.Service, roles Roles, keys ...*ecdsa.PrivateKey) *Gate {
 func (g *Gate) judge(ctx context.Context, v api.Verb, t api.Target, closer func(node) error) (why string, err error) {
 	u, known := api.UserFrom(ctx)
 	name, isNode := strings.CutPrefix(u.Name, api.NodePrefix)
-	switch rules, builtin := g.roles[u.Name]; {
+	switch _, builtin := g.roles[u.Name]; {
 	case !known:
 		return "", errUnknown
 	case almighty(u), v == api.VerbCreate && aboutOneself[t.Kind.Name] && t.Kind.Virtual && u.In(authenticated):
@@ -50,7 +49,7 @@ func (g *Gate) judge(ctx context.Context, v api.Verb, t api.Target, closer func(
 		return "", closer(node{g, u, name, g.roles[api.GroupNodes]})
 	case u.In(api.GroupBootstrappers):
 		return "", closer(node{g, u, "", g.roles[api.GroupBootstrappers]})
-	case builtin && slices.ContainsFunc(rules, func(r Rule) bool { return r.Scope == "" && r.allows(v, t) }):
+	case g.roles.allow(u.Name, v, t):
 		return "", nil
 	case builtin:
 		return "", forbidden(u, v, t, "")

@@ -112,9 +112,7 @@ func (r *rbac) mend(ctx context.Context, own api.Service, want api.Object) error
 		if is, ok := r.clusterRoles.Get(key); ok {
 			role := is.DeepCopy()
 			role.Rules = append(role.Rules, missing(o.Rules, is.Rules)...)
-			if o.AggregationRule != nil && role.AggregationRule == nil {
-				role.AggregationRule = o.AggregationRule
-			}
+			role.AggregationRule = cmp.Or(role.AggregationRule, o.AggregationRule)
 			have, mended = is, role
 		}
 	case *rbacv1.ClusterRoleBinding:

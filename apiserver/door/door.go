@@ -7,9 +7,11 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"optimist/internal/api"
+	"optimist/internal/wake"
 )
 
 const handshakeTimeout = 10 * time.Second
@@ -50,10 +52,7 @@ func pause(ctx context.Context, err error) error {
 	if err == nil || !errors.As(err, &temporary) || !temporary.Temporary() {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(50 * time.Millisecond):
-	}
+	_ = wake.After(ctx, 50*time.Millisecond, nil)
 	return nil
 }
 
@@ -91,4 +90,13 @@ func User(s tls.ConnectionState) (api.User, bool) {
 	}
 	subject := s.PeerCertificates[0].Subject
 	return api.User{Name: subject.CommonName, Groups: append(slices.Clone(subject.Organization), "system:authenticated")}, true
+}
+
+// Bearer is the token in an Authorization header; "" if there is none.
+func Bearer(header string) string {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(header), " ")
+	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110: in whatever case
+		return ""
+	}
+	return strings.TrimSpace(token)
 }

@@ -78,8 +78,14 @@ func (o *Options) TakeDelete(d *metav1.DeleteOptions) (err error) {
 	if d.GracePeriodSeconds != nil {
 		o.Grace = d.GracePeriodSeconds
 	}
-	if d.PropagationPolicy != nil {
+	orphan := d.OrphanDependents //nolint:staticcheck // deprecated, and still sent
+	switch {
+	case d.PropagationPolicy != nil:
 		o.Propagation = *d.PropagationPolicy
+	case orphan != nil && *orphan:
+		o.Propagation = metav1.DeletePropagationOrphan
+	case orphan != nil:
+		o.Propagation = metav1.DeletePropagationBackground
 	}
 	if p := d.Preconditions; p != nil && p.UID != nil {
 		o.Pre.UID = *p.UID

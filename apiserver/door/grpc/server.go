@@ -167,8 +167,8 @@ func (g guard) caller(ctx context.Context) (context.Context, error) {
 		if info, ok := p.AuthInfo.(identity); ok && info.user.Name != "" {
 			return api.WithUser(ctx, info.user), nil
 		}
-		said := strings.Join(metadata.ValueFromIncomingContext(ctx, "authorization"), "")
-		if token, ok := strings.CutPrefix(said, "Bearer "); ok && g.authenticate != nil {
+		token := door.Bearer(strings.Join(metadata.ValueFromIncomingContext(ctx, "authorization"), ""))
+		if token != "" && g.authenticate != nil {
 			u, err := g.authenticate(ctx, p.Addr, token)
 			if err == nil && !g.tokens.Enter(u.Name) {
 				err = apierrors.NewTooManyRequests("too many calls of "+u.Name+" are under way, or of all who show tokens: try again later", 1)

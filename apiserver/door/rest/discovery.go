@@ -166,17 +166,16 @@ func legacyResources(group string, v discoveryv2.APIVersionDiscovery) metav1.API
 	return list
 }
 
-// accepts chooses among what is offered by the order in which the client names them; the first if he does not say, "" if he wants none of it. An offer's parameters must be
+// accepts chooses among what is offered what the client likes best; the first if he does not say, "" if he wants none of it. An offer's parameters must be
 // asked for; others do not matter, unless they ask for another form (as).
 func accepts(r *http.Request, offers ...string) string {
 	asked := strings.ReplaceAll(strings.Join(r.Header.Values("Accept"), ","), "@v1.0+protobuf", ".v1.0+protobuf") // the old name of OpenAPI's types: no media type at all
-	for clause := range strings.SplitSeq(cmp.Or(asked, "*/*"), ",") {
-		media, params, err := mime.ParseMediaType(clause)
+	for _, c := range accepted(asked) {
 		for _, offer := range offers {
 			have, want, _ := mime.ParseMediaType(offer)
-			fits := err == nil && (media == have || media == "*/*" || media == "application/*") && params["as"] == want["as"]
+			fits := c.takes(have) && c.params["as"] == want["as"]
 			for key := range want {
-				fits = fits && params[key] == want[key]
+				fits = fits && c.params[key] == want[key]
 			}
 			if fits {
 				return offer

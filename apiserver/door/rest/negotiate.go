@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"mime"
 	"net/http"
 	"slices"
@@ -37,35 +38,10 @@ type format struct {
 
 // negotiate finds the first format of an Accept header, by quality, that can be had. Streams are not offered as YAML.
 func negotiate(accept string, stream bool) (format, error) {
-	if accept == "" {
-		return format{media: mediaJSON}, nil
-	}
-	type clause struct {
-		media   string
-		params  map[string]string
-		quality float64
-	}
-	var clauses []clause
-	for part := range strings.SplitSeq(accept, ",") {
-		media, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		c := clause{media: media, params: params, quality: 1}
-		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
-			c.quality = q
-		}
-		if c.quality > 0 {
-			clauses = append(clauses, c)
-		}
-	}
-	slices.SortStableFunc(clauses, func(a, b clause) int { return int(1000*b.quality) - int(1000*a.quality) })
-	for _, c := range clauses {
+	for _, c := range accepted(accept) {
 		for _, media := range medias {
-			if c.media == media || c.media == "application/*" || c.media == "*/*" {
-				if f, ok := transform(media, c.params); ok && !(stream && media == mediaYAML) {
-					return f, nil
-				}
+			if f, ok := transform(media, c.params); ok && c.takes(media) && !(stream && media == mediaYAML) {
+				return f, nil
 			}
 		}
 	}
@@ -74,6 +50,33 @@ func negotiate(accept string, stream bool) (format, error) {
 		offered = mediaJSON + ";stream=watch, " + mediaProto + ";stream=watch"
 	}
 	return format{}, failure(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, "only the following media types are accepted: "+offered)
+}
+
+// clause is one media type, or several, of an Accept header.
+type clause struct {
+	media   string
+	params  map[string]string
+	quality float64
+}
+
+func (c clause) takes(media string) bool {
+	return c.media == media || c.media == "application/*" || c.media == "*/*"
+}
+
+// accepted are the clauses of an Accept header that can be read, the best first; without a header everything will do.
+func accepted(header string) (all []clause) {
+	for part := range strings.SplitSeq(cmp.Or(header, "*/*"), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		q, none := strconv.ParseFloat(params["q"], 64)
+		if none != nil {
+			q = 1
+		}
+		if err == nil && q > 0 {
+			all = append(all, clause{media, params, q})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b clause) int { return cmp.Compare(b.quality, a.quality) })
+	return all
 }
 
 // transform reads the parameters of a media type; false if it cannot be had like this.

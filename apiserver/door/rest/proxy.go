@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -52,11 +53,9 @@ func (s *Server) proxy(w http.ResponseWriter, r *http.Request, t api.Target) err
 			if p.Out.Host = p.Out.URL.Host; scheme == "https" {
 				p.Out.URL.Scheme = scheme
 			}
-			for header := range p.Out.Header {
-				if header == "Authorization" || strings.HasPrefix(header, "Impersonate-") {
-					p.Out.Header.Del(header)
-				}
-			}
+			maps.DeleteFunc(p.Out.Header, func(header string, _ []string) bool {
+				return header == "Authorization" || strings.HasPrefix(header, "Impersonate-")
+			})
 		},
 		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true,
 			DialContext:     func(context.Context, string, string) (net.Conn, error) { return conn, nil },

@@ -20,6 +20,7 @@ import (
 
 	"optimist/apiserver/door"
 	"optimist/internal/api"
+	"optimist/internal/wake"
 	"optimist/internal/wire"
 )
 
@@ -108,15 +109,9 @@ func (s *Server) Run(ctx context.Context) error {
 // tellBookmarks makes open watches say from time to time how far they have come, so that clients of quiet kinds need not list again one day.
 func (s *Server) tellBookmarks(ctx context.Context) {
 	ctx = api.WithUser(ctx, api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}})
-	for tick := time.NewTicker(bookmarkPeriod); ; {
-		select {
-		case <-tick.C:
-			if _, err := s.Service.Now(ctx); err != nil {
-				s.Log.Warn("watches are told no bookmarks", "err", err)
-			}
-		case <-ctx.Done():
-			tick.Stop()
-			return
+	for wake.After(ctx, bookmarkPeriod, nil) == nil {
+		if _, err := s.Service.Now(ctx); err != nil {
+			s.Log.Warn("watches are told no bookmarks", "err", err)
 		}
 	}
 }
@@ -252,15 +247,11 @@ func (s *Server) route(path string) http.Handler {
 
 // identify finds out who asks.
 func (s *Server) identify(r *http.Request) (context.Context, error) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		token = ""
-	}
 	var conn tls.ConnectionState
 	if r.TLS != nil {
 		conn = *r.TLS
 	}
-	u, err := s.Identify(r.Context(), conn, strings.TrimSpace(token), addr(r.RemoteAddr))
+	u, err := s.Identify(r.Context(), conn, door.Bearer(r.Header.Get("Authorization")), addr(r.RemoteAddr))
 	if err != nil {
 		return nil, err
 	}

@@ -81,13 +81,11 @@ func (c *call) request(v api.Verb) (api.Request, error) {
 	if err != nil {
 		return req, err
 	}
-	switch v {
-	case api.VerbCreate:
-		err = invalid("CreateOptions", validation.ValidateCreateOptions(&metav1.CreateOptions{DryRun: o.DryRun, FieldManager: o.FieldManager, FieldValidation: o.FieldValidation}))
-	case api.VerbUpdate:
-		err = invalid("UpdateOptions", validation.ValidateUpdateOptions(&metav1.UpdateOptions{DryRun: o.DryRun, FieldManager: o.FieldManager, FieldValidation: o.FieldValidation}))
-	default:
+	if v == api.VerbPatch {
 		err = invalid("PatchOptions", validation.ValidatePatchOptions(&o, types.PatchType(media)))
+	} else { // those of an update are the same
+		kind := map[api.Verb]string{api.VerbCreate: "CreateOptions", api.VerbUpdate: "UpdateOptions"}[v]
+		err = invalid(kind, validation.ValidateCreateOptions(&metav1.CreateOptions{DryRun: o.DryRun, FieldManager: o.FieldManager, FieldValidation: o.FieldValidation}))
 	}
 	req.Options = c.options(o.DryRun, o.FieldManager, o.FieldValidation)
 	switch {
@@ -155,27 +153,9 @@ func (s *Server) delete(c *call, v api.Verb) error {
 	if err != nil {
 		return err
 	}
-	req := api.Request{Target: c.Target, Verb: v, Options: c.options(o.DryRun, "", "")}
-	orphan := o.OrphanDependents //nolint:staticcheck // deprecated, and still sent
-	switch {
-	case o.PropagationPolicy != nil:
-		req.Propagation = *o.PropagationPolicy
-	case orphan != nil && *orphan:
-		req.Propagation = metav1.DeletePropagationOrphan
-	case orphan != nil:
-		req.Propagation = metav1.DeletePropagationBackground
-	}
-	req.Grace = o.GracePeriodSeconds
-	if p := o.Preconditions; p != nil {
-		if p.UID != nil {
-			req.Pre.UID = *p.UID
-		}
-		if p.ResourceVersion != nil {
-			req.Pre.Revision, err = revision(*p.ResourceVersion)
-		}
-		if err != nil {
-			return err
-		}
+	req := api.Request{Target: c.Target, Verb: v, Options: c.options(nil, "", "")}
+	if err := req.TakeDelete(&o); err != nil {
+		return err
 	}
 	if v == api.VerbDeleteCollection {
 		sel, err := c.selection()
@@ -195,7 +175,7 @@ func (s *Server) delete(c *call, v api.Verb) error {
 	case res.Gone:
 		return c.done(http.StatusOK, res.Warnings, &metav1.Status{Status: metav1.StatusSuccess,
 			Details: &metav1.StatusDetails{Name: c.Key.Name, Group: c.Kind.Group, Kind: c.Kind.Plural, UID: res.Object.GetUID()}})
-	case orphan != nil && !*orphan:
+	case o.OrphanDependents != nil && !*o.OrphanDependents: //nolint:staticcheck // deprecated, and still sent
 		return s.reply(c, http.StatusAccepted, res)
 	}
 	return s.reply(c, http.StatusOK, res)
