@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"optimist/internal/api"
-	"optimist/internal/wake"
 )
 
 const handshakeTimeout = 10 * time.Second
@@ -52,7 +51,10 @@ func pause(ctx context.Context, err error) error {
 	if err == nil || !errors.As(err, &temporary) || !temporary.Temporary() {
 		return err
 	}
-	_ = wake.After(ctx, 50*time.Millisecond, nil)
+	select {
+	case <-ctx.Done():
+	case <-time.After(50 * time.Millisecond):
+	}
 	return nil
 }
 

@@ -20,7 +20,6 @@ import (
 
 	"optimist/apiserver/door"
 	"optimist/internal/api"
-	"optimist/internal/wake"
 	"optimist/internal/wire"
 )
 
@@ -109,9 +108,15 @@ func (s *Server) Run(ctx context.Context) error {
 // tellBookmarks makes open watches say from time to time how far they have come, so that clients of quiet kinds need not list again one day.
 func (s *Server) tellBookmarks(ctx context.Context) {
 	ctx = api.WithUser(ctx, api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}})
-	for wake.After(ctx, bookmarkPeriod, nil) == nil {
-		if _, err := s.Service.Now(ctx); err != nil {
-			s.Log.Warn("watches are told no bookmarks", "err", err)
+	for tick := time.NewTicker(bookmarkPeriod); ; {
+		select {
+		case <-tick.C:
+			if _, err := s.Service.Now(ctx); err != nil {
+				s.Log.Warn("watches are told no bookmarks", "err", err)
+			}
+		case <-ctx.Done():
+			tick.Stop()
+			return
 		}
 	}
 }
