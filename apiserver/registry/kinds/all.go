@@ -30,11 +30,13 @@ func stored[T api.Object](k *api.Kind, stays func(sub string, o, old T) field.Er
 		columns = []registry.Column{registry.AgeColumn}
 	}
 	return registry.Rules{Kind: k, Prepare: clearStatus, Validate: validate(stays), Warnings: warnings, Columns: append([]registry.Column{registry.NameColumn}, columns...),
-		Default: func(o api.Object) { defaults.walk(nil, reflect.ValueOf(o)) }}
+		Default: fillDefaults}
 }
 
-// defaults are filled into the kinds with stored rules.
-var defaults = newTable(podDefaultRules, appsDefaults, batchDefaults, hpaDefaults, networkingDefaults, rbacDefaults, storageDefaults, quotaDefaults)
+func fillDefaults(o api.Object) { defaults.walk(nil, reflect.ValueOf(o)) }
+
+// defaults are what authors may leave out.
+var defaults = newTable(podDefaults, coreDefaults, appsDefaults, batchDefaults, hpaDefaults, networkingDefaults, rbacDefaults, storageDefaults, quotaDefaults)
 
 // fixed says that what lies at some paths of a T stays.
 func fixed[T api.Object](paths string) func(sub string, o, old T) field.ErrorList {

@@ -25,13 +25,11 @@ import (
 // The workloads that wait for their controllers: StatefulSets, DaemonSets, ReplicationControllers; and the revisions that they will write.
 
 func statefulSetRules() registry.Rules {
-	r := stored(api.StatefulSetKind, fixed[*appsv1.StatefulSet]("spec.selector spec.volumeClaimTemplates spec.serviceName spec.podManagementPolicy"),
-		column("Ready", "string", "Number of pods that are ready, of those desired.", func(s *appsv1.StatefulSet) any {
-			return fmt.Sprintf("%d/%d", s.Status.ReadyReplicas, deref(s.Spec.Replicas))
-		}), registry.AgeColumn)
-	all := workloadColumns(statefulSetParts, r.Columns...)
-	r.Columns, r.Name = all[:len(all)-1], apivalidation.NameIsDNSLabel // upstream leaves the selector out
-	r.Subs = map[string]registry.Sub{"scale": scaleOf(statefulSetParts)}
+	type set = appsv1.StatefulSet
+	r := workloadRules(api.StatefulSetKind, fixed[*set]("spec.selector spec.volumeClaimTemplates spec.serviceName spec.podManagementPolicy"), func(s *set) workload {
+		return workload{wanted: &s.Spec.Replicas, have: s.Status.Replicas, selector: s.Spec.Selector, template: &s.Spec.Template}
+	}, readyOf(func(s *set) (int32, *int32) { return s.Status.ReadyReplicas, s.Spec.Replicas }), registry.AgeColumn)
+	r.Columns, r.Name = r.Columns[:len(r.Columns)-1], apivalidation.NameIsDNSLabel // upstream leaves the selector out
 	check := r.Validate
 	r.Validate = func(sub string, o, old api.Object) field.ErrorList {
 		return check(sub, claimed(o.(*appsv1.StatefulSet)), old)
@@ -64,27 +62,20 @@ func claimed(s *appsv1.StatefulSet) api.Object {
 	return s
 }
 
-func statefulSetParts(s *appsv1.StatefulSet) workload {
-	return workload{wanted: &s.Spec.Replicas, have: s.Status.Replicas, selector: s.Spec.Selector, template: &s.Spec.Template}
-}
-
 func daemonSetRules() registry.Rules {
-	r := stored(api.DaemonSetKind, fixed[*appsv1.DaemonSet]("spec.selector"))
+	type set = appsv1.DaemonSet
+	r := workloadRules(api.DaemonSetKind, fixed[*set]("spec.selector"), func(d *set) workload { return workload{selector: d.Spec.Selector, template: &d.Spec.Template} },
+		counted[*set]("Desired", "status.desiredNumberScheduled", "Number of nodes that should run a pod of it."),
+		counted[*set]("Current", "status.currentNumberScheduled", "Number of these that have one."),
+		counted[*set]("Ready", "status.numberReady", "Number of these whose pod is ready."),
+		counted[*set]("Up-to-date", "status.updatedNumberScheduled", "Number of these whose pod is made from the newest template."),
+		counted[*set]("Available", "status.numberAvailable", "Number of these whose pod has been ready for minReadySeconds."),
+		column("Node Selector", "string", "Which nodes it is for.", func(d *set) any { return labels.FormatLabels(d.Spec.Template.Spec.NodeSelector) }),
+		registry.AgeColumn)
 	r.Prepare = func(ctx context.Context, sub string, o, old api.Object) {
 		clearStatus(ctx, sub, o, old)
-		countTemplates(sub, o.(*appsv1.DaemonSet), old)
+		countTemplates(sub, o.(*set), old)
 	}
-	r.Columns = workloadColumns(func(d *appsv1.DaemonSet) workload {
-		return workload{selector: d.Spec.Selector, template: &d.Spec.Template}
-	},
-		registry.NameColumn,
-		counted[*appsv1.DaemonSet]("Desired", "status.desiredNumberScheduled", "Number of nodes that should run a pod of it."),
-		counted[*appsv1.DaemonSet]("Current", "status.currentNumberScheduled", "Number of these that have one."),
-		counted[*appsv1.DaemonSet]("Ready", "status.numberReady", "Number of these whose pod is ready."),
-		counted[*appsv1.DaemonSet]("Up-to-date", "status.updatedNumberScheduled", "Number of these whose pod is made from the newest template."),
-		counted[*appsv1.DaemonSet]("Available", "status.numberAvailable", "Number of these whose pod has been ready for minReadySeconds."),
-		column("Node Selector", "string", "Which nodes it is for.", func(d *appsv1.DaemonSet) any { return labels.FormatLabels(d.Spec.Template.Spec.NodeSelector) }),
-		registry.AgeColumn)
 	return r
 }
 
@@ -101,15 +92,9 @@ func countTemplates(sub string, d *appsv1.DaemonSet, old api.Object) {
 }
 
 func replicationControllerRules() registry.Rules {
-	of := func(r *corev1.ReplicationController) workload {
+	r := workloadRules(api.ReplicationControllerKind, nil, func(r *corev1.ReplicationController) workload {
 		return workload{wanted: &r.Spec.Replicas, have: r.Status.Replicas, selector: &metav1.LabelSelector{MatchLabels: r.Spec.Selector}, template: cmp.Or(r.Spec.Template, &corev1.PodTemplateSpec{})}
-	}
-	r := stored[*corev1.ReplicationController](api.ReplicationControllerKind, nil,
-		counted[*corev1.ReplicationController]("Desired", "spec.replicas", "Number of desired pods."),
-		counted[*corev1.ReplicationController]("Current", "status.replicas", "Number of pods that exist."),
-		counted[*corev1.ReplicationController]("Ready", "status.readyReplicas", "Number of pods that are ready."),
-		registry.AgeColumn)
-	r.Columns, r.Subs = workloadColumns(of, r.Columns...), map[string]registry.Sub{"scale": scaleOf(of)}
+	}, replicaColumns[*corev1.ReplicationController]()...)
 	r.Fields = selectable[*corev1.ReplicationController]("status.replicas")
 	return r
 }
@@ -129,12 +114,10 @@ func controllerRevisionRules() registry.Rules {
 }
 
 func podTemplateRules() registry.Rules {
-	all := workloadColumns(func(p *corev1.PodTemplate) workload { return workload{template: &p.Template} }, registry.NameColumn)
-	r := stored[*corev1.PodTemplate](api.PodTemplateKind, nil)
-	r.Columns = append(all[:3:3], column("Pod Labels", "string", "The labels of pods made from it.", func(p *corev1.PodTemplate) any { return labels.FormatLabels(p.Template.Labels) }))
-	for i := range r.Columns {
-		r.Columns[i].Wide = false
-	}
+	pods := column("Pod Labels", "string", "The labels of pods made from it.", func(p *corev1.PodTemplate) any { return labels.FormatLabels(p.Template.Labels) })
+	r := workloadRules(api.PodTemplateKind, nil, func(p *corev1.PodTemplate) workload { return workload{template: &p.Template} }, registry.AgeColumn)
+	r.Columns = []registry.Column{registry.NameColumn, r.Columns[2], r.Columns[3], pods}
+	r.Columns[1].Wide, r.Columns[2].Wide = false, false
 	return r
 }
 
@@ -178,7 +161,18 @@ var appsDefaults = []rule{
 			r.Labels = maps.Clone(t.Labels)
 		}
 	}),
-	filled(func(t *corev1.PodTemplateSpec) { defaultPodSpec(&t.Spec) }),
+	filled(func(s *appsv1.DeploymentSpec) {
+		fillPtr(&s.Replicas, 1)
+		fillPtr(&s.RevisionHistoryLimit, 10)
+		fillPtr(&s.ProgressDeadlineSeconds, 600)
+		fill(&s.Strategy.Type, appsv1.RollingUpdateDeploymentStrategyType)
+		if s.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType {
+			fillPtr(&s.Strategy.RollingUpdate, appsv1.RollingUpdateDeployment{})
+			fillPtr(&s.Strategy.RollingUpdate.MaxUnavailable, intstr.FromString("25%"))
+			fillPtr(&s.Strategy.RollingUpdate.MaxSurge, intstr.FromString("25%"))
+		}
+	}),
+	filled(func(s *appsv1.ReplicaSetSpec) { fillPtr(&s.Replicas, 1) }),
 }
 
 // appsChecks: field by field, then what belongs together.

@@ -22,12 +22,7 @@ func autoscalerRules() registry.Rules {
 	return stored[*hpa](api.HorizontalPodAutoscalerKind, nil,
 		column("Reference", "string", "What is scaled.", func(h *hpa) any { return h.Spec.ScaleTargetRef.Kind + "/" + h.Spec.ScaleTargetRef.Name }),
 		column("Targets", "string", "What is measured, of what it shall be.", hpaTargets),
-		column("MinPods", "string", "The fewest pods.", func(h *hpa) any {
-			if h.Spec.MinReplicas == nil {
-				return unset
-			}
-			return fmt.Sprint(*h.Spec.MinReplicas)
-		}),
+		shown[*hpa]("MinPods", "spec.minReplicas", unset, "The fewest pods."),
 		counted[*hpa]("MaxPods", "spec.maxReplicas", "The most pods."),
 		counted[*hpa]("Replicas", "status.currentReplicas", "How many there are."), registry.AgeColumn)
 }

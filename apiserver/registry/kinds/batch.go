@@ -21,7 +21,19 @@ import (
 )
 
 func jobRules() registry.Rules {
-	r := stored(api.JobKind, jobStays)
+	type job = batchv1.Job
+	r := workloadRules(api.JobKind, jobStays, func(j *job) workload { return workload{selector: j.Spec.Selector, template: &j.Spec.Template} },
+		column("Status", "string", "What has become of it.", jobLooks),
+		column("Completions", "string", "Number of pods that succeeded, of those wanted.", jobCompletions),
+		timed("Duration", "string", "How long it ran, or has been running.", func(j *job, now time.Time) any {
+			switch {
+			case j.Status.StartTime == nil:
+				return ""
+			case j.Status.CompletionTime != nil:
+				now = j.Status.CompletionTime.Time
+			}
+			return duration.HumanDuration(now.Sub(j.Status.StartTime.Time))
+		}), registry.AgeColumn)
 	r.Prepare = func(ctx context.Context, sub string, o, old api.Object) {
 		clearStatus(ctx, sub, o, old)
 		j := o.(*batchv1.Job)
@@ -32,20 +44,7 @@ func jobRules() registry.Rules {
 			j.Labels = maps.Clone(j.Spec.Template.Labels)
 		}
 	}
-	r.Fields = map[string]func(api.Object) string{"status.successful": func(o api.Object) string { return fmt.Sprint(o.(*batchv1.Job).Status.Succeeded) }}
-	r.Columns = workloadColumns(func(j *batchv1.Job) workload { return workload{selector: j.Spec.Selector, template: &j.Spec.Template} },
-		registry.NameColumn,
-		column("Status", "string", "What has become of it.", jobLooks),
-		column("Completions", "string", "Number of pods that succeeded, of those wanted.", jobCompletions),
-		timed("Duration", "string", "How long it ran, or has been running.", func(j *batchv1.Job, now time.Time) any {
-			switch {
-			case j.Status.StartTime == nil:
-				return ""
-			case j.Status.CompletionTime != nil:
-				now = j.Status.CompletionTime.Time
-			}
-			return duration.HumanDuration(now.Sub(j.Status.StartTime.Time))
-		}), registry.AgeColumn)
+	r.Fields = map[string]func(api.Object) string{"status.successful": func(o api.Object) string { return fmt.Sprint(o.(*job).Status.Succeeded) }}
 	return r
 }
 
@@ -135,21 +134,18 @@ func jobEnds(j, old *batchv1.Job) (faults field.ErrorList) {
 }
 
 func cronJobRules() registry.Rules {
-	r := stored[*batchv1.CronJob](api.CronJobKind, nil)
-	r.Columns = workloadColumns(func(c *batchv1.CronJob) workload {
+	type cron = batchv1.CronJob
+	return workloadRules(api.CronJobKind, nil, func(c *cron) workload {
 		return workload{selector: c.Spec.JobTemplate.Spec.Selector, template: &c.Spec.JobTemplate.Spec.Template}
-	}, registry.NameColumn,
-		shown[*batchv1.CronJob]("Schedule", "spec.schedule", "", "When Jobs are made."),
-		shown[*batchv1.CronJob]("Timezone", "spec.timeZone", none, "In whose time."),
-		column("Suspend", "boolean", "Whether none are made at present.", func(c *batchv1.CronJob) any { return deref(c.Spec.Suspend) }),
-		column("Active", "integer", "Number of its Jobs that run.", func(c *batchv1.CronJob) any { return int64(len(c.Status.Active)) }),
-		timed("Last Schedule", "string", "When the last one was made.", func(c *batchv1.CronJob, now time.Time) any {
+	}, shown[*cron]("Schedule", "spec.schedule", "", "When Jobs are made."), shown[*cron]("Timezone", "spec.timeZone", none, "In whose time."),
+		flag[*cron]("Suspend", "spec.suspend", false, "Whether none are made at present."),
+		column("Active", "integer", "Number of its Jobs that run.", func(c *cron) any { return int64(len(c.Status.Active)) }),
+		timed("Last Schedule", "string", "When the last one was made.", func(c *cron, now time.Time) any {
 			if c.Status.LastScheduleTime == nil {
 				return none
 			}
 			return registry.Since(c.Status.LastScheduleTime.Time, now)
 		}), registry.AgeColumn)
-	return r
 }
 
 var batchDefaults = []rule{
@@ -185,13 +181,7 @@ const needsIndexes = "requires indexed completion mode"
 var batchChecks = []rule{
 	fields[batchv1.JobSpec]("parallelism completions activeDeadlineSeconds backoffLimit ttlSecondsAfterFinished backoffLimitPerIndex maxFailedIndexes", notNegative),
 	fields[batchv1.JobSpec]("completionMode", oneOfKnown(batchv1.NonIndexedCompletion, batchv1.IndexedCompletion)),
-	fields[batchv1.JobSpec]("managedBy", text(func(name string) []string {
-		domain, path, _ := strings.Cut(name, "/")
-		if faults := validation.IsDNS1123Subdomain(domain); len(faults) > 0 || path == "" {
-			return append(faults, "must be a domain-prefixed path (such as \"acme.io/foo\")")
-		}
-		return nil
-	})),
+	fields[batchv1.JobSpec]("managedBy", domainPath),
 	fields[batchv1.JobStatus]("active succeeded failed ready terminating", notNegative),
 	each(jobMode), each(jobPodsEnd),
 	each(func(at *field.Path, j *batchv1.Job) field.ErrorList { return jobOwns(field.NewPath("spec"), j) }),

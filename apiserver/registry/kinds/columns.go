@@ -51,6 +51,25 @@ func counted[T api.Object](name, path, description string) registry.Column {
 	})
 }
 
+// flag is a column of what is true or not at a path of a T, or of what holds if nothing is said.
+func flag[T api.Object](name, path string, instead bool, description string) registry.Column {
+	value := leaf[T](path)
+	return column(name, "boolean", description, func(o T) any {
+		if v := value(o); v.IsValid() {
+			return v.Bool()
+		}
+		return instead
+	})
+}
+
+// texts makes a word of each.
+func texts[E any](list []E, word func(E) string) (all []string) {
+	for _, e := range list {
+		all = append(all, word(e))
+	}
+	return all
+}
+
 // selectable makes Rules.Fields of paths of a T.
 func selectable[T api.Object](paths string) map[string]func(api.Object) string {
 	all := map[string]func(api.Object) string{}
@@ -67,6 +86,8 @@ func wordAt(v reflect.Value) string {
 		return ""
 	case reflect.String:
 		return v.String()
+	case reflect.Struct:
+		return fmt.Sprint(v.Addr().Interface())
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -12,17 +12,9 @@ import (
 )
 
 func configMapRules() registry.Rules {
-	return registry.Rules{
-		Kind: api.ConfigMapKind,
-		Validate: validate(func(_ string, c, old *corev1.ConfigMap) field.ErrorList {
-			return frozen(old.Immutable, c.Immutable, map[string][2]any{"data": {c.Data, old.Data}, "binaryData": {c.BinaryData, old.BinaryData}})
-		}),
-		Columns: []registry.Column{
-			registry.NameColumn,
-			column("Data", "integer", "The number of keys.", func(c *corev1.ConfigMap) any { return int64(len(c.Data) + len(c.BinaryData)) }),
-			registry.AgeColumn,
-		},
-	}
+	return stored(api.ConfigMapKind, func(_ string, c, old *corev1.ConfigMap) field.ErrorList {
+		return frozen(old.Immutable, c.Immutable, map[string][2]any{"data": {c.Data, old.Data}, "binaryData": {c.BinaryData, old.BinaryData}})
+	}, column("Data", "integer", "The number of keys.", func(c *corev1.ConfigMap) any { return int64(len(c.Data) + len(c.BinaryData)) }), registry.AgeColumn)
 }
 
 var configMapChecks = []rule{each(func(_ *field.Path, c *corev1.ConfigMap) (faults field.ErrorList) {

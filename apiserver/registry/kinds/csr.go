@@ -27,32 +27,26 @@ type (
 // csrRules: who asks stands in the spec, by the registry's own knowledge. What has been answered goes after an hour, what has not after a day, as
 // Kubernetes' controller csrcleaner has it.
 func csrRules() registry.Rules {
-	return registry.Rules{
-		Kind:     api.CertificateSigningRequestKind,
-		Prepare:  prepareCSR,
-		Validate: validate(csrStays),
-		Fields:   selectable[*csr]("spec.signerName"),
-		TTL: func(o api.Object) time.Duration {
-			return map[bool]time.Duration{true: time.Hour, false: 24 * time.Hour}[len(o.(*csr).Status.Conditions) > 0]
-		},
-		Subs: map[string]registry.Sub{"approval": {
-			New:  func() api.Object { return api.Kinded(api.CertificateSigningRequestKind, "", &csr{}) },
-			Get:  func(o api.Object) (api.Object, error) { return o, nil },
-			Into: func(body, o api.Object) error { o.(*csr).Status.Conditions = body.(*csr).Status.Conditions; return nil },
-		}},
-		Columns: []registry.Column{
-			registry.NameColumn, registry.AgeColumn,
-			shown[*csr]("SignerName", "spec.signerName", "", "Who is asked to sign."),
-			shown[*csr]("Requestor", "spec.username", "", "Who asked."),
-			column("RequestedDuration", "string", "How long the certificate shall be valid.", func(c *csr) any {
-				if c.Spec.ExpirationSeconds == nil {
-					return none
-				}
-				return duration.HumanDuration(time.Duration(*c.Spec.ExpirationSeconds) * time.Second)
-			}),
-			column("Condition", "string", "What has become of it.", csrCondition),
-		},
+	r := stored(api.CertificateSigningRequestKind, csrStays, registry.AgeColumn,
+		shown[*csr]("SignerName", "spec.signerName", "", "Who is asked to sign."),
+		shown[*csr]("Requestor", "spec.username", "", "Who asked."),
+		column("RequestedDuration", "string", "How long the certificate shall be valid.", func(c *csr) any {
+			if c.Spec.ExpirationSeconds == nil {
+				return none
+			}
+			return duration.HumanDuration(time.Duration(*c.Spec.ExpirationSeconds) * time.Second)
+		}),
+		column("Condition", "string", "What has become of it.", csrCondition))
+	r.Prepare, r.Fields = prepareCSR, selectable[*csr]("spec.signerName")
+	r.TTL = func(o api.Object) time.Duration {
+		return map[bool]time.Duration{true: time.Hour, false: 24 * time.Hour}[len(o.(*csr).Status.Conditions) > 0]
 	}
+	r.Subs = map[string]registry.Sub{"approval": {
+		New:  func() api.Object { return api.Kinded(api.CertificateSigningRequestKind, "", &csr{}) },
+		Get:  func(o api.Object) (api.Object, error) { return o, nil },
+		Into: func(body, o api.Object) error { o.(*csr).Status.Conditions = body.(*csr).Status.Conditions; return nil },
+	}}
+	return r
 }
 
 func prepareCSR(ctx context.Context, _ string, o, old api.Object) {

@@ -2,10 +2,11 @@ package kinds
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -34,8 +35,19 @@ func filled[T any](f func(x *T)) rule {
 
 const fileModeDefault int32 = 0o644
 
-// podDefaultRules are filled into pods and templates. The last ones are for storage that lives in clouds and clusters of its own.
-var podDefaultRules = []rule{
+// podDefaults are filled into pods and templates. The last ones are for storage that lives in clouds and clusters of its own.
+var podDefaults = []rule{
+	filled(func(s *corev1.PodSpec) {
+		fill(&s.DNSPolicy, corev1.DNSClusterFirst)
+		fill(&s.RestartPolicy, corev1.RestartPolicyAlways)
+		fill(&s.SchedulerName, corev1.DefaultSchedulerName)
+		fillPtr(&s.SecurityContext, corev1.PodSecurityContext{})
+		fillPtr(&s.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
+		// serviceAccount is the old name of serviceAccountName; both always say the same.
+		fill(&s.ServiceAccountName, s.DeprecatedServiceAccount)
+		s.DeprecatedServiceAccount = s.ServiceAccountName
+		roundMilli(s.Overhead)
+	}),
 	filled(func(c *corev1.Container) {
 		fill(&c.ImagePullPolicy, pullPolicyFor(c.Image))
 		fill(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
@@ -83,25 +95,18 @@ var podDefaultRules = []rule{
 	filled(func(s *corev1.ScaleIOVolumeSource) { fill(&s.StorageMode, "ThinProvisioned"); fill(&s.FSType, "xfs") }),
 }
 
-var podDefaults = newTable(podDefaultRules)
-
-func defaultPodSpec(s *corev1.PodSpec) {
-	fill(&s.DNSPolicy, corev1.DNSClusterFirst)
-	fill(&s.RestartPolicy, corev1.RestartPolicyAlways)
-	fill(&s.SchedulerName, corev1.DefaultSchedulerName)
-	fillPtr(&s.SecurityContext, corev1.PodSecurityContext{})
-	fillPtr(&s.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
-	// serviceAccount is the old name of serviceAccountName; both always say the same.
-	fill(&s.ServiceAccountName, s.DeprecatedServiceAccount)
-	s.DeprecatedServiceAccount = s.ServiceAccountName
-	roundMilli(s.Overhead)
-	podDefaults.walk(nil, reflect.ValueOf(s))
+// coreDefaults are filled into what has no table of its own.
+var coreDefaults = []rule{
+	filled(defaultNamespace), filled(defaultNode), filled(defaultSecret), filled(defaultService),
+	filled(func(c *schedulingv1.PriorityClass) { fillPtr(&c.PreemptionPolicy, corev1.PreemptLowerPriority) }),
+	filled(func(p *corev1.EndpointPort) { fill(&p.Protocol, corev1.ProtocolTCP) }),
+	filled(func(p *discoveryv1.EndpointPort) { fillPtr(&p.Name, ""); fillPtr(&p.Protocol, corev1.ProtocolTCP) }),
 }
 
-// defaultPod adds to defaultPodSpec what Kubernetes fills in for pods but not for templates: a template must stay as it was written, so
-// that its hash does not change when defaults are added.
+// defaultPod adds what Kubernetes fills in for pods but not for templates: a template must stay as it was written, so that its hash does not
+// change when defaults are added.
 func defaultPod(p *corev1.Pod) {
-	defaultPodSpec(&p.Spec)
+	fillDefaults(p)
 	fillPtr(&p.Spec.EnableServiceLinks, true)
 	eachContainer(&p.Spec, func(c *corev1.Container) {
 		inherit(&c.Resources.Requests, c.Resources.Limits, func(corev1.ResourceName) bool { return true })

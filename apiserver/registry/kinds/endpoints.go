@@ -12,38 +12,22 @@ import (
 )
 
 func endpointsRules() registry.Rules {
-	return registry.Rules{
-		Kind: api.EndpointsKind,
-		Default: func(o api.Object) {
-			for _, s := range o.(*corev1.Endpoints).Subsets {
-				for i := range s.Ports {
-					fill(&s.Ports[i].Protocol, corev1.ProtocolTCP)
-				}
-			}
-		},
-		Validate: validate[*corev1.Endpoints](nil),
-		Warnings: func(api.Object) []string {
-			return []string{"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
-		},
-		Columns: []registry.Column{
-			registry.NameColumn,
-			column("Endpoints", "string", "Addresses and ports that serve.", func(e *corev1.Endpoints) any {
-				var all []string
-				for _, s := range e.Subsets {
-					all = append(all, subsetAddresses(s)...)
-				}
-				return firstThree(all, none)
-			}),
-			registry.AgeColumn,
-		},
+	r := stored[*corev1.Endpoints](api.EndpointsKind, nil, column("Endpoints", "string", "Addresses and ports that serve.", func(e *corev1.Endpoints) any {
+		var all []string
+		for _, s := range e.Subsets {
+			all = append(all, subsetAddresses(s)...)
+		}
+		return firstThree(all, none)
+	}), registry.AgeColumn)
+	r.Warnings = func(api.Object) []string {
+		return []string{"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 	}
+	return r
 }
 
 func subsetAddresses(s corev1.EndpointSubset) (all []string) {
-	for _, a := range s.Addresses {
-		if len(s.Ports) == 0 { // of a headless Service
-			all = append(all, a.IP)
-		}
+	if len(s.Ports) == 0 { // of a headless Service
+		return texts(s.Addresses, func(a corev1.EndpointAddress) string { return a.IP })
 	}
 	for _, p := range s.Ports {
 		for _, a := range s.Addresses {

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -15,44 +14,22 @@ import (
 )
 
 func endpointSliceRules() registry.Rules {
-	return registry.Rules{
-		Kind: api.EndpointSliceKind,
-		Default: func(o api.Object) {
-			for i, ports := 0, o.(*discoveryv1.EndpointSlice).Ports; i < len(ports); i++ {
-				fillPtr(&ports[i].Name, "")
-				fillPtr(&ports[i].Protocol, corev1.ProtocolTCP)
-			}
-		},
-		Validate: validate(func(_ string, s, old *discoveryv1.EndpointSlice) field.ErrorList {
-			return immutable(field.NewPath("addressType"), s.AddressType, old.AddressType)
-		}),
-		Warnings: warnings,
-		Columns: []registry.Column{
-			registry.NameColumn,
-			shown[*discoveryv1.EndpointSlice]("AddressType", "addressType", "", "What the addresses are."),
-			column("Ports", "string", "Ports at which the endpoints listen.", endpointPorts),
-			column("Endpoints", "string", "Addresses of the endpoints.", func(s *discoveryv1.EndpointSlice) any {
-				var all []string
-				for _, e := range s.Endpoints {
-					all = append(all, e.Addresses...)
-				}
-				return firstThree(all, unset)
-			}),
-			registry.AgeColumn,
-		},
-	}
-}
-
-func endpointPorts(s *discoveryv1.EndpointSlice) any {
-	var all []string
-	for _, p := range s.Ports {
-		if p.Port != nil {
-			all = append(all, strconv.Itoa(int(*p.Port)))
-		} else {
-			all = append(all, orElse(deref(p.Name), "*"))
+	type slice = discoveryv1.EndpointSlice
+	port := func(p discoveryv1.EndpointPort) string {
+		if p.Port == nil {
+			return orElse(deref(p.Name), "*")
 		}
+		return strconv.Itoa(int(*p.Port))
 	}
-	return firstThree(all, unset)
+	return stored(api.EndpointSliceKind, fixed[*slice]("addressType"), shown[*slice]("AddressType", "addressType", "", "What the addresses are."),
+		column("Ports", "string", "Ports at which the endpoints listen.", func(s *slice) any { return firstThree(texts(s.Ports, port), unset) }),
+		column("Endpoints", "string", "Addresses of the endpoints.", func(s *slice) any {
+			var all []string
+			for _, e := range s.Endpoints {
+				all = append(all, e.Addresses...)
+			}
+			return firstThree(all, unset)
+		}), registry.AgeColumn)
 }
 
 const unset = "<unset>"

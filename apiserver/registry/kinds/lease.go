@@ -9,12 +9,8 @@ import (
 )
 
 func leaseRules() registry.Rules {
-	return registry.Rules{
-		Kind:     api.LeaseKind,
-		Validate: validate[*coordinationv1.Lease](nil),
-		Warnings: warnings,
-		Columns:  []registry.Column{registry.NameColumn, shown[*coordinationv1.Lease]("Holder", "spec.holderIdentity", "", "The identity of the holder of the lease."), registry.AgeColumn},
-	}
+	type lease = coordinationv1.Lease
+	return stored[*lease](api.LeaseKind, nil, shown[*lease]("Holder", "spec.holderIdentity", "", "The identity of the holder of the lease."), registry.AgeColumn)
 }
 
 var leaseChecks = []rule{

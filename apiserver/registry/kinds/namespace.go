@@ -13,15 +13,9 @@ import (
 )
 
 func namespaceRules() registry.Rules {
-	return registry.Rules{
-		Kind:     api.NamespaceKind,
-		Name:     apivalidation.ValidateNamespaceName,
-		Default:  func(o api.Object) { defaultNamespace(o.(*corev1.Namespace)) },
-		Prepare:  prepareNamespace,
-		Validate: validate[*corev1.Namespace](nil),
-		Fields:   selectable[*corev1.Namespace]("status.phase"),
-		Columns:  []registry.Column{registry.NameColumn, shown[*corev1.Namespace]("Status", "status.phase", "", "The status of the namespace"), registry.AgeColumn},
-	}
+	r := stored[*corev1.Namespace](api.NamespaceKind, nil, shown[*corev1.Namespace]("Status", "status.phase", "", "The status of the namespace"), registry.AgeColumn)
+	r.Name, r.Prepare, r.Fields = apivalidation.ValidateNamespaceName, prepareNamespace, selectable[*corev1.Namespace]("status.phase")
+	return r
 }
 
 // defaultNamespace gives each namespace its name as a label, so that selectors can pick it.
@@ -33,12 +27,9 @@ func defaultNamespace(n *corev1.Namespace) {
 }
 
 // prepareNamespace: what holds a namespace (spec.finalizers) and how it ends is the registry's own matter.
-func prepareNamespace(_ context.Context, _ string, o, old api.Object) {
-	n := o.(*corev1.Namespace)
-	if old == nil {
-		n.Status = corev1.NamespaceStatus{}
-	}
-	defaultNamespace(n) // the name may have been generated after the defaults
+func prepareNamespace(ctx context.Context, sub string, o, old api.Object) {
+	clearStatus(ctx, sub, o, old)
+	defaultNamespace(o.(*corev1.Namespace)) // the name may have been generated after the defaults
 }
 
 var namespaceChecks = []rule{each(func(_ *field.Path, n *corev1.Namespace) (faults field.ErrorList) {

@@ -32,10 +32,7 @@ func ingressRules() registry.Rules {
 			return firstThree(hosts, "*")
 		}),
 		column("Address", "string", "Where it answers.", func(i *networkingv1.Ingress) any {
-			var all []string
-			for _, a := range i.Status.LoadBalancer.Ingress {
-				all = append(all, orElse(a.IP, a.Hostname))
-			}
+			all := texts(i.Status.LoadBalancer.Ingress, func(a networkingv1.IngressLoadBalancerIngress) string { return orElse(a.IP, a.Hostname) })
 			slices.Sort(all)
 			return strings.Join(all, ",")
 		}),

@@ -15,28 +15,19 @@ import (
 )
 
 func nodeRules() registry.Rules {
-	return registry.Rules{
-		Kind:     api.NodeKind,
-		Default:  func(o api.Object) { defaultNode(o.(*corev1.Node)) },
-		Prepare:  prepareNode,
-		Validate: validate(nodeStays),
-		Warnings: warnings,
-		Claims:   claimNode,
-		Fields:   selectable[*corev1.Node]("spec.unschedulable"),
-		Columns: append([]registry.Column{
-			registry.NameColumn,
-			column("Status", "string", "Whether the node is ready, and takes new pods.", nodeStatus),
-			column("Roles", "string", "The roles of the node.", nodeRoles),
-			registry.AgeColumn,
-			shown[*corev1.Node]("Version", "status.nodeInfo.kubeletVersion", "", "The version of the node's agent."),
-		}, wide(
-			column("Internal-IP", "string", "The node's address inside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeInternalIP) }),
-			column("External-IP", "string", "The node's address outside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeExternalIP) }),
-			shown[*corev1.Node]("OS-Image", "status.nodeInfo.osImage", unknown, "The node's operating system."),
-			shown[*corev1.Node]("Kernel-Version", "status.nodeInfo.kernelVersion", unknown, "The node's kernel."),
-			shown[*corev1.Node]("Container-Runtime", "status.nodeInfo.containerRuntimeVersion", unknown, "What runs the node's containers."),
-		)...),
-	}
+	r := stored(api.NodeKind, nodeStays,
+		column("Status", "string", "Whether the node is ready, and takes new pods.", nodeStatus),
+		column("Roles", "string", "The roles of the node.", nodeRoles),
+		registry.AgeColumn,
+		shown[*corev1.Node]("Version", "status.nodeInfo.kubeletVersion", "", "The version of the node's agent."))
+	r.Columns = append(r.Columns, wide(
+		column("Internal-IP", "string", "The node's address inside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeInternalIP) }),
+		column("External-IP", "string", "The node's address outside the cluster.", func(n *corev1.Node) any { return nodeAddress(n, corev1.NodeExternalIP) }),
+		shown[*corev1.Node]("OS-Image", "status.nodeInfo.osImage", unknown, "The node's operating system."),
+		shown[*corev1.Node]("Kernel-Version", "status.nodeInfo.kernelVersion", unknown, "The node's kernel."),
+		shown[*corev1.Node]("Container-Runtime", "status.nodeInfo.containerRuntimeVersion", unknown, "What runs the node's containers."))...)
+	r.Prepare, r.Claims, r.Fields = prepareNode, claimNode, selectable[*corev1.Node]("spec.unschedulable")
+	return r
 }
 
 // defaultNode: what a node has is what pods may use, until somebody says otherwise.

@@ -112,11 +112,7 @@ func podFields() map[string]func(api.Object) string {
 	all := selectable[*corev1.Pod](`spec.hostNetwork spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName
 		status.nominatedNodeName status.phase status.podIP`)
 	all["status.podIPs"] = func(o api.Object) string {
-		var ips []string
-		for _, ip := range o.(*corev1.Pod).Status.PodIPs {
-			ips = append(ips, ip.IP)
-		}
-		return strings.Join(ips, ",")
+		return strings.Join(texts(o.(*corev1.Pod).Status.PodIPs, func(ip corev1.PodIP) string { return ip.IP }), ",")
 	}
 	return all
 }

@@ -18,24 +18,16 @@ import (
 )
 
 func priorityClassRules() registry.Rules {
-	return registry.Rules{
-		Kind: api.PriorityClassKind,
-		Default: func(o api.Object) {
-			fillPtr(&o.(*schedulingv1.PriorityClass).PreemptionPolicy, corev1.PreemptLowerPriority)
-		},
-		Validate: validate(func(_ string, c, old *schedulingv1.PriorityClass) field.ErrorList {
-			return append(when(c.Value != old.Value, field.Forbidden(field.NewPath("value"), "may not be changed in an update.")),
-				immutable(field.NewPath("preemptionPolicy"), c.PreemptionPolicy, old.PreemptionPolicy)...)
-		}),
-		Claims: claimPriorityClass,
-		Columns: []registry.Column{
-			registry.NameColumn,
-			counted[*schedulingv1.PriorityClass]("Value", "value", "The priority that pods of the class get."),
-			column("Global-Default", "boolean", "Whether pods that name no class get this one.", func(c *schedulingv1.PriorityClass) any { return c.GlobalDefault }),
-			registry.AgeColumn,
-			shown[*schedulingv1.PriorityClass]("PreemptionPolicy", "preemptionPolicy", "", "Whether pods of the class may displace others."),
-		},
-	}
+	type class = schedulingv1.PriorityClass
+	r := stored(api.PriorityClassKind, func(_ string, c, old *class) field.ErrorList {
+		return append(when(c.Value != old.Value, field.Forbidden(field.NewPath("value"), "may not be changed in an update.")),
+			immutable(field.NewPath("preemptionPolicy"), c.PreemptionPolicy, old.PreemptionPolicy)...)
+	}, counted[*class]("Value", "value", "The priority that pods of the class get."),
+		flag[*class]("Global-Default", "globalDefault", false, "Whether pods that name no class get this one."),
+		registry.AgeColumn,
+		shown[*class]("PreemptionPolicy", "preemptionPolicy", "", "Whether pods of the class may displace others."))
+	r.Claims = claimPriorityClass
+	return r
 }
 
 const (

@@ -14,25 +14,17 @@ import (
 )
 
 func secretRules() registry.Rules {
-	return registry.Rules{
-		Kind:     api.SecretKind,
-		Default:  func(o api.Object) { defaultSecret(o.(*corev1.Secret)) },
-		Validate: validate(secretStays),
-		Fields:   selectable[*corev1.Secret]("type"),
-		TTL: func(o api.Object) time.Duration { // a token goes when it has expired
-			s := o.(*corev1.Secret)
-			if end, err := time.Parse(time.RFC3339, string(s.Data["expiration"])); s.Type == corev1.SecretTypeBootstrapToken && err == nil && time.Now().After(end) {
-				return 1
-			}
-			return 0
-		},
-		Columns: []registry.Column{
-			registry.NameColumn,
-			shown[*corev1.Secret]("Type", "type", "", "Which keys the secret must have."),
-			column("Data", "integer", "The number of keys.", func(s *corev1.Secret) any { return int64(len(s.Data)) }),
-			registry.AgeColumn,
-		},
+	r := stored(api.SecretKind, secretStays, shown[*corev1.Secret]("Type", "type", "", "Which keys the secret must have."),
+		column("Data", "integer", "The number of keys.", func(s *corev1.Secret) any { return int64(len(s.Data)) }), registry.AgeColumn)
+	r.Fields = selectable[*corev1.Secret]("type")
+	r.TTL = func(o api.Object) time.Duration { // a token goes when it has expired
+		s := o.(*corev1.Secret)
+		if end, err := time.Parse(time.RFC3339, string(s.Data["expiration"])); s.Type == corev1.SecretTypeBootstrapToken && err == nil && time.Now().After(end) {
+			return 1
+		}
+		return 0
 	}
+	return r
 }
 
 // defaultSecret also moves stringData, which is only a way to write data, to where it is kept.

@@ -16,27 +16,15 @@ import (
 )
 
 func serviceRules() registry.Rules {
-	return registry.Rules{
-		Kind:     api.ServiceKind,
-		Name:     apivalidation.NameIsDNSLabel,
-		Default:  func(o api.Object) { defaultService(&o.(*corev1.Service).Spec) },
-		Prepare:  prepareService,
-		Validate: validate(clusterIPStays),
-		Warnings: warnings,
-		Claims:   claimService,
-		Fields:   selectable[*corev1.Service]("spec.clusterIP spec.type"),
-		Columns: []registry.Column{
-			registry.NameColumn,
-			shown[*corev1.Service]("Type", "spec.type", "", "How the service is reached."),
-			shown[*corev1.Service]("Cluster-IP", "spec.clusterIP", none, "The address inside the cluster."),
-			column("External-IP", "string", "The addresses outside the cluster.", externalAddresses),
-			column("Port(s)", "string", "The ports, and after a colon those on every node.", servicePorts),
-			registry.AgeColumn,
-			wide(column("Selector", "string", "Which pods serve it.", func(s *corev1.Service) any {
-				return orElse(labels.Set(s.Spec.Selector).String(), none)
-			}))[0],
-		},
-	}
+	r := stored(api.ServiceKind, clusterIPStays,
+		shown[*corev1.Service]("Type", "spec.type", "", "How the service is reached."),
+		shown[*corev1.Service]("Cluster-IP", "spec.clusterIP", none, "The address inside the cluster."),
+		column("External-IP", "string", "The addresses outside the cluster.", externalAddresses),
+		column("Port(s)", "string", "The ports, and after a colon those on every node.", servicePorts),
+		registry.AgeColumn,
+		wide(column("Selector", "string", "Which pods serve it.", func(s *corev1.Service) any { return labels.FormatLabels(s.Spec.Selector) }))[0])
+	r.Name, r.Prepare, r.Claims, r.Fields = apivalidation.NameIsDNSLabel, prepareService, claimService, selectable[*corev1.Service]("spec.clusterIP spec.type")
+	return r
 }
 
 // What a Service of some type has.
@@ -160,23 +148,17 @@ func externalAddresses(s *corev1.Service) any {
 	case corev1.ServiceTypeExternalName:
 		return s.Spec.ExternalName
 	case corev1.ServiceTypeLoadBalancer:
-		var all []string
-		for _, in := range s.Status.LoadBalancer.Ingress {
-			all = append(all, orElse(in.IP, in.Hostname))
-		}
+		all := texts(s.Status.LoadBalancer.Ingress, func(in corev1.LoadBalancerIngress) string { return orElse(in.IP, in.Hostname) })
 		return orElse(strings.Join(append(all, s.Spec.ExternalIPs...), ","), "<pending>")
 	}
 	return orElse(strings.Join(s.Spec.ExternalIPs, ","), none)
 }
 
 func servicePorts(s *corev1.Service) any {
-	var all []string
-	for _, p := range s.Spec.Ports {
-		number := fmt.Sprint(p.Port)
+	return orElse(strings.Join(texts(s.Spec.Ports, func(p corev1.ServicePort) string {
 		if p.NodePort > 0 {
-			number += fmt.Sprintf(":%d", p.NodePort)
+			return fmt.Sprintf("%d:%d/%s", p.Port, p.NodePort, p.Protocol)
 		}
-		all = append(all, number+"/"+string(p.Protocol))
-	}
-	return orElse(strings.Join(all, ","), none)
+		return fmt.Sprintf("%d/%s", p.Port, p.Protocol)
+	}), ","), none)
 }

@@ -133,34 +133,19 @@ func storageClassRules() registry.Rules {
 
 func csiDriverRules() registry.Rules {
 	type driver = storagev1.CSIDriver
-	yes := func(name string, of func(*driver) *bool, instead bool) registry.Column {
-		return column(name, "boolean", "Of a CSI driver: "+name+".", func(d *driver) any {
-			if of(d) == nil {
-				return instead
-			}
-			return *of(d)
-		})
-	}
 	return stored(api.CSIDriverKind, fixed[*driver]("spec.attachRequired spec.volumeLifecycleModes"),
-		yes("AttachRequired", func(d *driver) *bool { return d.Spec.AttachRequired }, true), yes("PodInfoOnMount", func(d *driver) *bool { return d.Spec.PodInfoOnMount }, false),
-		yes("StorageCapacity", func(d *driver) *bool { return d.Spec.StorageCapacity }, false),
+		flag[*driver]("AttachRequired", "spec.attachRequired", true, "Whether its volumes must be attached."),
+		flag[*driver]("PodInfoOnMount", "spec.podInfoOnMount", false, "Whether it wants to know for which pod it mounts."),
+		flag[*driver]("StorageCapacity", "spec.storageCapacity", false, "Whether it tells how much room there is."),
 		column("TokenRequests", "string", "For whom it wants tokens.", func(d *driver) any {
-			var all []string
-			for _, t := range d.Spec.TokenRequests {
-				all = append(all, t.Audience)
-			}
 			if d.Spec.TokenRequests == nil {
 				return unset
 			}
-			return strings.Join(all, ",")
+			return strings.Join(texts(d.Spec.TokenRequests, func(t storagev1.TokenRequest) string { return t.Audience }), ",")
 		}),
-		yes("RequiresRepublish", func(d *driver) *bool { return d.Spec.RequiresRepublish }, false),
+		flag[*driver]("RequiresRepublish", "spec.requiresRepublish", false, "Whether it is asked again and again."),
 		column("Modes", "string", "Which volumes it has.", func(d *driver) any {
-			var all []string
-			for _, m := range d.Spec.VolumeLifecycleModes {
-				all = append(all, string(m))
-			}
-			return orElse(strings.Join(all, ","), none)
+			return orElse(strings.Join(texts(d.Spec.VolumeLifecycleModes, func(m storagev1.VolumeLifecycleMode) string { return string(m) }), ","), none)
 		}), registry.AgeColumn)
 }
 
@@ -172,19 +157,14 @@ func csiNodeRules() registry.Rules {
 func csiStorageCapacityRules() registry.Rules {
 	type room = storagev1.CSIStorageCapacity
 	return stored(api.CSIStorageCapacityKind, fixed[*room]("nodeTopology storageClassName"), shown[*room]("StorageClassName", "storageClassName", "", "Of which class."),
-		column("Capacity", "string", "How much there is.", func(r *room) any {
-			if r.Capacity == nil {
-				return unset
-			}
-			return r.Capacity.String()
-		}))
+		shown[*room]("Capacity", "capacity", unset, "How much there is."))
 }
 
 func volumeAttachmentRules() registry.Rules {
 	type attachment = storagev1.VolumeAttachment
 	return stored(api.VolumeAttachmentKind, fixed[*attachment]("spec"), shown[*attachment]("Attacher", "spec.attacher", "", "Who attaches."),
 		shown[*attachment]("PV", "spec.source.persistentVolumeName", "", "What."), shown[*attachment]("Node", "spec.nodeName", "", "Where."),
-		column("Attached", "boolean", "Whether that is done.", func(a *attachment) any { return a.Status.Attached }), registry.AgeColumn)
+		flag[*attachment]("Attached", "status.attached", false, "Whether that is done."), registry.AgeColumn)
 }
 
 func volumeAttributesClassRules() registry.Rules {
@@ -199,18 +179,8 @@ func runtimeClassRules() registry.Rules {
 func podDisruptionBudgetRules() registry.Rules {
 	type pdb = policyv1.PodDisruptionBudget
 	return stored[*pdb](api.PodDisruptionBudgetKind, nil,
-		column("Min Available", "string", "How many pods must be there.", func(b *pdb) any {
-			if b.Spec.MinAvailable == nil {
-				return "N/A"
-			}
-			return b.Spec.MinAvailable.String()
-		}),
-		column("Max Unavailable", "string", "How many may be away.", func(b *pdb) any {
-			if b.Spec.MaxUnavailable == nil {
-				return "N/A"
-			}
-			return b.Spec.MaxUnavailable.String()
-		}),
+		shown[*pdb]("Min Available", "spec.minAvailable", "N/A", "How many pods must be there."),
+		shown[*pdb]("Max Unavailable", "spec.maxUnavailable", "N/A", "How many may be away."),
 		counted[*pdb]("Allowed Disruptions", "status.disruptionsAllowed", "How many may be evicted now."), registry.AgeColumn)
 }
 

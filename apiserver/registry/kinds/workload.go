@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -36,22 +37,34 @@ func clearStatus(_ context.Context, _ string, o, old api.Object) {
 	}
 }
 
-// workloadColumns adds what is run, and which pods are counted.
-func workloadColumns[T api.Object](of func(T) workload, columns ...registry.Column) []registry.Column {
+// workloadRules are stored rules of a kind that makes pods: its columns add what is run, and which pods are counted; it may be scaled.
+func workloadRules[T api.Object](k *api.Kind, stays func(string, T, T) field.ErrorList, of func(T) workload, columns ...registry.Column) registry.Rules {
 	list := func(part func(corev1.Container) string) func(T) any {
-		return func(o T) any {
-			var all []string
-			for _, c := range of(o).template.Spec.Containers {
-				all = append(all, part(c))
-			}
-			return strings.Join(all, ",")
-		}
+		return func(o T) any { return strings.Join(texts(of(o).template.Spec.Containers, part), ",") }
 	}
-	return append(columns, wide(
+	r := stored(k, stays, columns...)
+	if k.HasSub("scale") {
+		r.Subs = map[string]registry.Sub{"scale": scaleOf(of)}
+	}
+	r.Columns = append(r.Columns, wide(
 		column("Containers", "string", "Names of each container in the template.", list(func(c corev1.Container) string { return c.Name })),
 		column("Images", "string", "Images referenced by each container in the template.", list(func(c corev1.Container) string { return c.Image })),
 		column("Selector", "string", "Which pods belong to the object.", func(o T) any { return metav1.FormatLabelSelector(of(o).selector) }),
 	)...)
+	return r
+}
+
+// readyOf is the column of how many pods are ready, of those desired.
+func readyOf[T api.Object](of func(T) (ready int32, wanted *int32)) registry.Column {
+	return column("Ready", "string", "Number of pods that are ready, of those desired.", func(o T) any {
+		ready, wanted := of(o)
+		return fmt.Sprintf("%d/%d", ready, deref(wanted))
+	})
+}
+
+func replicaColumns[T api.Object]() []registry.Column {
+	return []registry.Column{counted[T]("Desired", "spec.replicas", "Number of desired pods."), counted[T]("Current", "status.replicas", "Number of pods that exist."),
+		counted[T]("Ready", "status.readyReplicas", "Number of pods that are ready."), registry.AgeColumn}
 }
 
 // workloadChecks are the faults of Deployments and ReplicaSets.
