@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 
 	old "k8s.io/api/autoscaling/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -56,14 +57,14 @@ func oldAutoscaler(o Object) (Object, error) {
 	var metrics []old.MetricSpec
 	for _, m := range h.Spec.Metrics {
 		if m.Resource == nil || m.Resource.Name != corev1.ResourceCPU || m.Resource.Target.AverageUtilization == nil {
-			metrics = append(metrics, oldMetric(m))
+			metrics = append(metrics, carry[old.MetricSpec](&m, inNew, inOld))
 		} else if a.Spec.TargetCPUUtilizationPercentage == nil {
 			a.Spec.TargetCPUUtilizationPercentage = m.Resource.Target.AverageUtilization
 		}
 	}
 	var readings []old.MetricStatus
 	for _, m := range h.Status.CurrentMetrics {
-		if readings = append(readings, oldReading(m)); m.Resource != nil && m.Resource.Name == corev1.ResourceCPU {
+		if readings = append(readings, carry[old.MetricStatus](&m, inNew, inOld)); m.Resource != nil && m.Resource.Name == corev1.ResourceCPU {
 			a.Status.CurrentCPUUtilizationPercentage = cmp.Or(m.Resource.Current.AverageUtilization, a.Status.CurrentCPUUtilizationPercentage)
 		}
 	}
@@ -96,7 +97,7 @@ func newAutoscaler(o Object) (Object, error) {
 		readings = []old.MetricStatus{{Type: old.ResourceMetricSourceType, Resource: &old.ResourceMetricStatus{Name: corev1.ResourceCPU, CurrentAverageUtilization: now}}}
 	}
 	for _, m := range readings {
-		h.Status.CurrentMetrics = append(h.Status.CurrentMetrics, newReading(m))
+		h.Status.CurrentMetrics = append(h.Status.CurrentMetrics, carry[autoscaling.MetricStatus](&m, inOld, inNew))
 	}
 	h.Spec.Behavior = annotated[*autoscaling.HorizontalPodAutoscalerBehavior](a, annotatedBehavior)
 	h.Status.Conditions = annotated[[]autoscaling.HorizontalPodAutoscalerCondition](a, annotatedConditions)
@@ -129,110 +130,73 @@ func unannotate(annotations map[string]string) {
 	})
 }
 
-func oldMetric(m autoscaling.MetricSpec) old.MetricSpec {
-	o := old.MetricSpec{Type: old.MetricSourceType(m.Type)}
-	if s := m.Object; s != nil {
-		o.Object = &old.ObjectMetricSource{Target: old.CrossVersionObjectReference(s.DescribedObject), MetricName: s.Metric.Name, Selector: s.Metric.Selector,
-			TargetValue: amount(s.Target.Value), AverageValue: s.Target.AverageValue}
-	}
-	if s := m.Pods; s != nil {
-		o.Pods = &old.PodsMetricSource{MetricName: s.Metric.Name, Selector: s.Metric.Selector, TargetAverageValue: amount(s.Target.AverageValue)}
-	}
-	if s := m.Resource; s != nil {
-		o.Resource = &old.ResourceMetricSource{Name: s.Name, TargetAverageUtilization: s.Target.AverageUtilization, TargetAverageValue: s.Target.AverageValue}
-	}
-	if s := m.ContainerResource; s != nil {
-		o.ContainerResource = &old.ContainerResourceMetricSource{Name: s.Name, Container: s.Container, TargetAverageUtilization: s.Target.AverageUtilization, TargetAverageValue: s.Target.AverageValue}
-	}
-	if s := m.External; s != nil {
-		o.External = &old.ExternalMetricSource{MetricName: s.Metric.Name, MetricSelector: s.Metric.Selector, TargetValue: s.Target.Value, TargetAverageValue: s.Target.AverageValue}
-	}
-	return o
-}
-
 func newMetric(m old.MetricSpec) autoscaling.MetricSpec {
-	n := autoscaling.MetricSpec{Type: autoscaling.MetricSourceType(m.Type)}
-	if s := m.Object; s != nil {
-		value := &s.TargetValue
-		if s.AverageValue != nil && value.IsZero() {
-			value = nil
+	n := carry[autoscaling.MetricSpec](&m, inOld, inNew)
+	if o := n.Object; o != nil && o.Target.AverageValue != nil && o.Target.Value.IsZero() {
+		o.Target.Value = nil
+	}
+	return n
+}
+
+const inNew, inOld = 0, 1
+
+// metricPlaces are where something lies in a source of metrics: in autoscaling/v2, and in v1. No source has all of them.
+var metricPlaces = [][2]string{
+	{"Name", "Name"}, {"Container", "Container"}, {"DescribedObject", "Target"}, {"Metric.Name", "MetricName"}, {"Metric.Selector", "Selector"}, {"Metric.Selector", "MetricSelector"},
+	{"Target.Value", "TargetValue"}, {"Target.AverageValue", "AverageValue"}, {"Target.AverageValue", "TargetAverageValue"}, {"Target.AverageUtilization", "TargetAverageUtilization"},
+	{"Current.Value", "CurrentValue"}, {"Current.AverageValue", "AverageValue"}, {"Current.AverageValue", "CurrentAverageValue"}, {"Current.AverageUtilization", "CurrentAverageUtilization"},
+}
+
+// carry makes a metric of one of the other version, which from points to: of each source that is set, what lies at its places.
+func carry[T any](from any, in, out int) (to T) {
+	have, made := reflect.ValueOf(from).Elem(), reflect.ValueOf(&to).Elem()
+	made.FieldByName("Type").SetString(have.FieldByName("Type").String())
+	for _, name := range []string{"Object", "Pods", "Resource", "ContainerResource", "External"} {
+		source, copied := have.FieldByName(name).Elem(), made.FieldByName(name)
+		if !source.IsValid() {
+			continue
 		}
-		n.Object = &autoscaling.ObjectMetricSource{DescribedObject: autoscaling.CrossVersionObjectReference(s.Target),
-			Metric: autoscaling.MetricIdentifier{Name: s.MetricName, Selector: s.Selector}, Target: aim(nil, value, s.AverageValue)}
+		copied.Set(reflect.New(copied.Type().Elem()))
+		for _, place := range metricPlaces {
+			put(at(copied.Elem(), place[out]), at(source, place[in]))
+		}
+		if target := at(copied.Elem(), "Target.Type"); target.IsValid() {
+			target.SetString(string(aimOf(at(copied.Elem(), "Target").Interface().(autoscaling.MetricTarget))))
+		}
 	}
-	if s := m.Pods; s != nil {
-		n.Pods = &autoscaling.PodsMetricSource{Metric: autoscaling.MetricIdentifier{Name: s.MetricName, Selector: s.Selector}, Target: aim(nil, nil, &s.TargetAverageValue)}
-	}
-	if s := m.Resource; s != nil {
-		n.Resource = &autoscaling.ResourceMetricSource{Name: s.Name, Target: aim(s.TargetAverageUtilization, nil, s.TargetAverageValue)}
-	}
-	if s := m.ContainerResource; s != nil {
-		n.ContainerResource = &autoscaling.ContainerResourceMetricSource{Name: s.Name, Container: s.Container, Target: aim(s.TargetAverageUtilization, nil, s.TargetAverageValue)}
-	}
-	if s := m.External; s != nil {
-		n.External = &autoscaling.ExternalMetricSource{Metric: autoscaling.MetricIdentifier{Name: s.MetricName, Selector: s.MetricSelector}, Target: aim(nil, s.TargetValue, s.TargetAverageValue)}
-	}
-	return n
+	return to
 }
 
-func aim(utilization *int32, value, average *resource.Quantity) autoscaling.MetricTarget {
-	t := autoscaling.MetricTarget{Type: autoscaling.AverageValueMetricType, AverageUtilization: utilization, Value: value, AverageValue: average}
+// at is the field at a path of names in a struct; invalid if it has none.
+func at(v reflect.Value, path string) reflect.Value {
+	for name := range strings.SplitSeq(path, ".") {
+		if v = v.FieldByName(name); !v.IsValid() {
+			break
+		}
+	}
+	return v
+}
+
+// put copies a value that may be behind a pointer to where it may stand behind one, if both are there.
+func put(to, from reflect.Value) {
 	switch {
-	case utilization != nil:
-		t.Type = autoscaling.UtilizationMetricType
-	case value != nil && average == nil:
-		t.Type = autoscaling.ValueMetricType
+	case !to.IsValid() || !from.IsValid():
+	case to.Kind() == from.Kind():
+		to.Set(from.Convert(to.Type()))
+	case to.Kind() == reflect.Pointer:
+		to.Set(reflect.New(to.Type().Elem()))
+		to.Elem().Set(from)
+	case !from.IsNil():
+		to.Set(from.Elem())
 	}
-	return t
 }
 
-func oldReading(m autoscaling.MetricStatus) old.MetricStatus {
-	o := old.MetricStatus{Type: old.MetricSourceType(m.Type)}
-	if s := m.Object; s != nil {
-		o.Object = &old.ObjectMetricStatus{Target: old.CrossVersionObjectReference(s.DescribedObject), MetricName: s.Metric.Name, Selector: s.Metric.Selector,
-			CurrentValue: amount(s.Current.Value), AverageValue: s.Current.AverageValue}
+func aimOf(t autoscaling.MetricTarget) autoscaling.MetricTargetType {
+	switch {
+	case t.AverageUtilization != nil:
+		return autoscaling.UtilizationMetricType
+	case t.Value != nil && t.AverageValue == nil:
+		return autoscaling.ValueMetricType
 	}
-	if s := m.Pods; s != nil {
-		o.Pods = &old.PodsMetricStatus{MetricName: s.Metric.Name, Selector: s.Metric.Selector, CurrentAverageValue: amount(s.Current.AverageValue)}
-	}
-	if s := m.Resource; s != nil {
-		o.Resource = &old.ResourceMetricStatus{Name: s.Name, CurrentAverageUtilization: s.Current.AverageUtilization, CurrentAverageValue: amount(s.Current.AverageValue)}
-	}
-	if s := m.ContainerResource; s != nil {
-		o.ContainerResource = &old.ContainerResourceMetricStatus{Name: s.Name, Container: s.Container, CurrentAverageUtilization: s.Current.AverageUtilization, CurrentAverageValue: amount(s.Current.AverageValue)}
-	}
-	if s := m.External; s != nil {
-		o.External = &old.ExternalMetricStatus{MetricName: s.Metric.Name, MetricSelector: s.Metric.Selector, CurrentValue: amount(s.Current.Value), CurrentAverageValue: s.Current.AverageValue}
-	}
-	return o
-}
-
-func newReading(m old.MetricStatus) autoscaling.MetricStatus {
-	n := autoscaling.MetricStatus{Type: autoscaling.MetricSourceType(m.Type)}
-	if s := m.Object; s != nil {
-		n.Object = &autoscaling.ObjectMetricStatus{DescribedObject: autoscaling.CrossVersionObjectReference(s.Target),
-			Metric: autoscaling.MetricIdentifier{Name: s.MetricName, Selector: s.Selector}, Current: autoscaling.MetricValueStatus{Value: &s.CurrentValue, AverageValue: s.AverageValue}}
-	}
-	if s := m.Pods; s != nil {
-		n.Pods = &autoscaling.PodsMetricStatus{Metric: autoscaling.MetricIdentifier{Name: s.MetricName, Selector: s.Selector}, Current: autoscaling.MetricValueStatus{AverageValue: &s.CurrentAverageValue}}
-	}
-	if s := m.Resource; s != nil {
-		n.Resource = &autoscaling.ResourceMetricStatus{Name: s.Name, Current: autoscaling.MetricValueStatus{AverageUtilization: s.CurrentAverageUtilization, AverageValue: &s.CurrentAverageValue}}
-	}
-	if s := m.ContainerResource; s != nil {
-		n.ContainerResource = &autoscaling.ContainerResourceMetricStatus{Name: s.Name, Container: s.Container,
-			Current: autoscaling.MetricValueStatus{AverageUtilization: s.CurrentAverageUtilization, AverageValue: &s.CurrentAverageValue}}
-	}
-	if s := m.External; s != nil {
-		n.External = &autoscaling.ExternalMetricStatus{Metric: autoscaling.MetricIdentifier{Name: s.MetricName, Selector: s.MetricSelector},
-			Current: autoscaling.MetricValueStatus{Value: &s.CurrentValue, AverageValue: s.CurrentAverageValue}}
-	}
-	return n
-}
-
-func amount(q *resource.Quantity) resource.Quantity {
-	if q == nil {
-		return resource.Quantity{}
-	}
-	return *q
+	return autoscaling.AverageValueMetricType
 }
