@@ -108,8 +108,11 @@ func clusterInfoCommand(s *session) *cobra.Command {
 			}
 			fmt.Fprintf(c.OutOrStdout(), "Kubernetes control plane is running at %s\n", at)
 			for _, o := range own {
-				name := cmp.Or(o.Labels["kubernetes.io/name"], o.Name)
-				fmt.Fprintf(c.OutOrStdout(), "%s is running at %s/api/v1/namespaces/kube-system/services/%s/proxy\n", name, at, o.Name)
+				name, way := cmp.Or(o.Labels["kubernetes.io/name"], o.Name), o.Name
+				if len(o.Spec.Ports) > 0 && o.Spec.Ports[0].Name != "" {
+					way += ":" + o.Spec.Ports[0].Name
+				}
+				fmt.Fprintf(c.OutOrStdout(), "%s is running at %s/api/v1/namespaces/kube-system/services/%s/proxy\n", name, at, way)
 			}
 			return nil
 		}}

@@ -35,7 +35,7 @@ const (
 
 var tokenID = regexp.MustCompile(`^[a-z0-9]{6}$`)
 
-var errToken = apierrors.NewUnauthorized("the token is unknown, wrong or expired: make a new one where the cluster is (ctl token create)")
+var errToken = apierrors.NewUnauthorized("the token is unknown, wrong or expired: make a new one (ctl create token, or for joining ctl token create)")
 
 // User is whom a token, shown from an address, speaks for. Who shows too many that were made up is not listened to for a while; one that was good
 // once does not count, nor can a ServiceAccount's be guessed.

@@ -1,7 +1,6 @@
 package why
 
 import (
-	"fmt"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -68,8 +67,11 @@ func stateOf(f *Facts, o api.Object) (well bool, state string) {
 	case *corev1.Namespace:
 		return namespaceState(f, o)
 	}
-	if o.GetDeletionTimestamp() != nil {
+	switch {
+	case o.GetDeletionTimestamp() != nil:
 		return false, "is ending"
+	case slices.Contains(api.Waiting, api.Builtin.Of(o)):
+		return false, "is stored, but nothing in this version acts on it"
 	}
-	return true, fmt.Sprintf("exists; of a %s there is nothing more to say", api.Builtin.Of(o).Singular)
+	return true, "exists; there is nothing more to say about it"
 }

@@ -97,6 +97,7 @@ func TestDiagnose(t *testing.T) {
 	}{
 		{"a pod that runs is well", "pod/p", pod(bare, `{phase: Running, conditions: [{type: Ready, status: "True"}], containerStatuses: [{name: c, ready: true, state: {running: {}}}]}`) + node,
 			"", "is well: 1 of 1 container ready on node n1", ""},
+		{"of a kind that nothing acts on it says that", "job/j", `{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: default}}`, "", "is stored, but nothing in this version acts on it", ""},
 		{"so is one that was started again once", "pod/p", pod(bare, `{phase: Running, conditions: [{type: Ready, status: "True"}], containerStatuses: [{name: c, ready: true, restartCount: 1,
 			state: {running: {startedAt: "2026-01-01T11:59:59Z"}}, lastState: {terminated: {exitCode: 1}}}]}`) + node, "", "is well", ""},
 		{"but one that was so again and again, just now, is not", "pod/p", pod(bare, `{phase: Running, conditions: [{type: Ready, status: "True"}], containerStatuses: [{name: c, ready: true, restartCount: 2,

@@ -151,6 +151,13 @@ var SubVerbs = map[string][]Verb{
 	"proxy": {VerbCreate, VerbDelete, VerbGet, VerbPatch, VerbUpdate},
 }
 
+// Waiting are the kinds that wait for a version with somebody who acts on them. Whoever writes one is told so once, not for each field.
+var Waiting = []*Kind{PersistentVolumeKind, PersistentVolumeClaimKind, ResourceQuotaKind, LimitRangeKind, PodTemplateKind,
+	ReplicationControllerKind, StatefulSetKind, DaemonSetKind, ControllerRevisionKind, JobKind, CronJobKind, HorizontalPodAutoscalerKind,
+	ClusterTrustBundleKind, PodCertificateRequestKind, IngressKind, IngressClassKind, NetworkPolicyKind, IPAddressKind, ServiceCIDRKind,
+	RuntimeClassKind, PodDisruptionBudgetKind, StorageClassKind, CSIDriverKind, CSINodeKind, CSIStorageCapacityKind, VolumeAttachmentKind,
+	VolumeAttributesClassKind}
+
 // Typed access, one a kind.
 var (
 	Namespaces                 = Of[*corev1.Namespace]{NamespaceKind}

@@ -108,16 +108,9 @@ func warning(at *field.Path, note string) *field.Error {
 	return &field.Error{Field: at.String(), Detail: note}
 }
 
-// waiting are the kinds that wait for a version with somebody who acts on them. Whoever writes one is told so once, not for each field.
-var waiting = []*api.Kind{api.PersistentVolumeKind, api.PersistentVolumeClaimKind, api.ResourceQuotaKind, api.LimitRangeKind, api.PodTemplateKind,
-	api.ReplicationControllerKind, api.StatefulSetKind, api.DaemonSetKind, api.ControllerRevisionKind, api.JobKind, api.CronJobKind, api.HorizontalPodAutoscalerKind,
-	api.ClusterTrustBundleKind, api.PodCertificateRequestKind, api.IngressKind, api.IngressClassKind, api.NetworkPolicyKind, api.IPAddressKind, api.ServiceCIDRKind,
-	api.RuntimeClassKind, api.PodDisruptionBudgetKind, api.StorageClassKind, api.CSIDriverKind, api.CSINodeKind, api.CSIStorageCapacityKind, api.VolumeAttachmentKind,
-	api.VolumeAttributesClassKind}
-
 // warnings is Rules.Warnings of every kind that has some.
 func warnings(o api.Object) (sentences []string) {
-	if k := api.Builtin.Of(o); slices.Contains(waiting, k) {
+	if k := api.Builtin.Of(o); slices.Contains(api.Waiting, k) {
 		return []string{fmt.Sprintf("%s %s: is stored, but nothing in this version acts on it", k.Singular, o.GetName())}
 	}
 	for _, w := range warned.walk(nil, reflect.ValueOf(o)) {
