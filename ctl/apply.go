@@ -114,11 +114,14 @@ func (w *writing) one(c *cobra.Command, d manifest.Document, do bring) error {
 			w.changed = append(w.changed, traced{target, trace.New(*root)})
 		}
 	}
-	item := printer.Item{Kind: d.Kind, Object: result.Object}
+	return w.report(c, printer.Item{Kind: d.Kind, Object: result.Object}, did)
+}
+
+func (w *writing) report(c *cobra.Command, item printer.Item, did string) error {
 	if w.output.Name != "" {
 		return w.output.Object(c.OutOrStdout(), item)
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])
+	_, err := fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])
 	return err
 }
 
@@ -212,7 +215,6 @@ func (s *serverSide) check(c *cobra.Command, dry string) error {
 	return nil
 }
 
-// applyThere is apply by the server.
 func (w *writing) applyThere(ctx context.Context, t api.Target, d manifest.Document) (api.Result, string, error) {
 	data, err := d.Object.MarshalJSON()
 	if err == nil && w.dry == "none" {

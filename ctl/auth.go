@@ -20,7 +20,6 @@ import (
 	"optimist/internal/api"
 )
 
-// authCommand is kubectl's.
 func authCommand(s *session) *cobra.Command {
 	return parent("auth", "Ask who one is, and what one may do", canICommand(s), whoAmICommand(s))
 }
@@ -159,7 +158,6 @@ func (q *canI) attributes(warn func(string, ...any), verb, what string) *authori
 	return a
 }
 
-// rules prints all that one may do: one row for each thing, with its verbs.
 func (q *canI) rules(c *cobra.Command) error {
 	r, err := api.SelfSubjectRulesReviews.Create(c.Context(), q, &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: q.ns()}})
 	if err != nil {
@@ -219,7 +217,6 @@ func pieces(s authorizationv1.SubjectRulesReviewStatus) (rows []*rbacv1.PolicyRu
 	return rows
 }
 
-// createTokenCommand is kubectl's `create token`.
 func createTokenCommand(s *session) *cobra.Command {
 	var output printer.Format
 	c := &cobra.Command{Use: "token SERVICE_ACCOUNT_NAME", Short: "Ask for a token of a ServiceAccount", Args: exactly(1, "the name of a ServiceAccount"),

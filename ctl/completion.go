@@ -15,19 +15,16 @@ import (
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-// complete attaches a completer to a flag.
 func complete(c *cobra.Command, flag string, f completer) {
 	if err := c.RegisterFlagCompletionFunc(flag, f); err != nil {
 		panic(err) // the flag does not exist: a mistake in this package
 	}
 }
 
-// beginning keeps the words that begin as what was typed.
 func beginning(words []string, typed string) ([]string, cobra.ShellCompDirective) {
 	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, typed) }), cobra.ShellCompDirectiveNoFileComp
 }
 
-// words completes those of a list.
 func words(all ...string) completer {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return beginning(slices.Clone(all), typed)
@@ -49,7 +46,6 @@ func (s *session) completeObjects(c *cobra.Command, args []string, typed string)
 	return beginning(kinds, typed)
 }
 
-// completeNames completes the names of one kind.
 func (s *session) completeNames(k *api.Kind) completer {
 	return func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return beginning(s.names(c, k, ""), typed)

@@ -136,7 +136,6 @@ var secrets = map[string]string{
 	"token": "REDACTED", "password": "REDACTED",
 }
 
-// hide replaces what must not be shown.
 func hide(n *yamlnode.Node) {
 	for i, child := range n.Content {
 		if word := secrets[child.Value]; word != "" && n.Kind == yamlnode.MappingNode && i%2 == 0 {

@@ -91,7 +91,6 @@ func (p *copying) run(c *cobra.Command, args []string) error {
 	return do(c, t, from.path, to.path)
 }
 
-// inside runs a command in the container.
 func (p *copying) inside(ctx context.Context, t api.Target, in io.Reader, out, errOut io.Writer, command ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

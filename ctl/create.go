@@ -17,6 +17,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"optimist/internal/api"
@@ -53,7 +54,6 @@ var (
 	subjectFlags = []flag{{"user", repeated(nil), "Users"}, {"group", repeated(nil), "Groups"}, {"serviceaccount", repeated(nil), "Service accounts, as NAMESPACE:NAME"}}
 )
 
-// creatable is what create makes out of arguments.
 var creatable = []generator{
 	{"namespace|ns NAME", "Create a Namespace", nil, "", func(*given) (api.Object, error) { return &corev1.Namespace{}, nil }},
 	{"serviceaccount|sa NAME", "Create a ServiceAccount", nil, "serviceaccount: ", func(*given) (api.Object, error) { return &corev1.ServiceAccount{}, nil }},
@@ -96,7 +96,6 @@ var serviceKinds = []generator{
 	{"externalname NAME --external-name=NAME", "Create a Service that is another name", []flag{tcp, {"external-name!", "", "The other name"}}, "ExternalName service: ", buildService(corev1.ServiceTypeExternalName)},
 }
 
-// containerName is what a container is called after its image.
 func containerName(image string) string {
 	name := image[strings.LastIndex(image, "/")+1:]
 	name, _, _ = strings.Cut(name, "@")
@@ -245,7 +244,7 @@ func buildBudget(g *given) (api.Object, error) {
 		return nil, errors.New("min-available and max-unavailable cannot be both specified")
 	}
 	o := &policyv1.PodDisruptionBudget{Spec: policyv1.PodDisruptionBudgetSpec{Selector: selector}}
-	if value := portOf(least + most); least != "" {
+	if value := intstr.Parse(least + most); least != "" {
 		o.Spec.MinAvailable = &value
 	} else {
 		o.Spec.MaxUnavailable = &value
@@ -273,7 +272,6 @@ func buildQuota(g *given) (api.Object, error) {
 	return o, nil
 }
 
-// rules are what --verb, --resource and --resource-name allow.
 func (g *given) rules() (all []rbacv1.PolicyRule, err error) {
 	for _, text := range g.list("resource") {
 		name, sub, part := strings.Cut(text, "/")
@@ -359,7 +357,6 @@ func buildRoleBinding(g *given) (api.Object, error) {
 	return o, g.subjects(&o.Subjects)
 }
 
-// subjects are those of --user, --group and --serviceaccount.
 func (g *given) subjects(all *[]rbacv1.Subject) error {
 	for _, kind := range []string{rbacv1.UserKind, rbacv1.GroupKind} {
 		for _, name := range g.list(strings.ToLower(kind)) {
@@ -389,9 +386,9 @@ func buildService(kind corev1.ServiceType) func(g *given) (api.Object, error) {
 			if err != nil || len(validation.IsValidPortNum(int(n))) > 0 {
 				return nil, fmt.Errorf("invalid port %q in --tcp=%s: must be a number from 1 to 65535", port, text)
 			}
-			p := corev1.ServicePort{Name: strings.ReplaceAll(text, ":", "-"), Port: int32(n), TargetPort: portOf(port), Protocol: corev1.ProtocolTCP, NodePort: g.number("node-port")}
+			p := corev1.ServicePort{Name: strings.ReplaceAll(text, ":", "-"), Port: int32(n), TargetPort: intstr.Parse(port), Protocol: corev1.ProtocolTCP, NodePort: g.number("node-port")}
 			if named {
-				p.TargetPort = portOf(target)
+				p.TargetPort = intstr.Parse(target)
 			}
 			o.Spec.Ports = append(o.Spec.Ports, p)
 		}

@@ -28,7 +28,6 @@ func (d *documents) flags(c *cobra.Command) {
 	dryFlag(c, &d.dry)
 }
 
-// fileFlags are those that say where the documents are.
 func (d *documents) fileFlags(c *cobra.Command) {
 	d.warnings = warnings{}
 	f := c.Flags()
@@ -38,7 +37,6 @@ func (d *documents) fileFlags(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize")
 }
 
-// given reports whether there are documents to read.
 func (d *documents) given() bool { return len(d.files) > 0 || d.kustomize != "" }
 
 // formatFlags are those of commands that print objects; with tables, more formats than without.

@@ -128,7 +128,6 @@ func (e *edit) keep(c *cobra.Command, name string, err error) error {
 	return err
 }
 
-// save sends what differs.
 func (e *edit) save(c *cobra.Command, text []byte) error {
 	found, wrong := manifest.Options{Catalogue: api.Builtin}.Parse("the edited file", text)
 	if len(wrong) > 0 {
@@ -165,7 +164,6 @@ func withoutComments(text []byte) []byte {
 	return out
 }
 
-// launch runs the person's editor on a file.
 func launch(c *cobra.Command, file string) error {
 	editor := cmp.Or(os.Getenv("KUBE_EDITOR"), os.Getenv("EDITOR"), "vi")
 	program := osexec.CommandContext(c.Context(), "sh", "-c", editor+` "$1"`, "sh", file) //nolint:gosec // the user chose the editor

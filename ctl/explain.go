@@ -198,7 +198,6 @@ func (e *explainer) field(name string, s *spec.Schema, required bool, level int)
 	}
 }
 
-// enum lists values, each with a separator before it.
 func enum(values []any, separator string, limit int) (list string) {
 	for i, v := range values {
 		if i == limit {

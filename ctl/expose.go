@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"optimist/internal/api"
 )
@@ -83,7 +84,7 @@ func exposed(g *given, k *api.Kind, o api.Object) (api.Object, error) {
 			p.Name = fmt.Sprintf("port-%d", i+1)
 		}
 		p.Protocol = cmp.Or(corev1.Protocol(g.text("protocol")), p.Protocol, corev1.ProtocolTCP)
-		p.TargetPort = portOf(cmp.Or(g.text("target-port"), strconv.Itoa(int(p.Port))))
+		p.TargetPort = intstr.Parse(cmp.Or(g.text("target-port"), strconv.Itoa(int(p.Port))))
 	}
 	out.Spec.Ports = ports
 	return out, nil
@@ -105,7 +106,6 @@ func numbered(text string, known []corev1.ServicePort) (all []corev1.ServicePort
 	return all, nil
 }
 
-// exposable are the kinds that expose takes.
 var exposable = []string{"Deployment", "Pod", "ReplicaSet", "ReplicationController", "Service"}
 
 // reachable says how a Service finds an object's pods, and at which ports they listen.

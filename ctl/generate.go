@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"optimist/ctl/manifest"
 	"optimist/ctl/printer"
@@ -152,12 +151,7 @@ func (w *writing) make(c *cobra.Command, o api.Object, did string) error {
 	if kind == nil {
 		return fmt.Errorf("this cluster has no objects like %T", o)
 	}
-	version := ""
-	for _, v := range kind.Versions {
-		if fmt.Sprintf("%T", v.New()) == fmt.Sprintf("%T", o) {
-			version = v.Name
-		}
-	}
+	version := kind.GVK("").Version
 	data, err := printer.Data(api.Kinded(kind, version, o))
 	if err != nil {
 		return err
@@ -179,12 +173,7 @@ func (w *writing) make(c *cobra.Command, o api.Object, did string) error {
 		return err
 	}
 	w.tell(c, r.Warnings...)
-	item := printer.Item{Kind: kind, Object: r.Object}
-	if w.output.Name != "" {
-		return w.output.Object(c.OutOrStdout(), item)
-	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[w.dry])
-	return err
+	return w.report(c, printer.Item{Kind: kind, Object: r.Object}, did)
 }
 
 // assignments reads a=b,c=d. what names them in errors.
@@ -199,6 +188,3 @@ func assignments(what string, texts ...string) (map[string]string, error) {
 	}
 	return all, nil
 }
-
-// portOf is a port's name or number.
-func portOf(text string) intstr.IntOrString { return intstr.Parse(text) }

@@ -85,7 +85,6 @@ func (i *image) load(c *cobra.Command, node api.Target, archive string) error {
 	return nil
 }
 
-// send streams an archive to a node, which answers with the names of the images in it.
 func (s *session) send(ctx context.Context, node string, archive io.Reader, names io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -14,7 +14,6 @@ import (
 	"optimist/internal/api"
 )
 
-// labCluster is the cluster that labs make for themselves.
 func labCluster(one lab.Lab) string { return map[bool]string{true: "lab-real", false: "lab"}[one.Real] }
 
 type labs struct {

@@ -27,7 +27,6 @@ type logs struct {
 	since                           time.Duration
 }
 
-// logSource is one log to print.
 type logSource struct {
 	target    api.Target
 	container string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -45,7 +44,6 @@ func (m *modify) command(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// run does it with every object that arguments (or -f) name.
 func (m *modify) run(c *cobra.Command, args []string) error {
 	if err := errors.Join(checkDry(m.dry), m.output.Parse(false)); err != nil {
 		return err
@@ -72,7 +70,6 @@ func (m *modify) run(c *cobra.Command, args []string) error {
 	return errors.Join(wrong...)
 }
 
-// typed is a document as an object of its kind.
 func typed(t api.Target, d json.Marshaler) (api.Object, error) {
 	o, err := t.Kind.New(t.Version)
 	if err != nil {
@@ -102,7 +99,6 @@ func (m *modify) one(c *cobra.Command, t api.Target, before api.Object) error {
 	return m.finish(c, t, before, after, did)
 }
 
-// finish sends the difference and tells.
 func (m *modify) finish(c *cobra.Command, t api.Target, before, after api.Object, did string) (err error) {
 	result := api.Result{Object: after}
 	if !m.local && m.dry != "client" {
@@ -111,18 +107,15 @@ func (m *modify) finish(c *cobra.Command, t api.Target, before, after api.Object
 		}
 	}
 	m.tell(c, result.Warnings...)
-	item := printer.Item{Kind: t.Kind, Object: result.Object}
 	unchanged := api.RevisionOf(before) == api.RevisionOf(result.Object) && !m.local && m.dry == "none"
 	switch {
 	case m.output.Name != "":
-		return m.output.Object(c.OutOrStdout(), item)
 	case unchanged && did == "patched":
 		did += " (no change)"
 	case unchanged && (strings.HasSuffix(did, " updated") || did == "edited"):
 		return nil
 	}
-	fmt.Fprintln(c.OutOrStdout(), item.Name(), did+dryRuns[m.dry])
-	return nil
+	return m.report(c, printer.Item{Kind: t.Kind, Object: result.Object}, did)
 }
 
 // difference sends what differs as a strategic merge patch; nothing, if nothing does.

@@ -23,7 +23,6 @@ import (
 	"optimist/internal/api"
 )
 
-// rollout is what is done to each deployment that is named.
 type rollout struct {
 	*session
 	watch    bool

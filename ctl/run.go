@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"optimist/internal/api"
 )
@@ -54,7 +55,7 @@ func buildPod(g *given) (api.Object, error) {
 		c.Ports = []corev1.ContainerPort{{ContainerPort: int32(n)}}
 		if g.is("expose") {
 			g.more = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: g.name}, Spec: corev1.ServiceSpec{Selector: labels,
-				Ports: []corev1.ServicePort{{Port: int32(n), Protocol: corev1.ProtocolTCP, TargetPort: portOf(text)}}}}
+				Ports: []corev1.ServicePort{{Port: int32(n), Protocol: corev1.ProtocolTCP, TargetPort: intstr.Parse(text)}}}}
 		}
 	} else if g.is("expose") {
 		return nil, errors.New("--port must be set when exposing a service")
@@ -63,7 +64,6 @@ func buildPod(g *given) (api.Object, error) {
 	return pod, overridden(pod, g.text("override-type"), g.text("overrides"))
 }
 
-// variables reads KEY=VALUE.
 func variables(texts []string) (all []corev1.EnvVar, err error) {
 	for _, text := range texts {
 		key, value, ok := strings.Cut(text, "=")

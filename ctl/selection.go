@@ -159,7 +159,6 @@ func (s *selection) list(ctx context.Context, w wanted, view api.View) (all api.
 
 const page = 500
 
-// pages appends a list, page by page.
 func (s *selection) pages(ctx context.Context, w wanted, o api.ListOptions, all *api.List) error {
 	for o.Limit = s.chunk; ; {
 		next, err := s.List(ctx, s.where(w), o)
@@ -174,7 +173,6 @@ func (s *selection) pages(ctx context.Context, w wanted, o api.ListOptions, all 
 	}
 }
 
-// nothing is what is said instead of a list.
 func (s *selection) nothing(wants []wanted) string {
 	if s.all || len(wants) > 0 && !wants[0].kind.Namespaced {
 		return "No resources found"

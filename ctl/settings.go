@@ -17,7 +17,6 @@ import (
 	"optimist/internal/api"
 )
 
-// kindList is what `api-resources` is asked for.
 type kindList struct {
 	output, sortBy, group string
 	verbs, categories     []string
@@ -28,11 +27,9 @@ func apiResourcesCommand() *cobra.Command {
 	l := kindList{}
 	c := &cobra.Command{Use: "api-resources", Short: "List the kinds of objects that there are", Args: exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{"", "wide", "name"}, l.output) {
-				return usage(c, "--output %s is not available: wide and name are", l.output)
-			}
-			if !slices.Contains([]string{"", "name", "kind"}, l.sortBy) {
-				return usage(c, "--sort-by accepts only name or kind")
+			if err := cmp.Or(oneOf("--output %s is not available: wide and name are", l.output, "", "wide", "name"),
+				oneOf("--sort-by=%s: it accepts only name or kind", l.sortBy, "", "name", "kind")); err != nil {
+				return usageError(c, err)
 			}
 			return l.print(c)
 		}}
@@ -78,7 +75,6 @@ func (l kindList) compare(a, b *api.Kind) int {
 	return cmp.Or(cmp.Compare(by(a), by(b)), cmp.Compare(a.Plural, b.Plural))
 }
 
-// all reports whether everything that is wanted is there.
 func all(have, want []string) bool {
 	return !slices.ContainsFunc(want, func(w string) bool { return !slices.Contains(have, w) })
 }

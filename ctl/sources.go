@@ -17,14 +17,12 @@ import (
 	"optimist/internal/api"
 )
 
-// sourceFlags say what a ConfigMap or a Secret holds.
 var sourceFlags = []flag{
 	{"from-file", []string(nil), "A file, or [KEY=]FILE, or a folder, each of whose files is a key"},
 	{"from-literal", repeated(nil), "KEY=VALUE"},
 	{"from-env-file", []string(nil), "A file with a line KEY=VALUE for each key"},
 }
 
-// sources reads all that those flags name.
 func (g *given) sources() (map[string][]byte, error) {
 	all := map[string][]byte{}
 	add := func(key string, value []byte) error {
