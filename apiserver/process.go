@@ -49,49 +49,26 @@ type Settings struct {
 
 // Run makes what credentials are missing, opens database and port, and serves until ctx ends.
 func (s Settings) Run(ctx context.Context) (err error) {
-	log, ring := console.New("apiserver")
-	ranges, err := s.ranges()
-	if err != nil {
-		return err
-	}
 	if s.CertLife = cmp.Or(s.CertLife, 365*24*time.Hour); s.CertLife < time.Second {
 		return fmt.Errorf("--cert-life %s: want at least a second, or 8760h for a year", s.CertLife)
 	}
-	keep, err := s.keep()
-	if err != nil {
+	c := Config{Cluster: s.Cluster}
+	c.Log, c.Ring = console.New("apiserver")
+	if c.Ranges, err = s.ranges(); err != nil {
 		return err
 	}
-	var listeners []net.Listener
+	if c.Keep, err = s.keep(); err != nil {
+		return err
+	}
 	for _, addr := range s.Listen { // first: a second server by mistake shall not touch anything
 		l, err := port.Listen(addr)
 		if err != nil {
 			return err
 		}
 		defer l.Close()
-		listeners = append(listeners, l)
+		c.Listeners = append(c.Listeners, l)
 	}
-	advertise, err := advertised(s.Advertise, listeners)
-	if err != nil {
-		return err
-	}
-	if err := s.bootstrap(listeners, ranges); err != nil {
-		return err
-	}
-	ca, err := pki.EnsureCA(s.PKI)
-	if err != nil {
-		return err
-	}
-	keys, err := pki.TokenKeys(s.PKI)
-	if err != nil {
-		return err
-	}
-	joinAt := s.JoinHost
-	if joinAt != "" {
-		_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
-		joinAt = net.JoinHostPort(joinAt, port)
-	}
-	conf, err := pki.ServerTLS(s.PKI)
-	if err != nil {
+	if err := s.credentials(&c); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(s.Data), 0o700); err != nil {
@@ -102,12 +79,8 @@ func (s Settings) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	secrets, err := encryption.Load(filepath.Join(s.PKI, "encryption.yaml"))
-	if err != nil {
-		return err
-	}
-	server, err := New(Config{Store: db, Keys: secrets, Listeners: listeners, TLS: conf, Ranges: ranges, Advertise: advertise, Keep: keep,
-		Cluster: s.Cluster, JoinAt: joinAt, CA: ca, TokenKeys: keys, Log: log, Ring: ring})
+	c.Store = db
+	server, err := New(c)
 	if err != nil {
 		return err
 	}
@@ -115,13 +88,38 @@ func (s Settings) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return server.Run(ctx) })
 	g.Go(func() error {
 		for wake.After(ctx, min(time.Hour, s.CertLife/6), nil) == nil { // by the clock: timers stand still while a machine sleeps
-			if err := s.bootstrap(listeners, ranges); err != nil {
-				log.Error("cannot renew certificates; trying again", "err", err)
+			if err := s.bootstrap(c.Listeners, c.Ranges); err != nil {
+				c.Log.Error("cannot renew certificates; trying again", "err", err)
 			}
 		}
 		return nil
 	})
 	return g.Wait()
+}
+
+// credentials makes what is missing, and reads all, and tells where machines and pods find the server that listens.
+func (s Settings) credentials(c *Config) (err error) {
+	if c.Advertise, err = advertised(s.Advertise, c.Listeners); err != nil {
+		return err
+	}
+	if err = s.bootstrap(c.Listeners, c.Ranges); err != nil {
+		return err
+	}
+	if s.JoinHost != "" {
+		_, number, _ := net.SplitHostPort(c.Listeners[0].Addr().String())
+		c.JoinAt = net.JoinHostPort(s.JoinHost, number)
+	}
+	if c.CA, err = pki.EnsureCA(s.PKI); err != nil {
+		return err
+	}
+	if c.TokenKeys, err = pki.TokenKeys(s.PKI); err != nil {
+		return err
+	}
+	if c.TLS, err = pki.ServerTLS(s.PKI); err != nil {
+		return err
+	}
+	c.Keys, err = encryption.Load(filepath.Join(s.PKI, "encryption.yaml"))
+	return err
 }
 
 func (s Settings) ranges() (registry.Ranges, error) {

@@ -15,10 +15,7 @@ func (s *Server) reseal(ctx context.Context) error {
 	if s.Keys == nil {
 		return nil
 	}
-	n, err := s.registry.Reseal(ctx)
-	if err == nil {
-		err = s.Keys.Retire()
-	}
+	n, err := s.resealAll(ctx)
 	if err != nil && ctx.Err() == nil { // the next start or rotation tries again; what is there can be read
 		s.Log.Error("cannot encrypt what is stored with the newest key", "err", err)
 	}
@@ -36,17 +33,16 @@ func (s *Server) rotate(ctx context.Context) (api.Stream, error) {
 	if err := s.Keys.Rotate(); err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	n, err := s.registry.Reseal(ctx)
-	if err == nil {
-		err = s.Keys.Retire()
-	}
+	n, err := s.resealAll(ctx)
 	if err != nil {
 		return nil, apierrors.NewInternalError(fmt.Errorf("key %s is in use, but not yet for all that is stored (the next start or rotation goes on): %w", s.Keys.Active(), err))
 	}
-	near, far := console.Pipe(ctx)
-	go func() {
-		_ = far.Send(api.Frame{Channel: api.ChannelStdout, Data: fmt.Appendf(nil, "key %s is in use; %d values are encrypted with it\n", s.Keys.Active(), n)})
-		_ = console.Finish(far, nil) // fails only when nobody listens any more
-	}()
-	return near, nil
+	return console.Text(ctx, fmt.Appendf(nil, "key %s is in use; %d values are encrypted with it\n", s.Keys.Active(), n)), nil
+}
+
+func (s *Server) resealAll(ctx context.Context) (values int, err error) {
+	if values, err = s.registry.Reseal(ctx); err == nil {
+		err = s.Keys.Retire()
+	}
+	return values, err
 }

@@ -50,7 +50,7 @@ func TestBothHalvesOfAConnection(t *testing.T) {
 				t.Fatal(err)
 			}
 			near, far := console.Pipe(t.Context())
-			go func() { _ = end(far, relay(conn)(t.Context(), far)) }()
+			go func() { _ = console.Finish(far, relay(conn)(t.Context(), far)) }()
 			ended := make(chan bool)
 			go func() {
 				if row.name == "the pod ends first" {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 
@@ -70,7 +69,7 @@ func (s *Server) Connect(ctx context.Context, t api.Target, params url.Values) (
 		return nil, err
 	}
 	near, far := console.Pipe(ctx)
-	go func() { _ = end(far, do(ctx, far)) }() // fails only when nobody listens any more
+	go func() { _ = console.Finish(far, do(ctx, far)) }() // fails only when nobody listens any more
 	return near, nil
 }
 
@@ -81,22 +80,10 @@ func (e exitError) Error() string {
 	return fmt.Sprintf("command terminated with non-zero exit code: exit status %d", int(e))
 }
 
-// end sends the outcome as the last frame.
-func end(s api.Stream, err error) error {
-	var code exitError
-	if !errors.As(err, &code) {
-		return console.Finish(s, err)
-	}
-	status := metav1.Status{Status: metav1.StatusFailure, Reason: "NonZeroExitCode", Message: err.Error(), Details: &metav1.StatusDetails{
-		Causes: []metav1.StatusCause{{Type: "ExitCode", Message: fmt.Sprint(int(code))}}}}
-	data, err := json.Marshal(status)
-	if err != nil {
-		return err
-	}
-	if err := s.Send(api.Frame{Channel: api.ChannelError, Data: data}); err != nil {
-		return err
-	}
-	return s.CloseSend()
+// Status is the outcome by which kubectl knows the code.
+func (e exitError) Status() metav1.Status {
+	return metav1.Status{Status: metav1.StatusFailure, Reason: "NonZeroExitCode", Message: e.Error(), Details: &metav1.StatusDetails{
+		Causes: []metav1.StatusCause{{Type: "ExitCode", Message: fmt.Sprint(int(e))}}}}
 }
 
 // images lists the node's images as JSON, or with import=1 takes in the archive on standard input.

@@ -205,15 +205,7 @@ func (g *gathering) request(ctx context.Context, audience string, life int64) (t
 		return token{}, fmt.Errorf("the API server has answered a TokenRequest with a %T", result.Object)
 	}
 	expires := given.Status.ExpirationTimestamp.Time
-	fifth := time.Until(expires) / 5
-	return token{given.Status.Token, earliest(expires.Add(-fifth), time.Now().Add(oldest)), expires}, nil
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return token{given.Status.Token, time.Now().Add(min(oldest, time.Until(expires)*4/5)), expires}, nil
 }
 
 // Lines are labels or annotations as a file of the downward API tells them.

@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 
 	"optimist/apiserver/registry"
 	"optimist/apiserver/registry/kinds"
@@ -382,7 +383,7 @@ func TestAWriteIsPinnedToThePodThatWasJudged(t *testing.T) {
 }
 
 func TestRolesSurviveTheirFile(t *testing.T) {
-	data, err := MarshalRoles([]Role{{User: "system:controller:b", Rules: testRoles["system:controller:deployment"]}, {User: "system:controller:a"}})
+	data, err := yaml.Marshal([]Role{{User: "system:controller:b", Rules: testRoles["system:controller:deployment"]}, {User: "system:controller:a"}})
 	if err != nil {
 		t.Fatal(err)
 	}

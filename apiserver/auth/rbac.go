@@ -103,17 +103,13 @@ func (r *rbac) of(u api.User, ns string) iter.Seq[binding] {
 // rules are those of the role that a binding in a namespace refers to; false if it is not there.
 func (r *rbac) rules(ref rbacv1.RoleRef, ns string) ([]rbacv1.PolicyRule, bool) {
 	if ref.Kind == api.RoleKind.Name {
-		role, ok := r.roles.Get(api.Key{Namespace: ns, Name: ref.Name})
-		if !ok {
-			return nil, false
+		if role, ok := r.roles.Get(api.Key{Namespace: ns, Name: ref.Name}); ok {
+			return role.Rules, true
 		}
+	} else if role, ok := r.clusterRoles.Get(api.Key{Name: ref.Name}); ok {
 		return role.Rules, true
 	}
-	role, ok := r.clusterRoles.Get(api.Key{Name: ref.Name})
-	if !ok {
-		return nil, false
-	}
-	return role.Rules, true
+	return nil, false
 }
 
 // settle waits until the cache holds what has been acknowledged; mostly it does.

@@ -80,15 +80,3 @@ func (r Roles) Controllers() []string {
 	slices.Sort(names)
 	return names
 }
-
-const head = `# Code generated from the controllers' declarations; DO NOT EDIT. A controller may do what stands here and nothing else:
-# change its declaration (Writes, Watches) and generate anew.
-`
-
-// MarshalRoles is the generated file, sorted by user: a test compares it with the one that is checked in.
-func MarshalRoles(roles []Role) ([]byte, error) {
-	sorted := slices.Clone(roles)
-	slices.SortFunc(sorted, func(a, b Role) int { return strings.Compare(a.User, b.User) })
-	data, err := yaml.Marshal(sorted)
-	return append([]byte(head), data...), err
-}

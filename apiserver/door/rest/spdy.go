@@ -223,21 +223,7 @@ func (p *process) end() {
 // forward serves port-forward: for every connection the client opens a pair of streams with one request id. A pair that stays alone lasts as long as the
 // connection; maxStreams bounds them.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, t api.Target) error {
-	const tunnelled = spdy31 + "+" + spdyForward
-	upgrade := func() (net.Conn, error) { return upgradeSPDY(w, spdyForward) }
-	var err error
-	if websocket.IsWebSocketUpgrade(r) {
-		upgrade = func() (net.Conn, error) {
-			conn, err := upgradeWebSocket(w, r, []string{tunnelled})
-			if conn == nil {
-				return nil, err
-			}
-			return &tunnel{Conn: conn}, nil
-		}
-		err = speaks(websocket.Subprotocols(r), []string{tunnelled})
-	} else {
-		err = asksSPDY(w, r, spdyForward)
-	}
+	upgrade, err := forwarder(w, r)
 	if err != nil {
 		return err
 	}
@@ -254,6 +240,27 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, t api.Target) e
 	if err != nil {
 		return nil
 	}
+	s.carryAll(ctx, cancel, t, on)
+	return nil
+}
+
+// forwarder looks whether a request asks for SPDY, plain or through a WebSocket.
+func forwarder(w http.ResponseWriter, r *http.Request) (func() (net.Conn, error), error) {
+	tunnelled := []string{spdy31 + "+" + spdyForward}
+	if !websocket.IsWebSocketUpgrade(r) {
+		return func() (net.Conn, error) { return upgradeSPDY(w, spdyForward) }, asksSPDY(w, r, spdyForward)
+	}
+	return func() (net.Conn, error) {
+		conn, err := upgradeWebSocket(w, r, tunnelled)
+		if conn == nil {
+			return nil, err
+		}
+		return &tunnel{Conn: conn}, nil
+	}, speaks(websocket.Subprotocols(r), tunnelled)
+}
+
+// carryAll serves each pair of streams, until the client has gone or ctx ends.
+func (s *Server) carryAll(ctx context.Context, cancel func(), t api.Target, on *session) {
 	var busy sync.WaitGroup
 	defer busy.Wait()
 	defer on.leave(0)
@@ -270,9 +277,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, t api.Target) e
 				busy.Go(func() { s.carry(ctx, t, on, p) })
 			}
 		case <-on.CloseChan():
-			return nil
+			return
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }
