@@ -99,6 +99,30 @@ func (s *session) named(c *cobra.Command, args []string) ([]api.Target, error) {
 	return all, nil
 }
 
+// eachNamed does something with every object that arguments name one by one.
+func (s *session) eachNamed(c *cobra.Command, args []string, do func(api.Target) error) error {
+	targets, err := s.named(c, args)
+	if err == nil && len(targets) == 0 {
+		err = usage(c, "name an object: %s deployment/web", c.CommandPath())
+	}
+	if err != nil {
+		return err
+	}
+	return each(targets, nil, do)
+}
+
+// oneNamed is the only object that arguments name.
+func (s *session) oneNamed(c *cobra.Command, args []string) (t api.Target, err error) {
+	targets, err := s.named(c, args)
+	switch {
+	case err != nil:
+		return t, err
+	case len(targets) != 1:
+		return t, usage(c, "expected exactly one object, as TYPE/NAME or TYPE NAME")
+	}
+	return targets[0], nil
+}
+
 // each does something with every item and gathers what went wrong. A server that cannot be reached ends it, for it would be the same with the next.
 func each[T any](items []T, f faults, do func(T) error) error {
 	for _, item := range items {

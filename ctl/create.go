@@ -273,6 +273,9 @@ func buildQuota(g *given) (api.Object, error) {
 }
 
 func (g *given) rules() (all []rbacv1.PolicyRule, err error) {
+	if len(g.list("verb")) == 0 {
+		return nil, errors.New("at least one verb must be specified")
+	}
 	for _, text := range g.list("resource") {
 		name, sub, part := strings.Cut(text, "/")
 		group := ""
@@ -303,10 +306,7 @@ func (g *given) verbs() []string {
 }
 
 func buildRole(g *given) (api.Object, error) {
-	switch {
-	case len(g.list("verb")) == 0:
-		return nil, errors.New("at least one verb must be specified")
-	case len(g.list("resource")) == 0:
+	if len(g.list("resource")) == 0 {
 		return nil, errors.New("at least one resource must be specified")
 	}
 	rules, err := g.rules()
@@ -323,16 +323,11 @@ func buildClusterRole(g *given) (api.Object, error) {
 		o.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: match}}}
 		return o, err
 	}
-	switch {
-	case len(g.list("verb")) == 0:
-		return nil, errors.New("at least one verb must be specified")
-	case len(g.list("resource"))+len(paths) == 0:
+	if len(g.list("resource"))+len(paths) == 0 {
 		return nil, errors.New("one of resource or nonResourceURL must be specified")
 	}
-	for _, path := range paths {
-		if !strings.HasPrefix(path, "/") && path != "*" {
-			return nil, errors.New("nonResourceURL should start with /")
-		}
+	if slices.ContainsFunc(paths, func(path string) bool { return !strings.HasPrefix(path, "/") && path != "*" }) {
+		return nil, errors.New("nonResourceURL should start with /")
 	}
 	var err error
 	if o.Rules, err = g.rules(); len(paths) > 0 {

@@ -39,20 +39,10 @@ type given struct {
 	more api.Object // what is made after the object itself; nil = nothing
 }
 
-func (g *given) text(flag string) string {
-	v, _ := g.Flags().GetString(flag) // these cannot fail: the flag is the generator's own
-	return v
-}
-
-func (g *given) number(flag string) int32 {
-	v, _ := g.Flags().GetInt32(flag)
-	return v
-}
-
-func (g *given) is(flag string) bool {
-	v, _ := g.Flags().GetBool(flag)
-	return v
-}
+// These cannot fail: the flags are the generator's own.
+func (g *given) text(flag string) string  { v, _ := g.Flags().GetString(flag); return v }
+func (g *given) number(flag string) int32 { v, _ := g.Flags().GetInt32(flag); return v }
+func (g *given) is(flag string) bool      { v, _ := g.Flags().GetBool(flag); return v }
 
 func (g *given) list(flag string) []string {
 	if f := g.Flags().Lookup(flag); f != nil && f.Value.Type() == "stringArray" {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -174,7 +173,12 @@ func (g *get) follow(c *cobra.Command, wants []wanted) error {
 	}
 	if !g.output.Tabular() {
 		show = func(what api.EventType, objects []api.Object, _ [][]any) error {
-			return g.stream(c, what, w.kind, objects)
+			if !g.Events {
+				what = ""
+			}
+			return each(objects, nil, func(o api.Object) error {
+				return g.output.Event(c.OutOrStdout(), what, printer.Item{Kind: w.kind, Object: o})
+			})
 		}
 	}
 	if !g.watchOnly && len(list.Items) > 0 {
@@ -191,19 +195,4 @@ func (g *get) follow(c *cobra.Command, wants []wanted) error {
 		}
 		return false, show(e.Type, []api.Object{e.Object}, [][]any{e.Cells})
 	})
-}
-
-// stream prints objects one by one, each a document.
-func (g *get) stream(c *cobra.Command, what api.EventType, k *api.Kind, objects []api.Object) error {
-	for _, o := range objects {
-		item := printer.Item{Kind: k, Object: o}
-		print := g.output.Object
-		if g.Events {
-			print = func(out io.Writer, item printer.Item) error { return g.output.Event(out, what, item) }
-		}
-		if err := print(c.OutOrStdout(), item); err != nil {
-			return err
-		}
-	}
-	return nil
 }

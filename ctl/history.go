@@ -44,19 +44,13 @@ func historyCommand(s *session) *cobra.Command {
 The journal also knows of objects that are gone, and of earlier ones of the same name. It reaches back as far as the API server is told to
 remember (--history, --history-size).`,
 		RunE: func(c *cobra.Command, args []string) error {
-			targets, err := s.named(c, args)
-			switch {
-			case err != nil:
-				return err
-			case len(targets) == 0:
-				return usage(c, "name an object: ctl history deployment/web")
-			case p.limit < 0:
+			if p.limit < 0 {
 				return usage(c, "--limit must not be negative")
 			}
 			if err := oneOf("unable to match a printer suitable for the output format %q, allowed formats are: json", p.output, "", "json"); err != nil {
 				return err
 			}
-			return each(targets, nil, func(t api.Target) error { return p.run(c, t) })
+			return s.eachNamed(c, args, func(t api.Target) error { return p.run(c, t) })
 		},
 	}
 	f := c.Flags()

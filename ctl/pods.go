@@ -20,14 +20,11 @@ func (s *session) onePod(c *cobra.Command, args []string) (*corev1.Pod, error) {
 	if len(args) == 1 && !strings.Contains(args[0], "/") {
 		args = []string{"pod", args[0]}
 	}
-	targets, err := s.named(c, args)
-	switch {
-	case err != nil:
+	target, err := s.oneNamed(c, args)
+	if err != nil {
 		return nil, err
-	case len(targets) != 1:
-		return nil, usage(c, "expected exactly one object, as TYPE/NAME or TYPE NAME")
 	}
-	found, err := s.Get(c.Context(), targets[0], api.GetOptions{})
+	found, err := s.Get(c.Context(), target, api.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +33,7 @@ func (s *session) onePod(c *cobra.Command, args []string) (*corev1.Pod, error) {
 	}
 	of := selectorOf(found.Object)
 	if of == nil {
-		return nil, fmt.Errorf("%s %q selects no pods; name a pod, a Service or what makes pods", targets[0].Kind.Singular, found.Object.GetName())
+		return nil, fmt.Errorf("%s %q selects no pods; name a pod, a Service or what makes pods", target.Kind.Singular, found.Object.GetName())
 	}
 	selector, err := metav1.LabelSelectorAsSelector(of)
 	if err != nil {
@@ -44,7 +41,7 @@ func (s *session) onePod(c *cobra.Command, args []string) (*corev1.Pod, error) {
 	}
 	pods, err := api.Pods.List(c.Context(), s, s.ns(), api.ListOptions{Selector: selector})
 	if err == nil && len(pods) == 0 {
-		err = fmt.Errorf("%s %q has no pods in namespace %s", targets[0].Kind.Singular, found.Object.GetName(), s.ns())
+		err = fmt.Errorf("%s %q has no pods in namespace %s", target.Kind.Singular, found.Object.GetName(), s.ns())
 	}
 	if err != nil {
 		return nil, err

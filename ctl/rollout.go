@@ -45,19 +45,15 @@ func rolloutCommand(s *session) *cobra.Command {
 	dryFlag(undo, &r.dry)
 	return parent("rollout", "Follow and steer the rollout of a deployment", status, history, undo,
 		r.command("restart", "Replace all pods, one after the other", r.restart),
-		r.command("pause", "Hold further changes back", r.pause),
-		r.command("resume", "Let held-back changes through", r.resume),
+		r.command("pause", "Hold further changes back", r.hold(true, "paused", "already paused")),
+		r.command("resume", "Let held-back changes through", r.hold(false, "resumed", "not paused")),
 	)
 }
 
 func (r *rollout) command(name, short string, do func(*cobra.Command, *appsv1.Deployment) error) *cobra.Command {
 	return &cobra.Command{Use: name + " deployment/NAME…", Short: short, ValidArgsFunction: r.completeObjects,
 		RunE: func(c *cobra.Command, args []string) error {
-			targets, err := r.named(c, args)
-			if err != nil {
-				return err
-			}
-			return each(targets, nil, func(t api.Target) error {
+			return r.eachNamed(c, args, func(t api.Target) error {
 				if !t.Kind.Is(api.DeploymentKind) {
 					return fmt.Errorf("no rollouts are kept of %s, only of deployments", t.Kind)
 				}
@@ -78,18 +74,14 @@ func (r *rollout) restart(c *cobra.Command, d *appsv1.Deployment) error {
 	return r.change(c, d, types.MergePatchType, patch, "restarted")
 }
 
-func (r *rollout) pause(c *cobra.Command, d *appsv1.Deployment) error {
-	if d.Spec.Paused {
-		return fmt.Errorf("deployments.apps %q is already paused", d.Name)
+// hold makes pause, or resume.
+func (r *rollout) hold(paused bool, did, already string) func(*cobra.Command, *appsv1.Deployment) error {
+	return func(c *cobra.Command, d *appsv1.Deployment) error {
+		if d.Spec.Paused == paused {
+			return fmt.Errorf("deployments.apps %q is %s", d.Name, already)
+		}
+		return r.change(c, d, types.MergePatchType, fmt.Sprintf(`{"spec":{"paused":%t}}`, paused), did)
 	}
-	return r.change(c, d, types.MergePatchType, `{"spec":{"paused":true}}`, "paused")
-}
-
-func (r *rollout) resume(c *cobra.Command, d *appsv1.Deployment) error {
-	if !d.Spec.Paused {
-		return fmt.Errorf("deployments.apps %q is not paused", d.Name)
-	}
-	return r.change(c, d, types.MergePatchType, `{"spec":{"paused":null}}`, "resumed")
 }
 
 func (r *rollout) change(c *cobra.Command, d *appsv1.Deployment, how types.PatchType, patch, did string) error {

@@ -3,7 +3,6 @@ package ctl
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -16,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"optimist/ctl/printer"
 	"optimist/ctl/trace"
 	"optimist/internal/api"
 )
@@ -59,17 +59,10 @@ func (t *tracing) flags(c *cobra.Command, timeout string) {
 }
 
 func (t *tracing) run(c *cobra.Command, args []string) error {
-	targets, err := t.named(c, args)
-	switch {
-	case err != nil:
-		return err
-	case len(targets) == 0:
-		return usage(c, "name an object: ctl trace deployment/web")
-	}
 	if err := oneOf("unable to match a printer suitable for the output format %q, allowed formats are: json", t.output, "", "json"); err != nil {
 		return err
 	}
-	return each(targets, nil, func(target api.Target) error {
+	return t.eachNamed(c, args, func(target api.Target) error {
 		root, err := t.root(c.Context(), target)
 		if err != nil {
 			return err
@@ -216,11 +209,7 @@ func (t *tracing) through(ctx context.Context, trees []traced) bool {
 
 func (t *tracing) print(c *cobra.Command, tree traced) error {
 	if t.output == "json" {
-		data, err := json.MarshalIndent(tree.Root, "", "    ")
-		if err == nil {
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", data)
-		}
-		return err
+		return printer.JSON(c.OutOrStdout(), tree.Root)
 	}
 	if cause, ok := trace.Nearest(tree.Root.Causes); ok {
 		fmt.Fprintln(c.OutOrStdout(), trace.Because(cause, t.entry(c.Context(), cause.Revision), t.ns()))

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -14,6 +12,7 @@ import (
 
 	"optimist/ctl/cluster"
 	"optimist/ctl/parts"
+	"optimist/ctl/printer"
 	"optimist/ctl/why"
 	"optimist/internal/api"
 )
@@ -41,17 +40,14 @@ The exit code is 0 if nothing is the matter, 3 if there is a cause, and 1 if the
 }
 
 func (w *whyFlags) run(c *cobra.Command, args []string) error {
-	targets, err := w.named(c, args)
-	switch {
-	case err != nil:
+	target, err := w.oneNamed(c, args)
+	if err != nil {
 		return err
-	case len(targets) != 1:
-		return usage(c, "expected exactly one object, as TYPE/NAME or TYPE NAME")
 	}
 	if err := oneOf("unexpected -o output mode: %v. We only support '-o json'", w.output, "", "json"); err != nil {
 		return err
 	}
-	facts, object, err := why.Gather(c.Context(), w.cluster(c.Context()), targets[0])
+	facts, object, err := why.Gather(c.Context(), w.cluster(c.Context()), target)
 	if err != nil {
 		return err
 	}
@@ -67,11 +63,7 @@ func (w *whyFlags) print(c *cobra.Command, d why.Diagnosis) error {
 		d.Print(c.OutOrStdout())
 		return nil
 	}
-	text, err := json.MarshalIndent(d, "", "    ")
-	if err == nil {
-		_, err = fmt.Fprintln(c.OutOrStdout(), string(text))
-	}
-	return err
+	return printer.JSON(c.OutOrStdout(), d)
 }
 
 // again is the flags that lead a command to the same cluster.

@@ -34,7 +34,7 @@ type encoder func(out io.Writer, data any) error
 
 // formats make an encoder of what stands behind "=". Those whose name ends in "file" find that in a file.
 var formats = map[string]func(f *Format, text string) (encoder, error){
-	"json":     func(*Format, string) (encoder, error) { return writeJSON, nil },
+	"json":     func(*Format, string) (encoder, error) { return JSON, nil },
 	"yaml":     func(f *Format, _ string) (encoder, error) { return f.writeYAML, nil },
 	"name":     func(*Format, string) (encoder, error) { return nil, nil },
 	"wide":     func(*Format, string) (encoder, error) { return nil, nil },
@@ -105,10 +105,10 @@ func (f *Format) Object(out io.Writer, item Item) error {
 	return f.encode(out, data)
 }
 
-// Event prints what happened to an object.
+// Event prints what happened to an object; without a word for it, the object alone.
 func (f *Format) Event(out io.Writer, what api.EventType, item Item) error {
 	data, err := f.data(item)
-	if err != nil || f.Name == "name" {
+	if err != nil || f.Name == "name" || what == "" {
 		return f.Object(out, item)
 	}
 	return f.encode(out, map[string]any{"type": string(what), "object": data})
@@ -154,7 +154,8 @@ func Data(v any) (data map[string]any, err error) {
 	return data, err
 }
 
-func writeJSON(out io.Writer, data any) error {
+// JSON writes indented JSON.
+func JSON(out io.Writer, data any) error {
 	text, err := json.MarshalIndent(data, "", "    ") // fields in alphabetical order, for they are in maps
 	if err == nil {
 		_, err = fmt.Fprintf(out, "%s\n", text)
