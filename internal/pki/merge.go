@@ -52,6 +52,9 @@ func (d document) free(context string) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(all, func(e item) bool { return e.Name == context && e.Context.User == userOf(context) }) {
+		return nil // the cluster is ours, and whose contexts also lead there have been added since
+	}
 	for _, e := range all {
 		if (e.Name == context || e.Context.Cluster == context) && e.Context.User != userOf(context) {
 			return fmt.Errorf("its context %q leads to another cluster %q: choose another --name", e.Name, context)

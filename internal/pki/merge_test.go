@@ -147,7 +147,8 @@ func TestSharedEntriesSurviveRemoval(t *testing.T) {
 	if err := MergeKubeconfig(shared, ours, true); err != nil {
 		t.Fatal(err)
 	}
-	second := bytes.Replace(read(t, shared), []byte("contexts:\n"), []byte("contexts:\n- {name: dev, context: {cluster: one, user: kubernetes-admin@one, namespace: dev}}\n"), 1)
+	second := bytes.Replace(read(t, shared), []byte("contexts:\n"), []byte("contexts:\n- {name: dev, context: {cluster: one, user: kubernetes-admin@one, namespace: dev}}\n"+
+		"- {name: viewer, context: {cluster: one, user: viewer}}\n"), 1)
 	if err := os.WriteFile(shared, second, 0o600); err != nil {
 		t.Fatal(err)
 	}
