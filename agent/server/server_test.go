@@ -19,6 +19,7 @@ import (
 	"optimist/agent/runtime/sim"
 	"optimist/internal/api"
 	"optimist/internal/console"
+	"optimist/internal/wire"
 )
 
 // onePod is a node with one Pod; it is its own cache.
@@ -166,4 +167,11 @@ func TestAProcessThatDoesNotExistIsAFailure(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 	})
+}
+
+func TestAnExitCodeIsAnOutcome(t *testing.T) {
+	s := wire.Status(fmt.Errorf("exec: %w", exitError(3)))
+	if s.Reason != "NonZeroExitCode" || s.Message != "command terminated with non-zero exit code: exit status 3" || s.Details.Causes[0].Message != "3" {
+		t.Errorf("got %+v", s)
+	}
 }

@@ -85,13 +85,13 @@ func refuse(raw net.Conn) {
 	}
 }
 
-// User is who the client's certificate speaks for; false without one. The handshake has verified it.
+// User is who the client's certificate speaks for; false without one, and if it names nobody. The handshake has verified it.
 func User(s tls.ConnectionState) (api.User, bool) {
 	if len(s.PeerCertificates) == 0 {
 		return api.User{}, false
 	}
 	subject := s.PeerCertificates[0].Subject
-	return api.User{Name: subject.CommonName, Groups: append(slices.Clone(subject.Organization), "system:authenticated")}, true
+	return api.User{Name: subject.CommonName, Groups: append(slices.Clone(subject.Organization), "system:authenticated")}, subject.CommonName != ""
 }
 
 // Bearer is the token in an Authorization header; "" if there is none.

@@ -1,10 +1,10 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -43,20 +43,9 @@ func (s *Server) proxy(w http.ResponseWriter, r *http.Request, t api.Target) err
 	}
 	conn := wire.NewConn(far, cancel)
 	defer conn.Close()
-	scheme, name, port, _ := utilnet.SplitSchemeNamePort(t.Key.Name)
 	w.Header().Del("Cache-Control")
 	(&httputil.ReverseProxy{
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetXForwarded()
-			p.Out.URL = &url.URL{Scheme: "http", Host: strings.TrimSuffix(net.JoinHostPort(name, port), ":"), RawPath: tail, RawQuery: r.URL.RawQuery}
-			p.Out.URL.Path, _ = url.PathUnescape(tail) // as it was parsed before
-			if p.Out.Host = p.Out.URL.Host; scheme == "https" {
-				p.Out.URL.Scheme = scheme
-			}
-			maps.DeleteFunc(p.Out.Header, func(header string, _ []string) bool {
-				return header == "Authorization" || strings.HasPrefix(header, "Impersonate-")
-			})
-		},
+		Rewrite: func(p *httputil.ProxyRequest) { rewrite(p, t, tail) },
 		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true,
 			DialContext:     func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // as in Kubernetes: a pod's certificate has no name that we could check
@@ -69,6 +58,20 @@ func (s *Server) proxy(w http.ResponseWriter, r *http.Request, t api.Target) err
 		},
 	}).ServeHTTP(w, r)
 	return nil
+}
+
+// rewrite makes of a request to us the one that is passed on.
+func rewrite(p *httputil.ProxyRequest, t api.Target, tail string) {
+	scheme, name, port, _ := utilnet.SplitSchemeNamePort(t.Key.Name)
+	p.SetXForwarded()
+	p.Out.URL = &url.URL{Scheme: cmp.Or(scheme, "http"), Host: strings.TrimSuffix(net.JoinHostPort(name, port), ":"), RawPath: tail, RawQuery: p.In.URL.RawQuery}
+	p.Out.URL.Path, _ = url.PathUnescape(tail) // as it was parsed before
+	p.Out.Host = p.Out.URL.Host
+	for header := range p.Out.Header {
+		if header == "Authorization" || strings.HasPrefix(header, "Impersonate-") {
+			p.Out.Header.Del(header)
+		}
+	}
 }
 
 // behind is the path below an object's proxy as it was sent; whole is false if not even its first slash was there.
