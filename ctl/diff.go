@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -97,37 +98,34 @@ func (d *differ) one(c *cobra.Command, doc manifest.Document) error {
 	if err != nil {
 		return &sourced{doing: doing, source: doc.Source.String(), err: err}
 	}
-	sides := [2]map[string]any{}
-	for i, o := range []api.Object{live.Object, merged.Object} {
-		if o == nil {
-			continue
-		}
-		o = api.Kinded(t.Kind, t.Version, o.DeepCopyObject().(api.Object))
-		if !d.managed {
-			o.SetManagedFields(nil)
-		}
-		if sides[i], err = printer.Data(o); err != nil {
-			return err
-		}
-	}
+	was, errWas := d.side(t, live.Object)
+	is, errIs := d.side(t, merged.Object)
 	if t.Kind.Is(api.SecretKind) && !d.secrets {
-		mask(sides[0], sides[1])
+		mask(was, is)
 	}
 	gvk := t.Kind.GVK(t.Version)
 	name := strings.TrimPrefix(strings.Join([]string{gvk.Group, gvk.Version, gvk.Kind, t.Key.Namespace, t.Key.Name}, "."), ".")
-	for i, folder := range []string{d.live, d.merged} {
-		if sides[i] == nil {
-			continue
-		}
-		text, err := yaml.Marshal(sides[i])
-		if err == nil {
-			err = os.WriteFile(filepath.Join(folder, name), text, 0o600)
-		}
-		if err != nil {
-			return err
-		}
+	return cmp.Or(errWas, errIs, write(d.live, name, was), write(d.merged, name, is))
+}
+
+// side is an object as maps and lists; nil if there is none.
+func (d *differ) side(t api.Target, o api.Object) (map[string]any, error) {
+	if o == nil {
+		return nil, nil
 	}
-	return nil
+	o = api.Kinded(t.Kind, t.Version, o.DeepCopyObject().(api.Object))
+	if !d.managed {
+		o.SetManagedFields(nil)
+	}
+	return printer.Data(o)
+}
+
+func write(folder, name string, data map[string]any) error {
+	text, err := yaml.Marshal(data)
+	if err != nil || data == nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, name), text, 0o600)
 }
 
 // mask hides what Secrets hold, but not whether it changes.

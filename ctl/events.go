@@ -42,20 +42,22 @@ func eventsCommand(s *session) *cobra.Command {
 	return c
 }
 
-func (e *events) run(c *cobra.Command, _ []string) error {
-	if err := e.output.Parse(false); err != nil {
-		return err
-	}
-	for _, t := range e.types {
-		if !strings.EqualFold(t, "Normal") && !strings.EqualFold(t, "Warning") {
-			return errors.New("valid --types are Normal or Warning")
-		}
+// settle checks the flags and finds the object that is meant.
+func (e *events) settle(c *cobra.Command) (err error) {
+	if slices.ContainsFunc(e.types, func(t string) bool { return !strings.EqualFold(t, "Normal") && !strings.EqualFold(t, "Warning") }) {
+		return errors.New("valid --types are Normal or Warning")
 	}
 	if e.object != "" {
-		var err error
 		if e.about, err = e.named(c, []string{e.object}); err != nil || len(e.about) != 1 {
 			return errors.Join(err, errors.New("--for must be in resource/name form"))
 		}
+	}
+	return e.output.Parse(false)
+}
+
+func (e *events) run(c *cobra.Command, _ []string) error {
+	if err := e.settle(c); err != nil {
+		return err
 	}
 	of := wanted{kind: api.EventKind}
 	e.chunk = page
