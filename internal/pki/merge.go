@@ -57,7 +57,7 @@ func (d document) free(context string) error {
 	}
 	for _, e := range all {
 		if (e.Name == context || e.Context.Cluster == context) && e.Context.User != userOf(context) {
-			return fmt.Errorf("its context %q leads to another cluster %q: choose another --name", e.Name, context)
+			return fmt.Errorf("its context %q leads to another cluster %q: remove that context, or choose another --name", e.Name, context)
 		}
 	}
 	return nil
