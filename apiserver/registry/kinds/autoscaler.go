@@ -113,6 +113,12 @@ var (
 	})
 )
 
+const (
+	anAim       = "must set a target value"
+	oneAim      = "must set either a target raw value or a target utilization"
+	notBothAims = "may not set both a target raw value and a target utilization"
+)
+
 var hpaChecks = []rule{
 	fields[autoscalingv2.HorizontalPodAutoscalerSpec]("minReplicas", notNegative),
 	fields[autoscalingv2.HorizontalPodAutoscalerStatus]("currentReplicas desiredReplicas", notNegative),
@@ -129,7 +135,21 @@ var hpaChecks = []rule{
 		faults = append(faults, when(s.MinReplicas != nil && s.MaxReplicas < *s.MinReplicas, field.Invalid(at.Child("maxReplicas"), s.MaxReplicas, "must be greater than or equal to `minReplicas`"))...)
 		return append(faults, when(s.MinReplicas != nil && *s.MinReplicas == 0 && !fromZero, field.Forbidden(at.Child("metrics"), "must specify at least one Object or External metric to support scaling to zero replicas"))...)
 	}),
-	each(metricSource), each(metricTargets),
+	each(metricSource),
+	missing("target.averageUtilization", oneAim, func(s *autoscalingv2.ResourceMetricSource) bool { return noAim(s.Target) }),
+	missing("target.averageUtilization", oneAim, func(s *autoscalingv2.ContainerResourceMetricSource) bool { return noAim(s.Target) }),
+	forbidden("target.averageValue", notBothAims, func(s *autoscalingv2.ResourceMetricSource) bool { return twoAims(s.Target) }),
+	forbidden("target.averageValue", notBothAims, func(s *autoscalingv2.ContainerResourceMetricSource) bool { return twoAims(s.Target) }),
+	missing("target.averageValue", anAim, func(s *autoscalingv2.PodsMetricSource) bool { return s.Target.AverageValue == nil }),
+	missing("target.averageValue", anAim, func(s *autoscalingv2.ObjectMetricSource) bool {
+		return s.Target.AverageValue == nil && s.Target.Value == nil
+	}),
+	missing("target.averageValue", anAim, func(s *autoscalingv2.ExternalMetricSource) bool {
+		return s.Target.AverageValue == nil && s.Target.Value == nil
+	}),
+	forbidden("target.value", "may not set both a target value for metric and a per-pod target", func(s *autoscalingv2.ExternalMetricSource) bool {
+		return s.Target.AverageValue != nil && s.Target.Value != nil
+	}),
 	fields[autoscalingv2.MetricIdentifier]("name", required(pathSegment)),
 	each(func(at *field.Path, t *autoscalingv2.MetricTarget) field.ErrorList {
 		known := slices.Contains([]autoscalingv2.MetricTargetType{autoscalingv2.UtilizationMetricType, autoscalingv2.ValueMetricType, autoscalingv2.AverageValueMetricType}, t.Type)
@@ -167,31 +187,10 @@ func metricSource(at *field.Path, m *autoscalingv2.MetricSpec) (faults field.Err
 	return faults
 }
 
-// metricTargets: each source has its own kinds of targets.
-func metricTargets(at *field.Path, m *autoscalingv2.MetricSpec) (faults field.ErrorList) {
-	utilized := func(name string, t autoscalingv2.MetricTarget) {
-		p := at.Child(name, "target")
-		faults = append(faults, when(t.AverageUtilization == nil && t.AverageValue == nil, field.Required(p.Child("averageUtilization"), "must set either a target raw value or a target utilization"))...)
-		faults = append(faults, when(t.AverageUtilization != nil && t.AverageValue != nil, field.Forbidden(p.Child("averageValue"), "may not set both a target raw value and a target utilization"))...)
-	}
-	measured := func(name string, missing bool) {
-		faults = append(faults, when(missing, field.Required(at.Child(name, "target", "averageValue"), "must set a target value"))...)
-	}
-	if s := m.Resource; s != nil {
-		utilized("resource", s.Target)
-	}
-	if s := m.ContainerResource; s != nil {
-		utilized("containerResource", s.Target)
-	}
-	if s := m.Pods; s != nil {
-		measured("pods", s.Target.AverageValue == nil)
-	}
-	if s := m.Object; s != nil {
-		measured("object", s.Target.AverageValue == nil && s.Target.Value == nil)
-	}
-	if s := m.External; s != nil {
-		measured("external", s.Target.AverageValue == nil && s.Target.Value == nil)
-		faults = append(faults, when(s.Target.AverageValue != nil && s.Target.Value != nil, field.Forbidden(at.Child("external", "target", "value"), "may not set both a target value for metric and a per-pod target"))...)
-	}
-	return faults
+func noAim(t autoscalingv2.MetricTarget) bool {
+	return t.AverageUtilization == nil && t.AverageValue == nil
+}
+
+func twoAims(t autoscalingv2.MetricTarget) bool {
+	return t.AverageUtilization != nil && t.AverageValue != nil
 }

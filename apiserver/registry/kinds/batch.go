@@ -195,10 +195,11 @@ var batchChecks = []rule{
 	fields[batchv1.PodFailurePolicy]("rules", atMost(20)),
 	fields[batchv1.PodFailurePolicyRule]("action", oneOf(batchv1.PodFailurePolicyActionCount, batchv1.PodFailurePolicyActionFailIndex, batchv1.PodFailurePolicyActionFailJob, batchv1.PodFailurePolicyActionIgnore)),
 	fields[batchv1.PodFailurePolicyRule]("onPodConditions", atMost(20)),
-	each(func(at *field.Path, r *batchv1.PodFailurePolicyRule) field.ErrorList {
-		both, neither := r.OnExitCodes != nil && len(r.OnPodConditions) > 0, r.OnExitCodes == nil && len(r.OnPodConditions) == 0
-		return append(when(both, field.Invalid(at, field.OmitValueType{}, "specifying both OnExitCodes and OnPodConditions is not supported")),
-			when(neither, field.Invalid(at, field.OmitValueType{}, "specifying one of OnExitCodes and OnPodConditions is required"))...)
+	wrong("", "specifying both OnExitCodes and OnPodConditions is not supported", func(r *batchv1.PodFailurePolicyRule) (any, bool) {
+		return field.OmitValueType{}, r.OnExitCodes != nil && len(r.OnPodConditions) > 0
+	}),
+	wrong("", "specifying one of OnExitCodes and OnPodConditions is required", func(r *batchv1.PodFailurePolicyRule) (any, bool) {
+		return field.OmitValueType{}, r.OnExitCodes == nil && len(r.OnPodConditions) == 0
 	}),
 	fields[batchv1.PodFailurePolicyOnPodConditionsPattern]("type", qualified),
 	fields[batchv1.PodFailurePolicyOnPodConditionsPattern]("status", oneOf(corev1.ConditionTrue, corev1.ConditionFalse, corev1.ConditionUnknown)),
@@ -214,21 +215,16 @@ var batchChecks = []rule{
 	}),
 	fields[batchv1.SuccessPolicy]("rules", required(), atMost(20)),
 	fields[batchv1.SuccessPolicyRule]("succeededCount", notNegative),
-	each(func(at *field.Path, r *batchv1.SuccessPolicyRule) field.ErrorList {
-		return when(r.SucceededCount == nil && r.SucceededIndexes == nil, field.Required(at, "at least one of succeededCount or succeededIndexes must be specified"))
-	}),
+	missing("", "at least one of succeededCount or succeededIndexes must be specified", func(r *batchv1.SuccessPolicyRule) bool { return r.SucceededCount == nil && r.SucceededIndexes == nil }),
 
 	fields[batchv1.CronJobSpec]("schedule", required(text(cronFaults))),
 	fields[batchv1.CronJobSpec]("timeZone", text(zoneFaults)),
 	fields[batchv1.CronJobSpec]("startingDeadlineSeconds successfulJobsHistoryLimit failedJobsHistoryLimit", notNegative),
 	fields[batchv1.CronJobSpec]("concurrencyPolicy", oneOf(batchv1.AllowConcurrent, batchv1.ForbidConcurrent, batchv1.ReplaceConcurrent)),
-	each(func(_ *field.Path, c *batchv1.CronJob) field.ErrorList {
-		return when(len(c.Name) > 52, field.Invalid(field.NewPath("metadata", "name"), c.Name, "must be no more than 52 characters"))
-	}),
+	wrong("metadata.name", "must be no more than 52 characters", func(c *batchv1.CronJob) (any, bool) { return c.Name, len(c.Name) > 52 }),
+	wrong("spec.selector", "`selector` will be auto-generated", func(t *batchv1.JobTemplateSpec) (any, bool) { return t.Spec.Selector, t.Spec.Selector != nil }),
 	each(func(at *field.Path, t *batchv1.JobTemplateSpec) field.ErrorList {
-		at = at.Child("spec")
-		return append(when(t.Spec.Selector != nil, field.Invalid(at.Child("selector"), t.Spec.Selector, "`selector` will be auto-generated")),
-			when(deref(t.Spec.ManualSelector), field.NotSupported(at.Child("manualSelector"), true, []string{"nil", "false"}))...)
+		return when(deref(t.Spec.ManualSelector), field.NotSupported(at.Child("spec", "manualSelector"), true, []string{"nil", "false"}))
 	}),
 }
 

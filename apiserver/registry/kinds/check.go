@@ -170,6 +170,35 @@ func union[T any](what, first string) rule {
 	})
 }
 
+// missing makes a rule about a T as a whole: bad says that what should lie at a path of JSON names in it does not.
+func missing[T any](path, message string, bad func(x *T) bool) rule {
+	return each(func(at *field.Path, x *T) field.ErrorList {
+		return when(bad(x), field.Required(below(at, path), message))
+	})
+}
+
+// forbidden is such a rule about what should not be there.
+func forbidden[T any](path, message string, bad func(x *T) bool) rule {
+	return each(func(at *field.Path, x *T) field.ErrorList {
+		return when(bad(x), field.Forbidden(below(at, path), message))
+	})
+}
+
+// wrong is such a rule about a value that does not go with another; bad also says what it is.
+func wrong[T any](path, message string, bad func(x *T) (value any, is bool)) rule {
+	return each(func(at *field.Path, x *T) field.ErrorList {
+		value, is := bad(x)
+		return when(is, field.Invalid(below(at, path), value, message))
+	})
+}
+
+func below(at *field.Path, path string) *field.Path {
+	for name := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '.' }) {
+		at = at.Child(name)
+	}
+	return at
+}
+
 // choices says which pointers of a struct are set, by their JSON names.
 func choices(x any) (set []string) {
 	v := reflect.ValueOf(x).Elem()

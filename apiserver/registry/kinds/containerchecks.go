@@ -28,9 +28,7 @@ var containerChecks = []rule{
 	fields[corev1.Container]("ports", distinct("name", func(p corev1.ContainerPort) string { return p.Name })),
 	fields[corev1.Container]("volumeMounts", distinctPlaces),
 	fields[corev1.Container]("resizePolicy", distinct("", func(r corev1.ContainerResizePolicy) corev1.ResourceName { return r.ResourceName })),
-	each(func(at *field.Path, c *corev1.Container) field.ErrorList {
-		return when(len(c.RestartPolicyRules) > 0 && c.RestartPolicy == nil, field.Required(at.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
-	}),
+	missing("restartPolicy", "must specify restartPolicy when restart rules are used", func(c *corev1.Container) bool { return len(c.RestartPolicyRules) > 0 && c.RestartPolicy == nil }),
 	fields[corev1.ContainerPort]("name", optional(text(validation.IsValidPortName))),
 	fields[corev1.ContainerPort]("containerPort", required(port)),
 	fields[corev1.ContainerPort]("hostPort", optional(port)),
@@ -38,9 +36,7 @@ var containerChecks = []rule{
 	fields[corev1.ContainerRestartRule]("action", oneOf(corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)),
 	fields[corev1.ContainerRestartRuleOnExitCodes]("operator", oneOf(corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)),
 	fields[corev1.ContainerRestartRuleOnExitCodes]("values", required(atMost(255))),
-	each(func(at *field.Path, r *corev1.ContainerRestartRule) field.ErrorList {
-		return when(r.ExitCodes == nil, field.Required(at.Child("exitCodes"), "must be specified"))
-	}),
+	missing("exitCodes", "must be specified", func(r *corev1.ContainerRestartRule) bool { return r.ExitCodes == nil }),
 	fields[corev1.ContainerResizePolicy]("resourceName", oneOf(corev1.ResourceCPU, corev1.ResourceMemory)),
 	fields[corev1.ContainerResizePolicy]("restartPolicy", oneOf(corev1.NotRequired, corev1.RestartContainer)),
 	fields[corev1.ResourceRequirements]("limits requests", some(resourceAmounts)),
@@ -194,9 +190,7 @@ var (
 var volumeChecks = []rule{
 	fields[corev1.Volume]("name", required(label)),
 	union[corev1.VolumeSource]("volume", "emptyDir"),
-	each(func(at *field.Path, s *corev1.EmptyDirVolumeSource) field.ErrorList {
-		return when(s.SizeLimit != nil && s.SizeLimit.Sign() < 0, field.Forbidden(at.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity"))
-	}),
+	forbidden("sizeLimit", "SizeLimit field must be a valid resource quantity", func(s *corev1.EmptyDirVolumeSource) bool { return s.SizeLimit != nil && s.SizeLimit.Sign() < 0 }),
 	fields[corev1.HostPathVolumeSource]("path", required(some(noBackSteps))),
 	fields[corev1.HostPathVolumeSource]("type", oneOf(corev1.HostPathUnset, corev1.HostPathDirectoryOrCreate, corev1.HostPathDirectory, corev1.HostPathFileOrCreate,
 		corev1.HostPathFile, corev1.HostPathSocket, corev1.HostPathCharDev, corev1.HostPathBlockDev)),
@@ -211,11 +205,12 @@ var volumeChecks = []rule{
 	fields[corev1.DownwardAPIVolumeFile]("path", filePath),
 	fields[corev1.DownwardAPIVolumeFile]("mode", fileMode),
 	fields[corev1.DownwardAPIVolumeFile]("fieldRef", fieldRef("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")),
-	each(func(at *field.Path, f *corev1.DownwardAPIVolumeFile) field.ErrorList {
-		r := f.ResourceFieldRef
-		return slices.Concat(when(f.FieldRef != nil && r != nil, field.Invalid(at, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")),
-			when(f.FieldRef == nil && r == nil, field.Required(at, "one of fieldRef and resourceFieldRef is required")),
-			when(f.FieldRef == nil && r != nil && r.ContainerName == "", field.Required(at.Child("resourceFieldRef", "containerName"), "")))
+	wrong("", "fieldRef and resourceFieldRef can not be specified simultaneously", func(f *corev1.DownwardAPIVolumeFile) (any, bool) {
+		return "resource", f.FieldRef != nil && f.ResourceFieldRef != nil
+	}),
+	missing("", "one of fieldRef and resourceFieldRef is required", func(f *corev1.DownwardAPIVolumeFile) bool { return f.FieldRef == nil && f.ResourceFieldRef == nil }),
+	missing("resourceFieldRef.containerName", "", func(f *corev1.DownwardAPIVolumeFile) bool {
+		return f.FieldRef == nil && f.ResourceFieldRef != nil && f.ResourceFieldRef.ContainerName == ""
 	}),
 	fields[corev1.ProjectedVolumeSource]("defaultMode", fileMode),
 	union[corev1.VolumeProjection]("projected volume source", ""),

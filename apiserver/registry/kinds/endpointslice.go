@@ -47,15 +47,7 @@ var endpointSliceChecks = []rule{
 	fields[discoveryv1.EndpointSlice]("endpoints", atMost(1000)),
 	fields[discoveryv1.EndpointSlice]("ports", atMost(20000)),
 	each(endpointAddresses),
-	each(func(_ *field.Path, s *discoveryv1.EndpointSlice) (faults field.ErrorList) {
-		seen := map[string]bool{} // a port without a name is one too
-		for i, p := range s.Ports {
-			name := deref(p.Name)
-			faults = append(faults, when(seen[name], field.Duplicate(field.NewPath("ports").Index(i).Child("name"), name))...)
-			seen[name] = true
-		}
-		return faults
-	}),
+	fields[discoveryv1.EndpointSlice]("ports", distinct("name", func(p discoveryv1.EndpointPort) any { return deref(p.Name) })), // no name is one too
 	fields[discoveryv1.Endpoint]("addresses", required(atMost(100))),
 	fields[discoveryv1.Endpoint]("nodeName", subdomain),
 	fields[discoveryv1.Endpoint]("hostname", label),

@@ -2,7 +2,6 @@ package kinds
 
 import (
 	coordinationv1 "k8s.io/api/coordination/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"optimist/apiserver/registry"
 	"optimist/internal/api"
@@ -17,7 +16,7 @@ var leaseChecks = []rule{
 	fields[coordinationv1.LeaseSpec]("leaseDurationSeconds", positive),
 	fields[coordinationv1.LeaseSpec]("leaseTransitions", notNegative),
 	fields[coordinationv1.LeaseSpec]("strategy", qualified),
-	each(func(at *field.Path, s *coordinationv1.LeaseSpec) field.ErrorList {
-		return when(deref(s.PreferredHolder) != "" && deref(s.Strategy) == "", field.Forbidden(at.Child("preferredHolder"), "may only be specified if `strategy` is defined"))
+	forbidden("preferredHolder", "may only be specified if `strategy` is defined", func(s *coordinationv1.LeaseSpec) bool {
+		return deref(s.PreferredHolder) != "" && deref(s.Strategy) == ""
 	}),
 }

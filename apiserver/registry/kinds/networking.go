@@ -121,8 +121,8 @@ var hostName = text(func(host string) []string {
 var domainPath = some(func(at *field.Path, path string) field.ErrorList { return validation.IsDomainPrefixedPath(at, path) })
 
 var networkingChecks = []rule{
-	each(func(at *field.Path, s *networkingv1.IngressSpec) field.ErrorList {
-		return when(len(s.Rules) == 0 && s.DefaultBackend == nil, field.Invalid(at, s.Rules, "either `defaultBackend` or `rules` must be specified"))
+	wrong("", "either `defaultBackend` or `rules` must be specified", func(s *networkingv1.IngressSpec) (any, bool) {
+		return s.Rules, len(s.Rules) == 0 && s.DefaultBackend == nil
 	}),
 	each(func(_ *field.Path, i *networkingv1.Ingress) field.ErrorList {
 		const name = "kubernetes.io/ingress.class"
@@ -145,10 +145,11 @@ var networkingChecks = []rule{
 	fields[networkingv1.IngressClassParametersReference]("kind name", required(pathSegment)),
 	fields[networkingv1.IngressClassParametersReference]("namespace", label),
 	fields[networkingv1.IngressClassParametersReference]("scope", oneOf(networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace)),
-	each(func(at *field.Path, p *networkingv1.IngressClassParametersReference) field.ErrorList {
-		at = at.Child("namespace")
-		return append(when(deref(p.Scope) == networkingv1.IngressClassParametersReferenceScopeNamespace && p.Namespace == nil, field.Required(at, "`parameters.scope` is set to 'Namespace'")),
-			when(deref(p.Scope) == networkingv1.IngressClassParametersReferenceScopeCluster && p.Namespace != nil, field.Forbidden(at, "`parameters.scope` is set to 'Cluster'"))...)
+	missing("namespace", "`parameters.scope` is set to 'Namespace'", func(p *networkingv1.IngressClassParametersReference) bool {
+		return deref(p.Scope) == networkingv1.IngressClassParametersReferenceScopeNamespace && p.Namespace == nil
+	}),
+	forbidden("namespace", "`parameters.scope` is set to 'Cluster'", func(p *networkingv1.IngressClassParametersReference) bool {
+		return deref(p.Scope) == networkingv1.IngressClassParametersReferenceScopeCluster && p.Namespace != nil
 	}),
 
 	fields[networkingv1.NetworkPolicySpec]("policyTypes", every(oneOf(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress))),
@@ -164,11 +165,8 @@ var networkingChecks = []rule{
 			return append(when(*p.EndPort < p.Port.IntVal, field.Invalid(at, *p.EndPort, "must be greater than or equal to `port`")), port(at, reflect.ValueOf(*p.EndPort))...)
 		}
 	}),
-	each(func(at *field.Path, p *networkingv1.NetworkPolicyPeer) field.ErrorList {
-		others := p.PodSelector != nil || p.NamespaceSelector != nil
-		return append(when(!others && p.IPBlock == nil, field.Required(at, "must specify a peer")),
-			when(others && p.IPBlock != nil, field.Forbidden(at, "may not specify both ipBlock and another peer"))...)
-	}),
+	missing("", "must specify a peer", func(p *networkingv1.NetworkPolicyPeer) bool { return len(choices(p)) == 0 }),
+	forbidden("", "may not specify both ipBlock and another peer", func(p *networkingv1.NetworkPolicyPeer) bool { return p.IPBlock != nil && len(choices(p)) > 1 }),
 	fields[networkingv1.IPBlock]("cidr", required(cidr)),
 	fields[networkingv1.IPBlock]("except", every(cidr)),
 	each(func(at *field.Path, b *networkingv1.IPBlock) (faults field.ErrorList) {
@@ -181,17 +179,14 @@ var networkingChecks = []rule{
 		return faults
 	}),
 
-	each(func(at *field.Path, s *networkingv1.IPAddressSpec) field.ErrorList {
-		return when(s.ParentRef == nil, field.Required(at.Child("parentRef"), ""))
-	}),
+	missing("parentRef", "", func(s *networkingv1.IPAddressSpec) bool { return s.ParentRef == nil }),
 	fields[networkingv1.ParentReference]("group", optional(subdomain)),
 	fields[networkingv1.ParentReference]("resource name", required(pathSegment)),
 	fields[networkingv1.ParentReference]("namespace", optional(pathSegment)),
 	fields[networkingv1.ServiceCIDRSpec]("cidrs", required(every(some(func(at *field.Path, s string) field.ErrorList { return validation.IsValidCIDR(at, s) })))),
-	each(func(at *field.Path, s *networkingv1.ServiceCIDRSpec) field.ErrorList {
-		at = at.Child("cidrs")
-		same := len(s.CIDRs) == 2 && strings.Contains(s.CIDRs[0], ":") == strings.Contains(s.CIDRs[1], ":")
-		return append(when(len(s.CIDRs) > 2, field.Invalid(at, s.CIDRs, "may only hold up to 2 values")), when(same, field.Invalid(at, s.CIDRs, "may specify no more than one IP for each IP family"))...)
+	wrong("cidrs", "may only hold up to 2 values", func(s *networkingv1.ServiceCIDRSpec) (any, bool) { return s.CIDRs, len(s.CIDRs) > 2 }),
+	wrong("cidrs", "may specify no more than one IP for each IP family", func(s *networkingv1.ServiceCIDRSpec) (any, bool) {
+		return s.CIDRs, len(s.CIDRs) == 2 && strings.Contains(s.CIDRs[0], ":") == strings.Contains(s.CIDRs[1], ":")
 	}),
 }
 

@@ -35,15 +35,16 @@ var podChecks = []rule{
 	each(func(at *field.Path, g *corev1.PodSchedulingGate) field.ErrorList {
 		return append(when(g.Name == "", field.Required(at, "")), optional(qualified)(at, reflect.ValueOf(g.Name))...)
 	}),
-	each(initContainersEnd), each(containersShare), each(podNeedsDNS), each(podResources),
-	each(func(at *field.Path, s *corev1.PodSpec) field.ErrorList {
-		return when(s.HostPID && deref(s.ShareProcessNamespace), field.Invalid(at.Child("securityContext", "shareProcessNamespace"), true, "ShareProcessNamespace and HostPID cannot both be enabled"))
+	each(initContainersEnd), each(containersShare), each(podResources),
+	missing("dnsConfig", "must provide `dnsConfig` when `dnsPolicy` is None", func(s *corev1.PodSpec) bool { return s.DNSPolicy == corev1.DNSNone && s.DNSConfig == nil }),
+	missing("dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None", func(s *corev1.PodSpec) bool {
+		return s.DNSPolicy == corev1.DNSNone && s.DNSConfig != nil && len(s.DNSConfig.Nameservers) == 0
 	}),
-	each(func(_ *field.Path, p *corev1.Pod) field.ErrorList {
-		spec := field.NewPath("spec")
-		return append(when(len(p.Spec.EphemeralContainers) > 0, field.Forbidden(spec.Child("ephemeralContainers"), "cannot be set on create")),
-			when(len(p.Spec.SchedulingGates) > 0 && p.Spec.NodeName != "", field.Forbidden(spec.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))...)
+	wrong("securityContext.shareProcessNamespace", "ShareProcessNamespace and HostPID cannot both be enabled", func(s *corev1.PodSpec) (any, bool) {
+		return true, s.HostPID && deref(s.ShareProcessNamespace)
 	}),
+	forbidden("spec.ephemeralContainers", "cannot be set on create", func(p *corev1.Pod) bool { return len(p.Spec.EphemeralContainers) > 0 }),
+	forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared", func(p *corev1.Pod) bool { return len(p.Spec.SchedulingGates) > 0 && p.Spec.NodeName != "" }),
 	fields[corev1.PodStatus]("nominatedNodeName", optional(subdomain)),
 	fields[corev1.PodStatus]("podIPs", distinct("", func(ip corev1.PodIP) string { return ip.IP })),
 
@@ -53,9 +54,7 @@ var podChecks = []rule{
 		s = strings.TrimSuffix(s, ".")
 		return invalid(at, s, validation.IsDNS1123SubdomainWithUnderscore(orElse(s, "root")))
 	}))),
-	each(func(at *field.Path, o *corev1.PodDNSConfigOption) field.ErrorList {
-		return when(o.Name == "", field.Required(at, "must not be empty"))
-	}),
+	missing("", "must not be empty", func(o *corev1.PodDNSConfigOption) bool { return o.Name == "" }),
 	fields[corev1.HostAlias]("ip", ip),
 	fields[corev1.HostAlias]("hostnames", every(subdomain)),
 
@@ -86,17 +85,6 @@ func localProfile(at *field.Path, what string, local bool, name *string) field.E
 	at = at.Child("localhostProfile")
 	return append(when(local && deref(name) == "", field.Required(at, "must be set when "+what+" type is Localhost")),
 		when(!local && name != nil, field.Invalid(at, name, "can only be set when "+what+" type is Localhost"))...)
-}
-
-func podNeedsDNS(at *field.Path, s *corev1.PodSpec) field.ErrorList {
-	at = at.Child("dnsConfig")
-	if s.DNSPolicy != corev1.DNSNone {
-		return nil
-	}
-	if s.DNSConfig == nil {
-		return field.ErrorList{field.Required(at, "must provide `dnsConfig` when `dnsPolicy` is None")}
-	}
-	return when(len(s.DNSConfig.Nameservers) == 0, field.Required(at.Child("nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None"))
 }
 
 // initContainersEnd: what runs to its end before the others start is never ready or alive, only done.

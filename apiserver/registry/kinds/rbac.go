@@ -79,13 +79,11 @@ var rbacChecks = []rule{
 		return faults
 	}),
 	fields[rbacv1.PolicyRule]("verbs", required()),
-	each(func(at *field.Path, r *rbacv1.PolicyRule) field.ErrorList {
-		if len(r.NonResourceURLs) > 0 {
-			return when(len(r.APIGroups)+len(r.Resources)+len(r.ResourceNames) > 0, field.Invalid(at.Child("nonResourceURLs"), r.NonResourceURLs, "rules cannot apply to both regular resources and non-resource URLs"))
-		}
-		return append(when(len(r.APIGroups) == 0, field.Required(at.Child("apiGroups"), "resource rules must supply at least one api group")),
-			when(len(r.Resources) == 0, field.Required(at.Child("resources"), "resource rules must supply at least one resource"))...)
+	wrong("nonResourceURLs", "rules cannot apply to both regular resources and non-resource URLs", func(r *rbacv1.PolicyRule) (any, bool) {
+		return r.NonResourceURLs, len(r.NonResourceURLs) > 0 && len(r.APIGroups)+len(r.Resources)+len(r.ResourceNames) > 0
 	}),
+	missing("apiGroups", "resource rules must supply at least one api group", func(r *rbacv1.PolicyRule) bool { return len(r.NonResourceURLs)+len(r.APIGroups) == 0 }),
+	missing("resources", "resource rules must supply at least one resource", func(r *rbacv1.PolicyRule) bool { return len(r.NonResourceURLs)+len(r.Resources) == 0 }),
 	fields[rbacv1.AggregationRule]("clusterRoleSelectors", required(every(some(func(at *field.Path, s metav1.LabelSelector) field.ErrorList {
 		_, err := metav1.LabelSelectorAsSelector(&s)
 		return when(err != nil, field.Invalid(at, s, "invalid label selector."))

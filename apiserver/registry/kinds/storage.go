@@ -258,6 +258,7 @@ var storageChecks = []rule{
 	fields[corev1.PersistentVolumeSpec]("storageClassName", optional(subdomain)),
 	fields[corev1.PersistentVolumeSpec]("volumeAttributesClassName", required(subdomain)),
 	each(volumeSpec),
+	union[corev1.PersistentVolumeSource]("volume", ""),
 	fields[corev1.PersistentVolumeClaimSpec]("accessModes", accessModes),
 	fields[corev1.PersistentVolumeClaimSpec]("volumeMode", volumeMode),
 	fields[corev1.PersistentVolumeClaimSpec]("storageClassName volumeAttributesClassName", optional(subdomain)),
@@ -280,14 +281,7 @@ var storageChecks = []rule{
 	fields[storagev1.CSIDriverSpec]("fsGroupPolicy", oneOf(storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy, storagev1.FileFSGroupPolicy, storagev1.NoneFSGroupPolicy)),
 	fields[storagev1.CSIDriverSpec]("volumeLifecycleModes", every(oneOf(storagev1.VolumeLifecyclePersistent, storagev1.VolumeLifecycleEphemeral))),
 	fields[storagev1.CSIDriverSpec]("nodeAllocatableUpdatePeriodSeconds", between(10, 1<<40, "must be greater than or equal to 10 seconds")),
-	fields[storagev1.CSIDriverSpec]("tokenRequests", some(func(at *field.Path, all []storagev1.TokenRequest) (faults field.ErrorList) {
-		seen := map[string]bool{}
-		for i, t := range all {
-			faults = append(faults, when(seen[t.Audience], field.Duplicate(at.Index(i).Child("audience"), t.Audience))...)
-			seen[t.Audience] = true
-		}
-		return faults
-	})),
+	fields[storagev1.CSIDriverSpec]("tokenRequests", distinct("audience", func(t storagev1.TokenRequest) any { return t.Audience })), // "" is one too
 	fields[storagev1.TokenRequest]("expirationSeconds", between(600, 1<<32, "must be from 10 minutes to 2^32 seconds")),
 	fields[storagev1.CSINodeSpec]("drivers", distinct("name", func(d storagev1.CSINodeDriver) string { return d.Name })),
 	fields[storagev1.CSINodeDriver]("name", required(subdomain)),
@@ -297,10 +291,8 @@ var storageChecks = []rule{
 	fields[storagev1.VolumeAttachmentSpec]("attacher", required(subdomain)),
 	fields[storagev1.VolumeAttachmentSpec]("nodeName", subdomain),
 	fields[storagev1.VolumeAttachmentSource]("persistentVolumeName", subdomain),
-	each(func(at *field.Path, s *storagev1.VolumeAttachmentSource) field.ErrorList {
-		return append(when(s.InlineVolumeSpec == nil && s.PersistentVolumeName == nil, field.Required(at, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")),
-			when(s.InlineVolumeSpec != nil && s.PersistentVolumeName != nil, field.Forbidden(at, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"))...)
-	}),
+	missing("", "must specify exactly one of inlineVolumeSpec and persistentVolumeName", func(s *storagev1.VolumeAttachmentSource) bool { return len(choices(s)) == 0 }),
+	forbidden("", "must specify exactly one of inlineVolumeSpec and persistentVolumeName", func(s *storagev1.VolumeAttachmentSource) bool { return len(choices(s)) > 1 }),
 
 	fields[nodev1.RuntimeClass]("handler", required(label)),
 	fields[nodev1.Overhead]("podFixed", some(resourceAmounts)),
@@ -309,12 +301,12 @@ var storageChecks = []rule{
 	fields[policyv1.PodDisruptionBudgetSpec]("minAvailable maxUnavailable", some(intOrPercent), some(atMostAll)),
 	fields[policyv1.PodDisruptionBudgetSpec]("unhealthyPodEvictionPolicy", oneOfKnown(policyv1.AlwaysAllow, policyv1.IfHealthyBudget)),
 	fields[policyv1.PodDisruptionBudgetStatus]("disruptionsAllowed currentHealthy desiredHealthy expectedPods", notNegative),
-	each(func(at *field.Path, s *policyv1.PodDisruptionBudgetSpec) field.ErrorList {
-		return when(s.MinAvailable != nil && s.MaxUnavailable != nil, field.Invalid(at, field.OmitValueType{}, "minAvailable and maxUnavailable cannot be both set"))
+	wrong("", "minAvailable and maxUnavailable cannot be both set", func(s *policyv1.PodDisruptionBudgetSpec) (any, bool) {
+		return field.OmitValueType{}, s.MinAvailable != nil && s.MaxUnavailable != nil
 	}),
 }
 
-// volumeSpec: a volume is of one sort, and has a size.
+// volumeSpec: a volume has a size, and what its sort needs.
 func volumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec) (faults field.ErrorList) {
 	capacity := at.Child("capacity")
 	_, sized := s.Capacity[corev1.ResourceStorage]
@@ -322,11 +314,6 @@ func volumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec) (faults field.Er
 		when(!sized || len(s.Capacity) > 1, field.NotSupported(capacity, fmt.Sprint(len(s.Capacity)), []corev1.ResourceName{corev1.ResourceStorage}))...)
 	for name, q := range s.Capacity {
 		faults = append(faults, when(q.Sign() <= 0, field.Invalid(capacity.Key(string(name)), q.String(), "must be greater than zero"))...)
-	}
-	sources := choices(&s.PersistentVolumeSource)
-	faults = append(faults, when(len(sources) == 0, field.Required(at, "must specify a volume type"))...)
-	for i, more := range sources {
-		faults = append(faults, when(i > 0, field.Forbidden(at.Child(more), "may not specify more than 1 volume type"))...)
 	}
 	if s.HostPath != nil {
 		root := path.Clean(s.HostPath.Path) == "/" && s.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle

@@ -82,20 +82,14 @@ var workloadChecks = []rule{
 	each(func(at *field.Path, s *appsv1.ReplicaSetSpec) field.ErrorList {
 		return owns(at, s.Selector, &s.Template)
 	}),
-	each(func(at *field.Path, s *appsv1.DeploymentSpec) field.ErrorList {
-		p := s.ProgressDeadlineSeconds
-		return when(p != nil && *p <= s.MinReadySeconds, field.Invalid(at.Child("progressDeadlineSeconds"), deref(p), "must be greater than minReadySeconds"))
+	wrong("progressDeadlineSeconds", "must be greater than minReadySeconds", func(s *appsv1.DeploymentSpec) (any, bool) {
+		return deref(s.ProgressDeadlineSeconds), s.ProgressDeadlineSeconds != nil && *s.ProgressDeadlineSeconds <= s.MinReadySeconds
 	}),
-	each(func(at *field.Path, s *appsv1.DeploymentStrategy) field.ErrorList {
-		at, rolls := at.Child("rollingUpdate"), s.Type == appsv1.RollingUpdateDeploymentStrategyType
-		return append(when(!rolls && s.RollingUpdate != nil, field.Forbidden(at, "may not be specified when strategy `type` is 'Recreate'")),
-			when(rolls && s.RollingUpdate == nil, field.Required(at, "this should be defaulted and never be nil"))...)
-	}),
-	each(func(at *field.Path, r *appsv1.RollingUpdateDeployment) field.ErrorList {
-		unavailable, surge := deref(r.MaxUnavailable), deref(r.MaxSurge)
-		at = at.Child("maxUnavailable")
-		return append(when(intOf(unavailable) == 0 && intOf(surge) == 0, field.Invalid(at, unavailable, "may not be 0 when `maxSurge` is 0")), // nothing could ever move
-			when(unavailable.Type == intstr.String && intOf(unavailable) > 100, field.Invalid(at, unavailable, "must not be greater than 100%"))...)
+	forbidden("rollingUpdate", "may not be specified when strategy `type` is 'Recreate'", func(s *appsv1.DeploymentStrategy) bool { return !rolls(s) && s.RollingUpdate != nil }),
+	missing("rollingUpdate", "this should be defaulted and never be nil", func(s *appsv1.DeploymentStrategy) bool { return rolls(s) && s.RollingUpdate == nil }),
+	fields[appsv1.RollingUpdateDeployment]("maxUnavailable", some(atMostAll)),
+	wrong("maxUnavailable", "may not be 0 when `maxSurge` is 0", func(r *appsv1.RollingUpdateDeployment) (any, bool) { // nothing could ever move
+		return deref(r.MaxUnavailable), intOf(deref(r.MaxUnavailable)) == 0 && intOf(deref(r.MaxSurge)) == 0
 	}),
 	each(func(at *field.Path, s *appsv1.DeploymentStatus) field.ErrorList {
 		return counts(at, s.Replicas, s.ReadyReplicas, s.AvailableReplicas, "updatedReplicas", s.UpdatedReplicas)
@@ -103,6 +97,10 @@ var workloadChecks = []rule{
 	each(func(at *field.Path, s *appsv1.ReplicaSetStatus) field.ErrorList {
 		return counts(at, s.Replicas, s.ReadyReplicas, s.AvailableReplicas, "fullyLabeledReplicas", s.FullyLabeledReplicas)
 	}),
+}
+
+func rolls(s *appsv1.DeploymentStrategy) bool {
+	return s.Type == appsv1.RollingUpdateDeploymentStrategyType
 }
 
 // ownsPods: a selector by which an object recognises what it owns must find the pods that it makes, and not all others.
