@@ -14,35 +14,32 @@ import (
 
 type scale struct {
 	selection
+	documents
 	replicas, current int32
-	dry               string
 }
 
 func scaleCommand(s *session) *cobra.Command {
 	sc := &scale{selection: selection{session: s}}
 	c := &cobra.Command{Use: "scale TYPE/NAME… --replicas=N", Short: "Set the number of replicas",
 		Example:           "  ctl scale deployment/web --replicas=3\n  ctl scale deploy web --current-replicas=2 --replicas=3",
-		ValidArgsFunction: s.completeObjects}
-	sc.flags(c)
-	docs := &documents{}
-	docs.fileFlags(c)
-	c.RunE = func(c *cobra.Command, args []string) error { return sc.run(c, args, docs) }
+		ValidArgsFunction: s.completeObjects, RunE: sc.run}
+	sc.selection.flags(c)
+	sc.documents.flags(c)
 	c.Flags().BoolVar(&sc.every, "all", false, "Scale all objects of the kind")
-	dryFlag(c, &sc.dry)
 	c.Flags().Int32Var(&sc.replicas, "replicas", -1, "How many replicas there shall be")
 	_ = c.MarkFlagRequired("replicas") // it is there
 	c.Flags().Int32Var(&sc.current, "current-replicas", -1, "Only if there shall be this many now")
 	return c
 }
 
-func (sc *scale) run(c *cobra.Command, args []string, docs *documents) error {
+func (sc *scale) run(c *cobra.Command, args []string) error {
 	if sc.replicas < 0 {
 		return usage(c, "the --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
 	}
 	if err := checkDry(sc.dry); err != nil {
 		return err
 	}
-	targets, wrong := sc.choose(c, args, docs)
+	targets, wrong := sc.choose(c, args, &sc.documents)
 	return each(targets, wrong, func(t api.Target) error {
 		err := sc.one(c.Context(), t)
 		if err == nil {
