@@ -82,25 +82,24 @@ func hold(volume, sub, place string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(removeEmpty(place), os.MkdirAll(filepath.Dir(place), 0o755)); err != nil {
-		return err
-	}
-	if info.IsDir() {
-		err = os.Mkdir(place, 0o755)
-	} else {
-		err = os.WriteFile(place, nil, 0o600)
-	}
-	if err != nil {
+	if err := standIn(place, info.IsDir()); err != nil {
 		return err
 	}
 	return bind(f, place)
 }
 
-func removeEmpty(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// standIn makes an empty folder or file for something to be bound to, in place of the one before.
+func standIn(place string, dir bool) error {
+	if err := os.Remove(place); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return nil
+	if dir {
+		return os.MkdirAll(place, 0o755)
+	}
+	if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(place, nil, 0o600)
 }
 
 // makeDir makes a volume's folder, where everybody may write, and if asked for a tmpfs on it of at most size (nil: as large as the kernel likes).

@@ -12,6 +12,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -47,8 +48,11 @@ func (s *ServiceAccount) Mutate(ctx context.Context, r api.Request, object, old 
 	if !ok || old != nil {
 		return nil
 	}
-	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		return forbidMirror(r, pod)
+	switch _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; {
+	case mirror && pod.Spec.ServiceAccountName != "":
+		return apierrors.NewForbidden(r.Kind.Resource(), pod.Name, errors.New("a mirror pod may not reference service accounts"))
+	case mirror:
+		return nil // a static pod's image in the API: its agent runs it without asking anybody
 	}
 	if pod.Spec.ServiceAccountName == "" {
 		pod.Spec.ServiceAccountName = defaultAccount
@@ -80,14 +84,6 @@ func (s *ServiceAccount) find(ctx context.Context, namespace, name string) (*cor
 			return nil, err
 		}
 	}
-}
-
-// forbidMirror refuses what a static pod's image in the API cannot have: its agent runs it without asking anybody.
-func forbidMirror(r api.Request, pod *corev1.Pod) error {
-	if pod.Spec.ServiceAccountName != "" {
-		return apierrors.NewForbidden(r.Kind.Resource(), pod.Name, fmt.Errorf("a mirror pod may not reference service accounts"))
-	}
-	return nil
 }
 
 // automounts: the pod's word goes before its account's.
