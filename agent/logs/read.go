@@ -28,16 +28,17 @@ func Lines(ctx context.Context, path string, last *int64, follow bool, done func
 		r := &reader{path: path}
 		defer func() { r.file.Close() }() // of no file: an error that nobody asks for
 		err := r.start(last)
-		for err == nil {
-			ended := !follow || done() // asked before reading: what is written until now will be read
+		for ended := !follow; err == nil; {
+			finished := ended // asked before reading, and once more a moment later: the logger writes after its container what that has said last
+			ended = ended || done()
 			var goOn bool
 			if goOn, err = r.drain(ctx, yield); !goOn {
 				return
 			}
-			if err == nil && ended && r.file == nil {
+			if err == nil && finished && r.file == nil {
 				err = fmt.Errorf("log %s: %w", path, fs.ErrNotExist)
 			}
-			if err != nil || ended {
+			if err != nil || finished {
 				break
 			}
 			err = wake.After(ctx, pollEvery, nil)

@@ -296,6 +296,12 @@ func (c *Cluster) config(t *testing.T) (is cluster.Config) {
 	return is
 }
 
+// services is the beginning of the Services' addresses, "10.96.0.": another cluster on the machine makes this one take other ranges.
+func (c *Cluster) services(t *testing.T) string {
+	t.Helper()
+	return strings.TrimSuffix(c.config(t).ServiceCIDR.Addr().String(), "0")
+}
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)

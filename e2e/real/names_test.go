@@ -41,6 +41,7 @@ func TestNames(t *testing.T) {
 	eventually(t, time.Minute, func() (bool, string) { return c.ready(t, "app=db", 2) })
 	pods := c.pods(t, "app=db")
 	zero, one := pods[0].Status.PodIP, pods[1].Status.PodIP
+	services := c.services(t)
 	sees := func(pod, script string, words ...string) {
 		t.Helper()
 		out, err := c.Ctl("exec", pod, "--", "sh", "-c", script)
@@ -50,7 +51,7 @@ func TestNames(t *testing.T) {
 			}
 		}
 	}
-	sees("db-0", "cat /etc/resolv.conf", "nameserver 10.96.0.10\n", "search default.svc.cluster.local svc.cluster.local cluster.local", "example.test\n", "options ndots:3\n")
+	sees("db-0", "cat /etc/resolv.conf", "nameserver "+services+"10\n", "search default.svc.cluster.local svc.cluster.local cluster.local", "example.test\n", "options ndots:3\n")
 	sees("db-0", "cat /etc/hosts; hostname", zero+"\tzero.db.default.svc.cluster.local\tzero\n", "192.0.2.7\tseven\n", "\nzero\n")
 	sees("db-1", "hostname", "one.db.default.svc.cluster.local\n")
 	eventually(t, time.Minute, func() (bool, string) {
@@ -60,7 +61,7 @@ func TestNames(t *testing.T) {
 	sees("db-0", "ping -c 1 -W 5 one.db", "from "+one)
 	sees("db-0", "nslookup -type=srv _sql._tcp.db.default.svc.cluster.local", "5432 zero.db.default.svc.cluster.local", "5432 one.db.default.svc.cluster.local")
 	sees("db-0", "nslookup "+one, "one.db.default.svc.cluster.local")
-	sees("db-0", "nslookup -type=a kubernetes.default.svc.cluster.local", "10.96.0.1")
+	sees("db-0", "nslookup -type=a kubernetes.default.svc.cluster.local", services+"1")
 
 	pids, err := c.PIDs()
 	if err != nil || syscall.Kill(pids["apiserver"], syscall.SIGSTOP) != nil {
@@ -69,7 +70,7 @@ func TestNames(t *testing.T) {
 	defer syscall.Kill(pids["apiserver"], syscall.SIGCONT)
 	for name, want := range map[string]string{"one.db.default.svc.cluster.local.": one, "nobody.default.svc.cluster.local.": "NXDOMAIN",
 		"away.default.svc.cluster.local.": "SERVFAIL", "www.example.com.": "SERVFAIL"} {
-		conn, err := c.Dial(context.Background(), "10.96.0.10:53")
+		conn, err := c.Dial(context.Background(), services+"10:53")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -143,7 +143,7 @@ func (c *Cluster) knowsItself(t *testing.T) {
 		t.Fatal("no certificate: ", ca)
 	}
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots},
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.Dial(ctx, "10.96.0.1:443") }}}
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.Dial(ctx, c.services(t)+"1:443") }}}
 	defer client.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://kubernetes.default.svc/api/v1/namespaces/default/pods", nil)
 	if err != nil {
