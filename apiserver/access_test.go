@@ -130,7 +130,7 @@ func TestATokenThroughTheDoorForHTTP(t *testing.T) {
 	}
 	eventually(t, func() bool {
 		code, _ := ask("GET", "/api/v1/namespaces/default/pods", token, "")
-		version, _ := ask("GET", "/version", "", "")
+		version, _ := ask("GET", "/version", token, "")
 		return code == 200 && version == 200
 	})
 	for _, row := range []struct {
@@ -140,6 +140,7 @@ func TestATokenThroughTheDoorForHTTP(t *testing.T) {
 		says                      string
 	}{
 		{"GET", "/healthz", "", "", nil, 200, ""},
+		{"GET", "/version", "", "", nil, 403, `cannot get path "/version"`},
 		{"GET", "/api", "", "", nil, 403, `forbidden: User "system:anonymous" cannot get path "/api"`},
 		{"GET", "/api/v1/namespaces/default/pods", "", "", nil, 403, `pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" in the namespace "default"`},
 		{"GET", "/api/v1/namespaces/default/pods", "a.b.c", "", nil, 401, ""},

@@ -185,7 +185,7 @@ func TestPaths(t *testing.T) {
 		verb, path string
 		may        bool
 	}{
-		{nobody, "get", "/healthz", true}, {nobody, "get", "/livez", true}, {nobody, "get", "/readyz", true}, {nobody, "get", "/version", true},
+		{nobody, "get", "/healthz", true}, {nobody, "get", "/livez", true}, {nobody, "get", "/readyz", true}, {nobody, "get", "/version", false},
 		{nobody, "get", "/api", false}, {nobody, "get", "/metrics", false}, {nobody, "post", "/healthz", false}, {nobody, "get", "/openid/v1/jwks", false},
 		{person("bob"), "get", "/api", true}, {person("bob"), "get", "/apis/apps/v1", true}, {person("bob"), "get", "/openapi/v3", true}, {person("bob"), "get", "/metrics", false},
 		{person("bob"), "get", "/x/1", false}, {person("alice"), "get", "/x/1", true}, {person("alice"), "get", "/y", true}, {person("alice"), "get", "/y/1", false}, {person("alice"), "put", "/y", false},

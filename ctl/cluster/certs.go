@@ -37,6 +37,9 @@ func certsCommand(controllers []string) *cobra.Command {
 		if !c.authority() {
 			return fmt.Errorf("%s has no ca.key: certificates are renewed where the cluster's API server runs; a node asks for its own by itself", c.pki())
 		}
+		if err := pki.CanMerge(kubeconfigOf(cmd), c.Name); err != nil {
+			return err
+		}
 		c.controllers = controllers
 		b := c.credentials()
 		b.Renew = true
