@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"text/template"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,13 +40,18 @@ func (s *Server) mendServices(ctx context.Context) error {
 	if !s.Ranges.ServiceCIDR.IsValid() {
 		return nil
 	}
-	var text strings.Builder
-	if err := ownObjects.Execute(&text, s); err != nil {
-		return err
+	address, number := "", "6443"
+	if s.Advertise.IsValid() {
+		address, number = s.Advertise.Addr().String(), fmt.Sprint(s.Advertise.Port())
 	}
+	fill := strings.NewReplacer("$ADDRESS", address, "$PORT", number, "$CLUSTER", s.Cluster, "$JOIN", s.JoinAt,
+		"$PODS", s.Ranges.ClusterCIDR.String(), "$SERVICES", s.Ranges.ServiceCIDR.String())
 	var faults []error
-	for part := range strings.SplitSeq(text.String(), "\n---\n") {
-		data, err := yaml.YAMLToJSON([]byte(part))
+	for part := range strings.SplitSeq(ownObjects, "\n---\n") {
+		if address == "" && strings.Contains(part, "$ADDRESS") || s.Cluster == "" && strings.Contains(part, "$CLUSTER") {
+			continue
+		}
+		data, err := yaml.YAMLToJSON([]byte(fill.Replace(part)))
 		var named metav1.PartialObjectMetadata
 		if err = errors.Join(err, json.Unmarshal(data, &named)); err != nil {
 			return err
@@ -66,11 +70,11 @@ func (s *Server) mendServices(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
+// ownObjects are the Services, the ConfigMap by which machines join, if the cluster has a name, and, when the API server's address is known, where it is.
+// (Not a text/template: that has the linker keep every method there is, 5 MB of them.)
+//
 //go:embed services.yaml
-var ownText string
-
-// ownObjects are the Services, the ConfigMap by which machines join and, when the API server's address is known, where it is.
-var ownObjects = template.Must(template.New("").Parse(ownText))
+var ownObjects string
 
 // advertised is where pods and nodes reach this server: what the flag says, else the first address that we listen at and others may reach, else
 // the one with which this machine would send to the world. Not valid when there is none.
