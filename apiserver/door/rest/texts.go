@@ -12,7 +12,7 @@ import (
 
 // The bounds of the JSON that is kept: two generations of so many bytes, each for so long.
 const (
-	maxTexts  = 12 << 20
+	maxTexts  = 16 << 20
 	keepTexts = 20 * time.Second
 )
 
