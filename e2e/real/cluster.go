@@ -106,6 +106,11 @@ func (c *Cluster) Up(flags ...string) error {
 	if _, err := c.Ctl(append([]string{"up", "--name", c.Name}, flags...)...); err != nil {
 		return err
 	}
+	return c.LoadImages()
+}
+
+// LoadImages loads the examples' images on all nodes that there are.
+func (c *Cluster) LoadImages() error {
 	images, err := filepath.Glob(filepath.Join(c.Bin, "images", "*.tar"))
 	if err != nil {
 		return err

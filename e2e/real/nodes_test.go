@@ -113,6 +113,9 @@ func TestNodes(t *testing.T) {
 		}
 		node("add", "port")
 		eventually(t, 10*time.Second, func() (bool, string) { return c.nodeReady(t, "port") })
+		if err := c.LoadImages(); err != nil { // a pod may be moved there, late
+			t.Fatal(err)
+		}
 	})
 	t.Run("stop and start", func(t *testing.T) {
 		c.must(t, "stop", "--name", c.Name)
