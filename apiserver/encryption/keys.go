@@ -106,8 +106,10 @@ func (c configuration) ciphers() (ciphers, error) {
 	return all, nil
 }
 
-// Encrypts reports whether values of a kind are to be sealed.
+// Encrypts reports whether values of a kind are to be sealed. That does not change after Load.
 func (k *Keys) Encrypts(kind *api.Kind) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
 	return slices.Contains(k.config.Resources[0].Resources, kind.String())
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +34,7 @@ type cache struct {
 	revision store.Revision                 // everything up to here is in
 	changed  chan struct{}                  // closed when that grows; nil while nobody waits
 	states   map[string]*state              // by store key
+	sizes    map[string]int                 // how many states a namespace has
 	index    map[equality]map[string]*state // of the kind's own fields
 	recent   []*change
 	bytes    int                            // of recent
@@ -43,7 +43,7 @@ type cache struct {
 }
 
 func newCache(k *resource) *cache {
-	return &cache{kind: k, states: map[string]*state{}, index: map[equality]map[string]*state{}, watchers: map[equality]map[*watcher]bool{}}
+	return &cache{kind: k, states: map[string]*state{}, sizes: map[string]int{}, index: map[equality]map[string]*state{}, watchers: map[equality]map[*watcher]bool{}}
 }
 
 // Held is how many objects the caches hold, by resource ("deployments.apps"), and the kinds whose caches are not filled yet.
@@ -110,6 +110,7 @@ func (c *cache) fill(entries []store.Entry, at store.Revision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.states)
+	clear(c.sizes)
 	clear(c.index)
 	c.recent, c.bytes, c.floor = nil, 0, at
 	for _, e := range entries {
@@ -172,16 +173,14 @@ func (c *cache) advance(to store.Revision) {
 	}
 }
 
-// count is how many keys of a prefix there are from one on, as far as the cache has seen.
-func (c *cache) count(prefix, from string) (n int64) {
+// size is how many objects a namespace has ("" = all have), as far as the cache has seen.
+func (c *cache) size(namespace string) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key := range c.states {
-		if key >= from && strings.HasPrefix(key, prefix) {
-			n++
-		}
+	if namespace == "" {
+		return int64(len(c.states))
 	}
-	return n
+	return int64(c.sizes[namespace])
 }
 
 func (c *cache) drop(why error) {

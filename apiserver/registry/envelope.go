@@ -71,7 +71,7 @@ func (k *resource) encode(o api.Object) ([]byte, error) {
 // seal makes a value to be stored under a key.
 func (k *resource) seal(key string, payload []byte) []byte {
 	e := envelope{written: time.Now(), version: k.kept.Versions[0].Name, payload: payload}
-	if k.sealed() {
+	if k.sealed {
 		e.keyID, e.payload = k.cipher.Seal(key, payload)
 	}
 	return e.bytes()

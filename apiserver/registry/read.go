@@ -99,7 +99,10 @@ func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, lim
 			rng.Limit = max(rng.Limit, page)
 		}
 	}
-	l := api.List{}
+	l, left := api.List{}, from.Left
+	if from.Key == "" {
+		left = k.cache.size(pick.namespace)
+	}
 	for {
 		entries, at, err := r.store.List(ctx, rng, store.Revision(from.Revision))
 		if err != nil {
@@ -121,10 +124,10 @@ func (r *Registry) listStored(ctx context.Context, k *resource, pick picked, lim
 				continue
 			}
 			if limit > 0 && int64(len(l.Items)+len(l.Raw)) == limit {
-				l.Continue = position{Revision: l.Revision, Key: e.Key}.token()
 				if pick.labels == nil && pick.fields == nil {
-					l.Remaining = k.cache.count(rng.Prefix, e.Key)
+					l.Remaining = max(0, left-limit)
 				}
+				l.Continue = position{Revision: l.Revision, Key: e.Key, Left: l.Remaining}.token()
 				return l, nil
 			}
 			if plain {
@@ -212,6 +215,7 @@ func (r *Registry) catchUp(ctx context.Context, k *resource, to store.Revision) 
 type position struct {
 	Revision api.Revision `json:"rv"` // 0: whatever is newest by then
 	Key      string       `json:"k"`
+	Left     int64        `json:"n,omitempty"` // how many objects there are from here on, as far as is known
 }
 
 // token is the position as the opaque text that clients send back.

@@ -22,7 +22,7 @@ type Cipher interface {
 func (r *Registry) Reseal(ctx context.Context) (n int, err error) {
 	ctx = api.WithUser(ctx, api.User{Name: api.UserAPIServer})
 	for _, k := range r.resources {
-		if !k.sealed() {
+		if !k.sealed {
 			continue
 		}
 		rng := store.Range{Prefix: k.prefix, Limit: page}

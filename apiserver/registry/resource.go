@@ -26,10 +26,8 @@ type resource struct {
 	fields       []string            // that can be selected: fieldName, fieldNamespace, those of the rules
 	cache        *cache
 	cipher       Cipher // may be nil
+	sealed       bool   // values of the kind are stored encrypted
 }
-
-// sealed reports whether values of the kind are stored encrypted.
-func (k *resource) sealed() bool { return k.cipher != nil && k.cipher.Encrypts(k.kept) }
 
 func newResource(k *api.Kind, rules Rules, c Cipher) *resource {
 	if rules.Name == nil {
@@ -38,7 +36,7 @@ func newResource(k *api.Kind, rules Rules, c Cipher) *resource {
 	if len(rules.Columns) == 0 {
 		rules.Columns = []Column{NameColumn, AgeColumn}
 	}
-	res := &resource{Kind: k, kept: k, rules: rules, cipher: c, prefix: StoreKey(k, api.Key{})}
+	res := &resource{Kind: k, kept: k, rules: rules, cipher: c, sealed: c != nil && c.Encrypts(k), prefix: StoreKey(k, api.Key{})}
 	res.fields = []string{"metadata.name", "metadata.namespace"}
 	for _, name := range slices.Sorted(maps.Keys(rules.Fields)) {
 		if !slices.Contains(res.fields, name) {

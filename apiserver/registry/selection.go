@@ -111,12 +111,14 @@ func (c *cache) put(key string, s *state) {
 				delete(c.index, e)
 			}
 		}
+		c.sizes[old.key.Namespace]--
 	}
 	if s == nil {
 		delete(c.states, key)
 		return
 	}
 	c.states[key] = s
+	c.sizes[s.key.Namespace]++
 	for _, e := range c.equalities(s) {
 		if c.index[e] == nil {
 			c.index[e] = map[string]*state{}
