@@ -38,21 +38,24 @@ func (c *Checks) Check(ctx context.Context, r api.Request, object, old api.Objec
 		was, _ := old.(*corev1.Node)
 		return c.node(name, r, node, was)
 	}
-	if almighty(u) || old != nil && onlyCollected(object, old) {
-		return nil
-	}
+	var gives func() error // rights to others
 	switch o := object.(type) {
 	case *rbacv1.Role:
-		return c.role(ctx, u, r, o, o.Rules, false)
+		gives = func() error { return c.role(ctx, u, r, o, o.Rules, false) }
 	case *rbacv1.ClusterRole:
 		was, _ := old.(*rbacv1.ClusterRole)
-		return c.role(ctx, u, r, o, o.Rules, o.AggregationRule != nil || was != nil && was.AggregationRule != nil)
+		gives = func() error {
+			return c.role(ctx, u, r, o, o.Rules, o.AggregationRule != nil || was != nil && was.AggregationRule != nil)
+		}
 	case *rbacv1.RoleBinding:
-		return c.binding(ctx, u, r, o, o.RoleRef)
+		gives = func() error { return c.binding(ctx, u, r, o, o.RoleRef) }
 	case *rbacv1.ClusterRoleBinding:
-		return c.binding(ctx, u, r, o, o.RoleRef)
+		gives = func() error { return c.binding(ctx, u, r, o, o.RoleRef) }
 	}
-	return nil
+	if gives == nil || almighty(u) || old != nil && onlyCollected(object, old) {
+		return nil
+	}
+	return gives()
 }
 
 // onlyCollected reports whether a write changes only what the garbage collector changes.

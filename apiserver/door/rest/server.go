@@ -24,14 +24,13 @@ import (
 )
 
 const (
-	maxShort       = 600    // requests under way at once, but for
-	maxLong        = 20_000 // watches and streams; of one user a third, lest one who dawdles keeps all others out
-	shortTime      = 60 * time.Second
-	headerTime     = 30 * time.Second // to send a request's head,
-	readTime       = 75 * time.Second // all of it
-	idleTime       = 3 * time.Minute  // and between requests
-	patience       = 3 * time.Second  // for requests under way when the server stops
-	bookmarkPeriod = time.Minute      // how often watches of quiet kinds are told how far they have come
+	maxShort   = 600    // requests under way at once, but for
+	maxLong    = 20_000 // watches and streams; of one user a third, lest one who dawdles keeps all others out
+	shortTime  = 60 * time.Second
+	headerTime = 30 * time.Second // to send a request's head,
+	readTime   = 75 * time.Second // all of it
+	idleTime   = 3 * time.Minute  // and between requests
+	patience   = 3 * time.Second  // for requests under way when the server stops
 )
 
 // Config binds the door to what is behind it.
@@ -96,29 +95,12 @@ func (s *Server) Run(ctx context.Context) error {
 			server.Close()
 		}
 	})()
-	go s.tellBookmarks(ctx)
 	err := server.Serve(s.conns)
 	if ctx.Err() == nil {
 		return errors.Join(err, server.Close())
 	}
 	<-stopped
 	return nil
-}
-
-// tellBookmarks makes open watches say from time to time how far they have come, so that clients of quiet kinds need not list again one day.
-func (s *Server) tellBookmarks(ctx context.Context) {
-	ctx = api.WithUser(ctx, api.User{Name: api.UserAPIServer, Groups: []string{api.GroupMasters}})
-	for tick := time.NewTicker(bookmarkPeriod); ; {
-		select {
-		case <-tick.C:
-			if _, err := s.Service.Now(ctx); err != nil {
-				s.Log.Warn("watches are told no bookmarks", "err", err)
-			}
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		}
-	}
 }
 
 // stopping is under which key a request's context has the server's own.
