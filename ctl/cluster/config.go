@@ -87,7 +87,7 @@ func (c Config) read() (Config, error) {
 	name := c.Name
 	data, err := os.ReadFile(c.path("cluster.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("cluster %q: %w here (make one: ctl up --name %s%s)", name, ErrNone, name, ofRoot(name))
+		return c, fmt.Errorf("cluster %q: %w here (make one: ctl up --name %s%s%s)", name, ErrNone, name, others(), ofRoot(name))
 	}
 	if err != nil {
 		return c, err
@@ -96,6 +96,19 @@ func (c Config) read() (Config, error) {
 		return c, c.unreadable(err)
 	}
 	return c, c.complete()
+}
+
+// others names the clusters that there are.
+func others() (hint string) {
+	root, _ := base()
+	files, _ := filepath.Glob(filepath.Join(root, "*", "cluster.json"))
+	for _, f := range files {
+		hint += " --name " + filepath.Base(filepath.Dir(f))
+	}
+	if hint != "" {
+		hint = "; there are:" + hint
+	}
+	return hint
 }
 
 // ofRoot reminds a user that root has a cluster of that name.
